@@ -1,0 +1,56 @@
+"""Nacre: a deep-learning cloud that you own.
+
+Inside a job or a notebook::
+
+    import nacre
+    nacre.log_param("lr", 1e-3)
+    nacre.log_metric("loss", 0.12, step=40)
+
+From anywhere::
+
+    client = nacre.Client()
+    client.jobs.list()
+
+Names are loaded on first use: importing the package costs next to nothing and needs no dependency, so it
+works in every environment. Modules of Nacre never import this package root's names.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nacre.sdk.client import Client as Client
+    from nacre.sdk.track import (
+        log_artifact as log_artifact,
+        log_metric as log_metric,
+        log_metrics as log_metrics,
+        log_model as log_model,
+        log_param as log_param,
+        log_params as log_params,
+        set_tag as set_tag,
+    )
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Client": "nacre.sdk.client",
+    "log_artifact": "nacre.sdk.track",
+    "log_metric": "nacre.sdk.track",
+    "log_metrics": "nacre.sdk.track",
+    "log_model": "nacre.sdk.track",
+    "log_param": "nacre.sdk.track",
+    "log_params": "nacre.sdk.track",
+    "set_tag": "nacre.sdk.track",
+}
+
+__all__ = ["Client", "__version__", *sorted(set(_HOMES) - {"Client"})]  # noqa: PLE0604
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module 'nacre' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,1 @@
+"""What can be replaced. Each port has a public conformance suite in ``nacre.testing``."""

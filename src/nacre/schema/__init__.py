@@ -1,0 +1,1 @@
+"""Wire types: what the API, the SDK, the CLI and the console speak, written once."""

@@ -1,0 +1,168 @@
+"""What the engine tells a launcher (``spec.json``), and what the launcher reports.
+
+The launcher is a standard-library program: it reads these fields from plain JSON, without pydantic.
+
+The attempt folder, one per replica, is the launcher's spool and survives every crash::
+
+    spec.json        LaunchSpec, mode 0600
+    log              stdout and stderr of the command, appended by the command itself
+    io/track.jsonl   tracking records, appended by the command (``/run/nacre`` inside the sandbox)
+    events.jsonl     ReplicaEvent lines, appended by the launcher
+    acks.json        {"log": n, "track": n, "events": n}: how many bytes the server has taken
+    exit             the command's exit code, written by the shell that wraps the sandbox
+    launcher.json    {"pid": …, "start": …} of the launcher; workload.json the same of the command
+    work/ output/    the code's copy and working folder; $NACRE_OUTPUT_DIR
+
+Three byte channels go to the server, ``PUT /api/v1/attempts/{attempt}/replicas/{rank}/{channel}
+?offset=N`` with raw bytes (``log``: any bytes; ``track``, ``events``: whole lines). The server
+applies what lies past what it has, in one transaction with the new offset, and answers
+:class:`ChannelAck`; so a repeated or overlapping send never counts twice.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import Field
+
+from nacre.schema.base import Answer, Digest, JsonObject, Wire
+
+CHANNELS = ("log", "track", "events")
+Channel = Literal["log", "track", "events"]
+
+
+class FileEntry(Wire):
+    """One file of a manifest. ``path`` is relative, with forward slashes and no ``..``."""
+
+    path: str
+    size: int = Field(ge=0)
+    digest: Digest
+    executable: bool = False
+
+
+class Manifest(Wire):
+    """A folder by content. Its digest is that of its canonical JSON, which is itself a blob."""
+
+    files: list[FileEntry]
+
+
+class SandboxMode(StrEnum):
+    """How much stands between the work and the host."""
+
+    BWRAP_ROOT = "bwrap-root"  # bubblewrap started by root; the work gets a uid of its project
+    BWRAP_USER = "bwrap-user"  # bubblewrap in a user namespace
+    NONE = "none"  # a plain process with limits: "reduced isolation"
+
+
+class LaunchInput(Wire):
+    """A dataset version to place at ``<inputs>/<name>`` (``/data/<name>`` in a sandbox)."""
+
+    name: str
+    manifest: Digest
+    mode: Literal["ro_mount", "download"] = "ro_mount"
+
+
+class LaunchMount(Wire):
+    """A folder or file of the host that the work sees. Without a sandbox ``target`` is ignored."""
+
+    source: str
+    target: str
+    writable: bool = False
+
+
+class LaunchLimits(Wire):
+    """Limits; null means none. Every one of them that the host cannot enforce is said so."""
+
+    cpu: float | None = None
+    memory_bytes: int | None = None
+    disk_bytes: int | None = None
+    shm_bytes: int | None = None
+    processes: int | None = 4096
+    max_duration_s: float | None = None
+    log_bytes: int = 256 * 2**20
+    grace_s: float = 10.0
+    gpus: list[int] = []
+
+
+class LaunchSpec(Wire):
+    """One replica of one attempt, or an instance."""
+
+    version: Literal[1] = 1
+    kind: Literal["job", "instance"] = "job"
+    project: str
+    subject_id: str = Field(description="id of the job or instance")
+    subject_name: str
+    attempt_id: str
+    rank: int = 0
+    run_id: str | None = None
+    folder: str = Field(description="the attempt folder")
+    server: str = Field(description="http://host:port or unix:/path of the API, for the launcher")
+    token: str = Field(description="token of this attempt only")
+    blobs_root: str | None = Field(description="folder of the blob store when it is on this host")
+    trees_root: str = Field(description="where hard-linked trees of manifests are kept")
+    code: Digest | None = None
+    workdir: str = "."
+    inputs: list[LaunchInput] = []
+    environment: str | None = Field(None, description="folder of the built environment")
+    interpreter: str | None = Field(None, description="base folder of its Python")
+    nacre_site: str | None = Field(None, description="folder that holds the package nacre")
+    command: list[str]
+    variables: dict[str, str] = {}
+    secrets: dict[str, str] = {}
+    secret_files: dict[str, str] = Field({}, description="file name in /run/secrets → content")
+    checkpoints: str | None = None
+    home: str | None = Field(None, description="persistent home; the output folder when null")
+    mounts: list[LaunchMount] = []
+    api_socket_folder: str | None = Field(None, description="bound at /run/nacre-api")
+    sandbox: SandboxMode
+    uid: int | None = None
+    network: Literal["none", "full"] = "none"
+    limits: LaunchLimits = LaunchLimits()
+
+
+class ExitReason(StrEnum):
+    """How the work ended."""
+
+    SUCCEEDED = "succeeded"
+    EXIT_NONZERO = "exit_nonzero"
+    OUT_OF_MEMORY = "out_of_memory"
+    TIMED_OUT = "timed_out"
+    DISK_FULL = "disk_full"
+    DATA_MISSING = "data_missing"
+    LAUNCH_FAILED = "launch_failed"
+    CANCELLED_BY_USER = "cancelled_by_user"
+
+
+class ReplicaEvent(Wire):
+    """A line of ``events.jsonl``.
+
+    ``type: state`` carries ``state`` (preparing, starting, running, stopping). ``type: artifacts``
+    carries ``manifest`` (what $NACRE_OUTPUT_DIR held). ``type: exit``, the last line, carries
+    ``reason``, ``message`` and what is known of ``exit_code``, ``signal``, ``peak_memory_bytes``,
+    ``disk_bytes``, ``isolation``.
+    """
+
+    time_ms: int
+    type: Literal["state", "artifacts", "exit", "warning"]
+    state: Literal["preparing", "starting", "running", "stopping"] | None = None
+    reason: str | None = None
+    message: str | None = None
+    exit_code: int | None = None
+    signal: int | None = None
+    peak_memory_bytes: int | None = None
+    disk_bytes: int | None = None
+    manifest: Digest | None = None
+    isolation: JsonObject | None = Field(None, description="which limits are really enforced")
+
+
+class ChannelAck(Answer):
+    """How far the server has the channel, and what it wants the launcher to do.
+
+    ``desired: stop`` asks the launcher to stop the work (SIGTERM, grace, SIGKILL) and to report
+    ``reason``; ``fence`` says that this attempt is no longer the current one: stop at once.
+    """
+
+    offset: int
+    desired: Literal["run", "stop", "fence"] = "run"
+    reason: str | None = None
