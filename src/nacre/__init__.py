@@ -22,11 +22,23 @@ if TYPE_CHECKING:
     from nacre.sdk.client import Client as Client
     from nacre.sdk.track import (
         log_artifact as log_artifact,
+    )
+    from nacre.sdk.track import (
         log_metric as log_metric,
+    )
+    from nacre.sdk.track import (
         log_metrics as log_metrics,
+    )
+    from nacre.sdk.track import (
         log_model as log_model,
+    )
+    from nacre.sdk.track import (
         log_param as log_param,
+    )
+    from nacre.sdk.track import (
         log_params as log_params,
+    )
+    from nacre.sdk.track import (
         set_tag as set_tag,
     )
 

@@ -1,0 +1,65 @@
+"""The API application: every noun's routes, one error shape, a bound on the body's size."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from nacre.api import problems
+from nacre.api.routers import ALL
+from nacre.errors import TooLarge
+from nacre.services.registry import Services
+
+MAX_JSON_BYTES = 16 * 2**20
+MAX_BLOB_BYTES = 64 * 2**20
+
+
+class BodyLimit:
+    """Refuses a request body over the limit with 413, before anything reads it into memory.
+
+    Blobs and channels may be larger than JSON; ``Content-Length`` is believed first and then counted.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        raw = scope["path"]
+        limit = MAX_BLOB_BYTES if "/blobs/" in raw or "/replicas/" in raw else MAX_JSON_BYTES
+        declared = dict(scope["headers"]).get(b"content-length", b"0")
+        error = TooLarge(f"the request's body is over the limit of {limit} bytes", limit=limit)
+        if declared.isdigit() and int(declared) > limit:
+            await problems.problem_response(error)(scope, receive, send)
+            return
+        seen = 0
+
+        async def counted() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > limit:
+                raise error
+            return message
+
+        await self.app(scope, counted, send)
+
+
+def make_app(services: Services, version: str) -> FastAPI:
+    """The application for port 7373."""
+    app = FastAPI(
+        title="Nacre",
+        version=version,
+        summary="A deep-learning cloud that you own",
+        openapi_url="/api/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.state.services = services
+    problems.install(app)
+    app.add_middleware(BodyLimit)
+    for router in ALL:
+        app.include_router(router)
+    return app

@@ -1,0 +1,91 @@
+"""Errors as ``application/problem+json``: one shape, whatever failed."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from nacre.errors import InternalError, InvalidSpec, NacreError, NotFound, RequestError, from_problem
+
+log = logging.getLogger("nacre.api")
+
+
+class Problem(BaseModel):
+    """RFC 9457 body of every error."""
+
+    type: str
+    title: str
+    status: int
+    code: str
+    detail: str
+    extra: dict[str, Any]
+
+
+def problem_response(error: NacreError) -> JSONResponse:
+    """The answer that stands for the error."""
+    headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}
+    return JSONResponse(
+        error.problem(), status_code=error.status, headers=headers, media_type="application/problem+json"
+    )
+
+
+def describe(errors: Sequence[Any]) -> InvalidSpec:
+    """Pydantic's findings as one sentence, with the fields in ``extra``."""
+    fields = [
+        {
+            "field": ".".join(str(p) for p in e["loc"] if p != "body"),
+            "message": str(e["msg"]).removeprefix("Value error, "),
+        }
+        for e in errors
+    ]
+    first = fields[0]
+    more = f" (and {len(fields) - 1} more)" if len(fields) > 1 else ""
+    return InvalidSpec(f"{first['field'] or 'body'}: {first['message']}{more}", fields=fields)
+
+
+def install(app: FastAPI) -> None:
+    """Make every error of this application a problem document."""
+
+    @app.exception_handler(NacreError)
+    async def _known(request: Request, error: NacreError) -> JSONResponse:
+        if error.status >= 500:
+            log.error("%s %s: %s", request.method, request.url.path, error.detail, exc_info=error)
+        return problem_response(error)
+
+    @app.exception_handler(RequestValidationError)
+    async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        return problem_response(describe(error.errors()))
+
+    @app.exception_handler(HTTPException)
+    async def _http(request: Request, error: HTTPException) -> JSONResponse:
+        if error.status_code == 404:
+            return problem_response(NotFound(f"there is no route {request.method} {request.url.path}"))
+        body = {"detail": str(error.detail)}
+        found = from_problem(error.status_code, body)
+        document = found.problem() | {"status": error.status_code}
+        return JSONResponse(document, error.status_code, media_type="application/problem+json")
+
+    @app.exception_handler(Exception)
+    async def _defect(request: Request, error: Exception) -> JSONResponse:
+        log.exception("%s %s failed", request.method, request.url.path, exc_info=error)
+        return problem_response(
+            InternalError("this is a defect in Nacre; the server's log has the details")
+        )
+
+
+def documented(*kinds: type[NacreError]) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI ``responses`` for these errors."""
+    answers: dict[int | str, dict[str, Any]] = {}
+    for kind in kinds or (RequestError,):
+        text = (kind.__doc__ or kind.__name__).strip().splitlines()[0]
+        entry = answers.setdefault(kind.status, {"model": Problem, "description": text})
+        if text not in entry["description"]:
+            entry["description"] += f" / {text}"
+    return answers

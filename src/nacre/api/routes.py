@@ -1,0 +1,107 @@
+"""Routes by operation: path, method, summary, errors and authorisation all come from the registry."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
+
+from fastapi import APIRouter, Depends, Request
+
+from nacre.api.problems import documented
+from nacre.domain.identity import Caller, check
+from nacre.errors import (
+    Conflict,
+    InternalError,
+    InvalidSpec,
+    NotFound,
+    PermissionDenied,
+    TooLarge,
+    Unauthenticated,
+    Unavailable,
+)
+from nacre.schema.access import Access
+from nacre.schema.operations import OPERATIONS
+from nacre.services.registry import Services
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_COMMON = (InvalidSpec, NotFound, TooLarge, Unavailable, InternalError)
+
+
+def services(request: Request) -> Services:
+    """The wired services of this server."""
+    found: Services = request.app.state.services
+    return found
+
+
+Wired = Annotated[Services, Depends(services)]
+
+
+def bearer(request: Request) -> str | None:
+    """The token of the request, if it carries one."""
+    scheme, _, secret = request.headers.get("authorization", "").partition(" ")
+    return secret.strip() or None if scheme.lower() == "bearer" else None
+
+
+def authorise(request: Request, wired: Wired) -> Caller | None:
+    """Who calls, checked against the operation of this route; null only for public operations."""
+    operation = OPERATIONS[request.scope["route"].operation_id]
+    secret = bearer(request)
+    if operation.access is Access.PUBLIC:
+        return None
+    caller = wired.tokens.resolve(secret) if secret else None
+    if caller is not None and "project" in request.path_params:
+        caller = wired.projects.enter(caller, request.path_params["project"])
+    check(operation, caller, request.path_params.get("attempt"))
+    return caller
+
+
+def _signed_in(caller: Annotated[Caller | None, Depends(authorise)]) -> Caller:
+    assert caller is not None
+    return caller
+
+
+Allowed = Annotated[Caller, Depends(_signed_in)]
+"""The caller of an operation that is not public, with ``project`` set where the path has one."""
+
+
+class Routes(APIRouter):
+    """A router that registers operations.
+
+    Example::
+
+        routes = Routes()
+
+        @routes.operation("projects.list")
+        def list_projects(caller: Allowed, services: Wired) -> Page[Project]:
+            return services.projects.list(caller)
+    """
+
+    def operation(self, name: str, *, status: int = 200, **options: Any) -> Callable[[F], F]:
+        """Serve an operation of the registry with the decorated function.
+
+        ``options`` go to FastAPI (``response_class``, …). Authorisation is always on.
+        """
+        op = OPERATIONS[name]
+        errors: tuple[type[Any], ...] = _COMMON
+        if op.access is not Access.PUBLIC:
+            errors += (Unauthenticated, PermissionDenied)
+        if op.method != "GET":
+            errors += (Conflict,)
+
+        def register(function: F) -> F:
+            self.add_api_route(
+                op.path,
+                function,
+                methods=[op.method],
+                operation_id=op.name,
+                summary=op.summary,
+                tags=[op.noun],
+                status_code=status,
+                responses=documented(*errors),
+                dependencies=[Depends(authorise)],
+                **options,
+            )
+            return function
+
+        return register

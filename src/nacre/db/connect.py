@@ -1,0 +1,98 @@
+"""The database: SQLite in WAL mode, or PostgreSQL."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
+
+from nacre.errors import Unavailable
+
+
+class Database:
+    """Sessions to read and to write in.
+
+    ``url``: ``sqlite:////path`` or ``postgresql+psycopg://…`` (``postgresql://`` is taken for it).
+    With SQLite, writers of this process queue on a lock instead of on SQLite's busy timeout, which is
+    unfair; writers of other processes are still waited for.
+    """
+
+    def __init__(self, url: str) -> None:
+        if url.startswith("postgresql://"):
+            url = url.replace("postgresql://", "postgresql+psycopg://", 1)
+        self.sqlite = url.startswith("sqlite")
+        self._writer = threading.RLock() if self.sqlite else None
+        if self.sqlite:
+            self.engine = create_engine(url, connect_args={"timeout": 30, "check_same_thread": False})
+            _tune_sqlite(self.engine)
+        else:
+            self.engine = create_engine(url, pool_size=10, max_overflow=20, pool_pre_ping=True)
+        self._writing = self.engine.execution_options(nacre_writes=True)
+
+    @classmethod
+    def in_folder(cls, folder: Path) -> Database:
+        """The SQLite database of a Nacre home."""
+        return cls(f"sqlite:///{folder / 'nacre.db'}")
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """A session for reading; whatever it changed is rolled back."""
+        with _unavailable(), Session(self.engine, expire_on_commit=False) as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """A transaction: committed at the end, rolled back on an exception.
+
+        Keep it short, and do no I/O inside it: with SQLite it is the only one.
+        """
+        with (
+            self._exclusive(),
+            _unavailable(),
+            Session(self._writing, expire_on_commit=False) as session,
+            session.begin(),
+        ):
+            yield session
+
+    @contextmanager
+    def _exclusive(self) -> Iterator[None]:
+        if self._writer is None:
+            yield
+            return
+        with self._writer:
+            yield
+
+    def close(self) -> None:
+        """Close every pooled connection."""
+        self.engine.dispose()
+
+
+@contextmanager
+def _unavailable() -> Iterator[None]:
+    try:
+        yield
+    except OperationalError as error:
+        raise Unavailable(f"the database cannot answer: {str(error.orig).strip()}") from error
+
+
+def _tune_sqlite(engine: Engine) -> None:
+    @event.listens_for(engine, "connect")
+    def _pragmas(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None  # we begin transactions ourselves
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA journal_mode=WAL")
+        cursor.execute("PRAGMA synchronous=NORMAL")
+        cursor.execute("PRAGMA foreign_keys=ON")
+        cursor.execute("PRAGMA cache_size=-16384")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("nacre_writes")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

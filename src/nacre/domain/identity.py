@@ -1,0 +1,90 @@
+"""Who is asking, and what they may do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nacre.errors import NotFound, PermissionDenied, Unauthenticated
+from nacre.schema.access import Access, Operation, Role
+
+_RANK = {Role.VIEWER: 0, Role.EDITOR: 1, Role.OWNER: 2}
+
+
+@dataclass(frozen=True)
+class ProjectRef:
+    """A project, and the caller's role in it (null: not a member)."""
+
+    id: str
+    name: str
+    role: Role | None
+
+
+@dataclass(frozen=True)
+class Caller:
+    """The user behind a token, and how far the token reaches.
+
+    ``project_ids`` limits a token to projects (null: all of the user's); ``attempt_id`` is set for a
+    launcher's token, which may do nothing but report that attempt and log to its run.
+    """
+
+    user_id: str
+    user_name: str
+    admin: bool = False
+    token_id: str = ""
+    scopes: frozenset[str] = frozenset({"*"})
+    project_ids: frozenset[str] | None = None
+    attempt_id: str | None = None
+    project: ProjectRef | None = None
+
+    @property
+    def project_id(self) -> str:
+        """The project of the path; only for operations that have one."""
+        assert self.project is not None
+        return self.project.id
+
+
+def check(operation: Operation, caller: Caller | None, attempt_id: str | None = None) -> None:
+    """Raise unless the caller may call the operation.
+
+    ``caller.project`` is the project of the path, where there is one; ``attempt_id`` the attempt of the
+    path. A project that the caller is no member of looks as if it did not exist. Administrators
+    administer the server; they see no project that they are not a member of.
+
+    Raises:
+        Unauthenticated: no valid token.
+        NotFound: not a member of the project.
+        PermissionDenied: scope or role is not enough.
+    """
+    if operation.access is Access.PUBLIC:
+        return
+    if caller is None:
+        raise Unauthenticated(
+            "this needs a token: sign in with 'nacre login', or send 'Authorization: Bearer …'"
+        )
+    if operation.scope and not {"*", operation.scope} & caller.scopes:
+        raise PermissionDenied(
+            f"the token lacks the scope {operation.scope}: make one that has it with 'nacre token create'",
+            scope=operation.scope,
+        )
+    if operation.access is Access.ATTEMPT:
+        if caller.attempt_id is None or caller.attempt_id != attempt_id:
+            raise PermissionDenied("only the launcher of this attempt may report it")
+        return
+    if operation.access is Access.ADMIN and not caller.admin:
+        raise PermissionDenied("only an administrator of the server may do this")
+    if operation.access in (Access.VIEWER, Access.EDITOR, Access.OWNER):
+        _check_role(Role(operation.access.value), caller)
+
+
+def _check_role(needed: Role, caller: Caller) -> None:
+    project = caller.project
+    hidden = project is not None and (
+        caller.project_ids is not None and project.id not in caller.project_ids
+    )
+    if project is None or project.role is None or hidden:
+        raise NotFound("there is no such project, or you are not a member of it: see 'nacre project ls'")
+    if _RANK[project.role] < _RANK[needed]:
+        raise PermissionDenied(
+            f"this needs the role {needed} in project {project.name}; yours is {project.role}",
+            role=needed,
+        )

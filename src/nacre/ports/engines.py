@@ -1,0 +1,76 @@
+"""Engine: where a launcher starts, and whether it is still there."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any
+
+from nacre.schema.launch import LaunchSpec, SandboxMode
+
+Handle = dict[str, Any]
+"""Plain JSON that finds the replica again after any restart; kept in the database before launch."""
+
+
+@dataclass(frozen=True)
+class NodeFacts:
+    """A machine as the engine sees it. ``gpus`` holds one name per device, in index order."""
+
+    name: str
+    cpu: float
+    memory: int
+    gpus: list[str] = field(default_factory=list)
+    isolation: str = "reduced"
+    sandbox: SandboxMode = SandboxMode.NONE
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Observed:
+    """``launcher``: one runs and will report. ``work``: the command still lives. ``exited``: its exit
+    code is on disk. ``done``: everything was reported and the folder can go."""
+
+    launcher: bool
+    work: bool
+    exited: bool
+    done: bool
+
+
+class Engine(ABC):
+    """Places, starts and ends launchers; knows nothing of jobs, queues or money.
+
+    Every method is idempotent and may be called again after a crash of the caller at any point.
+    ``Unavailable`` means "cannot tell now": the caller freezes its states and asks again.
+    """
+
+    @abstractmethod
+    def nodes(self) -> list[NodeFacts]:
+        """The machines, with totals (not what is free)."""
+
+    @abstractmethod
+    def handle(self, spec: LaunchSpec) -> Handle:
+        """The handle of this replica, before it is launched."""
+
+    @abstractmethod
+    def launch(self, spec: LaunchSpec, handle: Handle) -> None:
+        """Write the spool folder and start a launcher; nothing when that has been done before."""
+
+    @abstractmethod
+    def observe(self, handle: Handle) -> Observed:
+        """What there is of it now."""
+
+    @abstractmethod
+    def adopt(self, handle: Handle) -> None:
+        """Start a launcher on the spool that a dead one left, to carry on and to report."""
+
+    @abstractmethod
+    def stop(self, handle: Handle) -> None:
+        """Ask the launcher to end the work (SIGTERM, grace, SIGKILL); nothing when it has ended."""
+
+    @abstractmethod
+    def forget(self, handle: Handle) -> None:
+        """Remove the spool folder of an attempt that is done."""
+
+    @abstractmethod
+    def socket(self, handle: Handle, name: str) -> str:
+        """Path of a unix socket that the work opened in ``/run/nacre``."""

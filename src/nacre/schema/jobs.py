@@ -1,0 +1,258 @@
+"""Jobs: what the scheduler runs, their attempts and replicas."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal
+
+from pydantic import AliasChoices, Field, field_validator, model_validator
+
+from nacre.schema.access import PROJECT, Access, Operation
+from nacre.schema.base import Answer, Digest, JsonObject, Micros, Name, Stamped, Wire
+from nacre.schema.resources import Duration, Resources
+
+
+class JobState(StrEnum):
+    """A job goes down this list; the last three are final."""
+
+    QUEUED = "queued"
+    PREPARING = "preparing"
+    STARTING = "starting"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+FINAL_STATES = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
+
+
+class JobInput(Wire):
+    """A dataset version (``digits``, ``digits@3``) under a name of the job's choosing."""
+
+    path: str = Field(examples=["digits@1"])
+    type: Literal["uri_folder", "uri_file"] = "uri_folder"
+    mode: Literal["ro_mount", "download"] = "ro_mount"
+
+
+def _either(*names: str) -> AliasChoices:
+    return AliasChoices(*names)
+
+
+class JobSpec(Wire):
+    """What to run. Field names are the field's own (dstack, Azure ML); the usual aliases are accepted."""
+
+    type: Literal["task"] = "task"
+    name: Name | None = Field(None, validation_alias=_either("name", "display_name"))
+    experiment_name: Name | None = None
+    description: str = ""
+    code: Digest | None = Field(None, description="manifest of the code folder; the CLI fills it")
+    workdir: str = "."
+    commands: list[str] = Field(
+        min_length=1, validation_alias=_either("commands", "run", "command", "entrypoint")
+    )
+    environment: str = "base"
+    env: dict[str, str] = Field({}, validation_alias=_either("env", "envs", "environment_variables"))
+    secrets: list[str] = []
+    inputs: dict[Name, JobInput] = {}
+    resources: Resources = Resources()
+    instance_type: Name | None = Field(None, description="a named shape, instead of resources")
+    max_duration: Duration | None = None
+    max_restarts: int = Field(0, ge=0, le=1000)
+    stop_duration: Duration = 10.0
+    tags: dict[str, str] = Field({}, validation_alias=_either("tags", "labels"))
+
+    model_config = Wire.model_config | {"populate_by_name": True}
+
+    @field_validator("commands", mode="before")
+    @classmethod
+    def _list(cls, value: Any) -> Any:
+        return [value] if isinstance(value, str) else value
+
+    @field_validator("inputs", mode="before")
+    @classmethod
+    def _short_inputs(cls, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {k: {"path": v} if isinstance(v, str) else v for k, v in value.items()}
+        return value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _limits(cls, value: Any) -> Any:
+        """Azure ML's ``limits: {timeout}`` is our ``max_duration``."""
+        if isinstance(value, dict) and isinstance(value.get("limits"), dict):
+            value = dict(value)
+            limits = dict(value.pop("limits"))
+            if "timeout" in limits:
+                value.setdefault("max_duration", limits.pop("timeout"))
+            if limits:
+                raise ValueError(f"limits: unknown field {sorted(limits)[0]!r}")
+        return value
+
+    @field_validator("workdir")
+    @classmethod
+    def _inside(cls, value: str) -> str:
+        if value.startswith("/") or ".." in value.split("/"):
+            raise ValueError("workdir must be a folder inside the code")
+        return value
+
+
+class JobPlan(Answer):
+    """What a submission would do: nothing is stored."""
+
+    spec: JobSpec
+    inputs: dict[str, str] = Field({}, description="each input's dataset version, resolved")
+    environment_state: str
+    environment_digest: Digest | None = None
+    price_per_hour: Micros
+    max_cost: Micros | None = Field(None, description="price × max_duration × attempts")
+    currency: str
+    starts: Literal["now", "waits", "never"]
+    reason: str | None = None
+    message: str | None = None
+
+
+class Attempt(Stamped):
+    """One try at a job."""
+
+    number: int
+    state: str
+    reason: str | None = None
+    message: str | None = None
+    exit_code: int | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    peak_memory: int | None = None
+    isolation: JsonObject | None = None
+
+
+class JobRecord(Answer):
+    """Enough to do the run again."""
+
+    code: Digest | None = None
+    environment: str
+    environment_digest: Digest | None = None
+    lock_digest: Digest | None = None
+    inputs: dict[str, str] = Field({}, description="name → dataset@number")
+    manifests: dict[str, Digest] = {}
+    commands: list[str]
+    env: dict[str, str] = {}
+    secrets: list[str] = []
+    hardware: JsonObject = {}
+    nacre: str
+
+
+class Job(Stamped):
+    """A job. ``name`` is unique in the project; ``run`` is its tracking record."""
+
+    project: Name
+    name: str
+    kind: Literal["task", "convert", "evaluate"] = "task"
+    description: str = ""
+    user: str
+    state: JobState
+    reason: str | None = None
+    message: str | None = None
+    exit_code: int | None = None
+    run: str
+    spec: JobSpec
+    record: JobRecord | None = None
+    attempts: list[Attempt] = []
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    price_per_hour: Micros
+    cost: Micros = 0
+    currency: str = "USD"
+
+
+class JobStop(Wire):
+    """``reason`` ends up in the job's record."""
+
+    reason: str | None = None
+
+
+_J = f"{PROJECT}/jobs"
+_T = "/api/v1/attempts/{attempt}"
+OPERATIONS = (
+    Operation(
+        "jobs.plan",
+        "POST",
+        f"{_J}/plan",
+        "Show what a submission would do and cost",
+        Access.EDITOR,
+        "jobs:read",
+        "run",
+    ),
+    Operation("jobs.submit", "POST", _J, "Submit a job", Access.EDITOR, "jobs:write", "run"),
+    Operation("jobs.list", "GET", _J, "List jobs, newest first", Access.VIEWER, "jobs:read", "ps"),
+    Operation(
+        "jobs.get",
+        "GET",
+        f"{_J}/{{job}}",
+        "Read a job; can wait for its state to change",
+        Access.VIEWER,
+        "jobs:read",
+        "show",
+    ),
+    Operation(
+        "jobs.logs",
+        "GET",
+        f"{_J}/{{job}}/log",
+        "Stream a job's log",
+        Access.VIEWER,
+        "jobs:read",
+        "logs",
+    ),
+    Operation(
+        "jobs.stop",
+        "POST",
+        f"{_J}/{{job}}/stop",
+        "Stop a job",
+        Access.EDITOR,
+        "jobs:write",
+        "stop",
+    ),
+    Operation(
+        "jobs.delete",
+        "DELETE",
+        f"{_J}/{{job}}",
+        "Delete an ended job, its log and its run",
+        Access.EDITOR,
+        "jobs:write",
+        "delete",
+    ),
+    Operation(
+        "attempts.report",
+        "PUT",
+        f"{_T}/replicas/{{rank}}/{{channel}}",
+        "A launcher reports bytes of a channel",
+        Access.ATTEMPT,
+        "attempts:report",
+    ),
+    Operation(
+        "attempts.missing",
+        "POST",
+        f"{_T}/blobs/missing",
+        "A launcher asks which blobs to send",
+        Access.ATTEMPT,
+        "attempts:report",
+    ),
+    Operation(
+        "attempts.put_blob",
+        "PUT",
+        f"{_T}/blobs/{{digest}}",
+        "A launcher sends an artifact's bytes",
+        Access.ATTEMPT,
+        "attempts:report",
+    ),
+    Operation(
+        "attempts.get_blob",
+        "GET",
+        f"{_T}/blobs/{{digest}}",
+        "A launcher fetches code or data",
+        Access.ATTEMPT,
+        "attempts:report",
+    ),
+)

@@ -1,0 +1,257 @@
+"""Models: versions, aliases, lineage, conversion and evaluations."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Literal
+
+from pydantic import Field
+
+from nacre.schema.access import PROJECT, Access, Operation
+from nacre.schema.base import Answer, Digest, JsonObject, Name, Stamped, Wire
+from nacre.schema.launch import FileEntry
+from nacre.schema.serving import Signature, TensorSpec
+
+Framework = Literal["pytorch", "keras", "tensorflow", "sklearn", "onnx"]
+
+
+class ConversionState(StrEnum):
+    """Of the ONNX form of a version. ``converting`` names its job."""
+
+    PENDING = "pending"
+    CONVERTING = "converting"
+    READY = "ready"
+    FAILED = "failed"
+
+
+class ModelRegister(Wire):
+    """A new version from an artifact of a run, or from files sent as blobs (``manifest``).
+
+    ``inputs`` tells the signature where the file does not carry one (a pickled PyTorch module); when
+    it is missing too, conversion tries the run's own input data.
+    """
+
+    run: str | None = None
+    path: str | None = Field(None, description="artifact: a file, or a folder such as a SavedModel")
+    manifest: Digest | None = None
+    framework: Framework | None = None
+    environment: str | None = None
+    inputs: list[TensorSpec] | None = None
+    alias: Name | None = None
+    description: str = ""
+
+
+class Lineage(Answer):
+    """Where a version comes from."""
+
+    run: str | None = None
+    job: str | None = None
+    path: str | None = None
+    code: Digest | None = None
+    data: dict[str, str] = {}
+    environment: str | None = None
+    environment_digest: Digest | None = None
+
+
+class ModelVersion(Stamped):
+    """An immutable version, written ``name/3``; aliases point at it (``name@best``)."""
+
+    model: Name
+    number: int
+    framework: Framework
+    manifest: Digest
+    files: int
+    size: int
+    user: str | None = None
+    description: str = ""
+    aliases: list[str] = []
+    lineage: Lineage
+    signature: Signature | None = None
+    conversion: ConversionState
+    conversion_job: str | None = None
+    reason: str | None = None
+    message: str | None = None
+    onnx_digest: Digest | None = None
+    evaluations: list[Evaluation] = []
+
+
+class Model(Stamped):
+    """A model by name."""
+
+    name: Name
+    versions: list[int] = []
+    aliases: dict[str, int] = {}
+    latest: ModelVersion | None = None
+
+
+class ModelFiles(Answer):
+    """The files of a version; ``onnx`` is its converted form, when there is one."""
+
+    version: ModelVersion
+    files: list[FileEntry]
+    onnx: FileEntry | None = None
+
+
+class AliasSet(Wire):
+    """The version that the alias points at."""
+
+    version: int
+
+
+class EvaluationCreate(Wire):
+    """Evaluate on a dataset version. ``features`` and ``label`` name arrays or columns when the
+    defaults (x/y, images/labels, data/target; a column called label or target) do not fit."""
+
+    data: str = Field(examples=["digits-test@1"])
+    features: str | None = None
+    label: str | None = None
+
+
+class EvaluationState(StrEnum):
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+
+
+class Evaluation(Stamped):
+    """Metrics of a model version on a dataset version.
+
+    Averages are macro. ``confusion[i][j]``: samples of class ``labels[i]`` that were called ``labels[j]``.
+    """
+
+    model: Name
+    version: int
+    data: str
+    job: str
+    state: EvaluationState
+    reason: str | None = None
+    message: str | None = None
+    samples: int | None = None
+    accuracy: float | None = None
+    precision: float | None = None
+    recall: float | None = None
+    f1: float | None = None
+    labels: list[str] | None = None
+    confusion: list[list[int]] | None = None
+    per_class: JsonObject | None = None
+    ended_at: datetime | None = None
+
+
+ModelVersion.model_rebuild()
+Model.model_rebuild()
+ModelFiles.model_rebuild()
+
+_M = f"{PROJECT}/models"
+_V = f"{_M}/{{model}}/versions"
+OPERATIONS = (
+    Operation(
+        "models.register",
+        "POST",
+        _V,
+        "Register a version from a run's artifact",
+        Access.EDITOR,
+        "models:write",
+        "model register",
+    ),
+    Operation("models.list", "GET", _M, "List models", Access.VIEWER, "models:read", "model ls"),
+    Operation(
+        "models.get",
+        "GET",
+        f"{_M}/{{model}}",
+        "Read a model",
+        Access.VIEWER,
+        "models:read",
+        "model show",
+    ),
+    Operation(
+        "models.get_version",
+        "GET",
+        f"{_V}/{{version}}",
+        "Read a version (number, alias or 'latest'); can wait for its conversion",
+        Access.VIEWER,
+        "models:read",
+        "model show",
+    ),
+    Operation(
+        "models.files",
+        "GET",
+        f"{_V}/{{version}}/files",
+        "List a version's files",
+        Access.VIEWER,
+        "models:read",
+        "model pull",
+    ),
+    Operation(
+        "models.convert",
+        "POST",
+        f"{_V}/{{version}}/convert",
+        "Convert a version to ONNX again",
+        Access.EDITOR,
+        "models:write",
+        "model convert",
+    ),
+    Operation(
+        "models.set_alias",
+        "PUT",
+        f"{_M}/{{model}}/aliases/{{alias}}",
+        "Point an alias at a version",
+        Access.EDITOR,
+        "models:write",
+        "model alias",
+    ),
+    Operation(
+        "models.delete_alias",
+        "DELETE",
+        f"{_M}/{{model}}/aliases/{{alias}}",
+        "Delete an alias",
+        Access.EDITOR,
+        "models:write",
+        "model unalias",
+    ),
+    Operation(
+        "models.delete_version",
+        "DELETE",
+        f"{_V}/{{version}}",
+        "Delete a version that no endpoint serves",
+        Access.EDITOR,
+        "models:write",
+        "model delete",
+    ),
+    Operation(
+        "models.delete",
+        "DELETE",
+        f"{_M}/{{model}}",
+        "Delete a model that no endpoint serves",
+        Access.EDITOR,
+        "models:write",
+        "model delete",
+    ),
+    Operation(
+        "evaluations.create",
+        "POST",
+        f"{_V}/{{version}}/evaluations",
+        "Evaluate a version on a dataset",
+        Access.EDITOR,
+        "models:write",
+        "evaluate",
+    ),
+    Operation(
+        "evaluations.list",
+        "GET",
+        f"{_V}/{{version}}/evaluations",
+        "List a version's evaluations",
+        Access.VIEWER,
+        "models:read",
+        "model show",
+    ),
+    Operation(
+        "evaluations.get",
+        "GET",
+        f"{PROJECT}/evaluations/{{evaluation}}",
+        "Read an evaluation; can wait for its end",
+        Access.VIEWER,
+        "models:read",
+        "evaluate",
+    ),
+)

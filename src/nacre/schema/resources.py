@@ -1,0 +1,116 @@
+"""Resources: what work asks for; instance types and prices; nodes."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, field_validator
+
+from nacre.schema.access import Access, Operation
+from nacre.schema.base import Answer, Micros, Name, Wire
+
+_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?\s*", re.IGNORECASE)
+_UNITS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
+_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(s|m|h|d|w)\s*", re.IGNORECASE)
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+
+
+def parse_size(value: Any) -> Any:
+    """``"4GB"``, ``"512 MiB"``, ``"1.5g"`` or a number of bytes → bytes.
+
+    A unit means a power of 1024, with or without the ``i``, as dstack and Docker read it.
+    """
+    if not isinstance(value, str):
+        return value
+    if (match := _SIZE.fullmatch(value)) is None:
+        raise ValueError(f"{value!r} is not a size: write it like 512MB or 4GB")
+    return int(float(match[1]) * 1024 ** _UNITS[match[2].upper()])
+
+
+def parse_duration(value: Any) -> Any:
+    """``"90s"``, ``"1h30m"``, ``"2d"`` or a number of seconds → seconds."""
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    if re.fullmatch(r"\d+(\.\d+)?", text):
+        return float(text)
+    parts = list(_DURATION.finditer(text))
+    if not parts or "".join(p[0] for p in parts) != text:
+        raise ValueError(f"{value!r} is not a duration: write it like 90s, 30m or 1h30m")
+    return sum(float(p[1]) * _SECONDS[p[2].lower()] for p in parts)
+
+
+Size = Annotated[int, BeforeValidator(parse_size), Field(ge=0, description="bytes, or text such as 4GB")]
+Duration = Annotated[
+    float,
+    BeforeValidator(parse_duration),
+    Field(gt=0, description="seconds, or text such as 1h30m"),
+]
+
+
+class Resources(Wire):
+    """What work asks for. ``gpu``: a count, or ``name:count`` as dstack writes it (``H100:2``)."""
+
+    cpu: float = Field(1.0, gt=0, le=1024)
+    memory: Size = 2 * 2**30
+    gpu: int = Field(0, ge=0, le=64)
+    gpu_name: str | None = None
+    disk: Size = 20 * 2**30
+    shm_size: Size = 2**30
+
+    @field_validator("gpu", mode="before")
+    @classmethod
+    def _count(cls, value: Any) -> Any:
+        if isinstance(value, str) and not value.isdigit():
+            raise ValueError("write gpu as a count, and the kind in gpu_name (H100)")
+        return value
+
+
+class InstanceType(Answer):
+    """A named shape with a price per hour."""
+
+    name: Name
+    cpu: float
+    memory: int
+    gpu: int = 0
+    gpu_name: str | None = None
+    price_per_hour: Micros
+    currency: str
+    available: bool = Field(True, description="whether this machine could ever hold it")
+
+
+class Node(Answer):
+    """A machine: what it has, what is taken."""
+
+    name: str
+    cpu: float
+    memory: int
+    gpus: list[str] = []
+    cpu_used: float = 0
+    memory_used: int = 0
+    gpus_used: list[int] = []
+    isolation: str
+    alive: bool = True
+
+
+OPERATIONS = (
+    Operation(
+        "instance_types.list",
+        "GET",
+        "/api/v1/instance-types",
+        "List instance types with prices",
+        Access.USER,
+        "instances:read",
+        "offer",
+    ),
+    Operation(
+        "nodes.list",
+        "GET",
+        "/api/v1/nodes",
+        "List machines and what is taken on them",
+        Access.USER,
+        "nodes:read",
+        "node ls",
+    ),
+)

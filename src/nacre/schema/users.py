@@ -1,0 +1,254 @@
+"""Users, tokens, sign-in, sign-up policy and invitations."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import Field, SecretStr
+
+from nacre.schema.access import Access, Operation
+from nacre.schema.base import Answer, Name, Stamped, Wire
+
+
+class SignUpPolicy(StrEnum):
+    """Who may make an account. The owner of the machine always has one."""
+
+    OPEN = "open"
+    INVITE = "invite"
+    CLOSED = "closed"
+
+
+class User(Stamped):
+    """A person."""
+
+    name: Name
+    email: str | None = None
+    admin: bool = False
+    disabled: bool = False
+
+
+class UserUpdate(Wire):
+    """What an administrator changes of a user; null leaves it."""
+
+    admin: bool | None = None
+    disabled: bool | None = None
+
+
+class SignUp(Wire):
+    """A new account. ``invitation`` is needed where the policy is ``invite``."""
+
+    name: Name
+    password: SecretStr = Field(min_length=8, max_length=256)
+    email: str | None = Field(None, max_length=254)
+    invitation: SecretStr | None = None
+
+
+class SignIn(Wire):
+    """Name and password for a token. ``lifetime_s`` defaults to 30 days."""
+
+    name: Name
+    password: SecretStr
+    lifetime_s: int = Field(30 * 86_400, ge=60, le=366 * 86_400)
+
+
+class PasswordChange(Wire):
+    """The old password proves who asks."""
+
+    old: SecretStr
+    new: SecretStr = Field(min_length=8, max_length=256)
+
+
+class TokenCreate(Wire):
+    """A token for a program. No scopes means everything that the user may do."""
+
+    name: Name
+    scopes: list[str] = Field(["*"], min_length=1)
+    lifetime_s: int | None = Field(None, ge=60)
+
+
+class Token(Stamped):
+    """A token without its secret."""
+
+    name: str
+    kind: str = Field(description="user, session, attempt or content")
+    scopes: list[str]
+    expires_at: datetime | None = None
+    last_used_at: datetime | None = None
+
+
+class IssuedToken(Answer):
+    """A new token. ``secret`` is shown this once; the server keeps only its hash."""
+
+    token: Token
+    secret: str
+    user: User
+
+
+class InvitationCreate(Wire):
+    """An invitation to sign up, for a project too when one is named."""
+
+    project: str | None = None
+    role: str = "editor"
+    lifetime_s: int = Field(7 * 86_400, ge=60)
+
+
+class Invitation(Stamped):
+    """An invitation; ``secret`` only in the answer that made it."""
+
+    project: str | None = None
+    role: str
+    expires_at: datetime
+    used_by: str | None = None
+    secret: str | None = None
+
+
+class Settings(Answer):
+    """What an administrator sets for the whole server."""
+
+    sign_up: SignUpPolicy
+
+
+class SettingsUpdate(Wire):
+    """Null leaves a setting as it is."""
+
+    sign_up: SignUpPolicy | None = None
+
+
+_A = "/api/v1"
+OPERATIONS = (
+    Operation(
+        "users.sign_up",
+        "POST",
+        f"{_A}/users",
+        "Make an account",
+        Access.PUBLIC,
+        cli="user sign-up",
+    ),
+    Operation(
+        "users.sign_in",
+        "POST",
+        f"{_A}/sessions",
+        "Exchange name and password for a token",
+        Access.PUBLIC,
+        cli="login",
+    ),
+    Operation(
+        "users.sign_out",
+        "DELETE",
+        f"{_A}/sessions/current",
+        "Revoke the token in use",
+        Access.USER,
+        "users:write",
+        "logout",
+    ),
+    Operation(
+        "users.me",
+        "GET",
+        f"{_A}/me",
+        "Who the token belongs to",
+        Access.USER,
+        "users:read",
+        "user me",
+    ),
+    Operation(
+        "users.change_password",
+        "POST",
+        f"{_A}/me/password",
+        "Change one's own password",
+        Access.USER,
+        "users:write",
+        "user password",
+    ),
+    Operation("users.list", "GET", f"{_A}/users", "List users", Access.ADMIN, "users:read", "user ls"),
+    Operation(
+        "users.update",
+        "PATCH",
+        f"{_A}/users/{{user}}",
+        "Disable a user or make one an administrator",
+        Access.ADMIN,
+        "users:write",
+        "user update",
+    ),
+    Operation(
+        "users.delete",
+        "DELETE",
+        f"{_A}/users/{{user}}",
+        "Delete a user who owns nothing",
+        Access.ADMIN,
+        "users:write",
+        "user delete",
+    ),
+    Operation(
+        "invitations.create",
+        "POST",
+        f"{_A}/invitations",
+        "Invite somebody to sign up",
+        Access.ADMIN,
+        "users:write",
+        "user invite",
+    ),
+    Operation(
+        "invitations.list",
+        "GET",
+        f"{_A}/invitations",
+        "List open invitations",
+        Access.ADMIN,
+        "users:read",
+        "user invitations",
+    ),
+    Operation(
+        "invitations.delete",
+        "DELETE",
+        f"{_A}/invitations/{{invitation}}",
+        "Withdraw an invitation",
+        Access.ADMIN,
+        "users:write",
+        "user uninvite",
+    ),
+    Operation(
+        "tokens.create",
+        "POST",
+        f"{_A}/tokens",
+        "Make a token for a program",
+        Access.USER,
+        "tokens:write",
+        "token create",
+    ),
+    Operation(
+        "tokens.list",
+        "GET",
+        f"{_A}/tokens",
+        "List one's own tokens",
+        Access.USER,
+        "tokens:read",
+        "token ls",
+    ),
+    Operation(
+        "tokens.delete",
+        "DELETE",
+        f"{_A}/tokens/{{token}}",
+        "Revoke a token",
+        Access.USER,
+        "tokens:write",
+        "token delete",
+    ),
+    Operation(
+        "settings.get",
+        "GET",
+        f"{_A}/settings",
+        "Read the server's settings",
+        Access.USER,
+        "settings:read",
+        "settings show",
+    ),
+    Operation(
+        "settings.update",
+        "PATCH",
+        f"{_A}/settings",
+        "Change the server's settings",
+        Access.ADMIN,
+        "settings:write",
+        "settings set",
+    ),
+)

@@ -1,0 +1,41 @@
+"""The client: one attribute per noun, one method per operation."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from nacre.sdk.settings import find_connection
+from nacre.sdk.transport import Transport
+
+
+class Client:
+    """A synchronous, typed client of a Nacre server.
+
+    Without arguments it connects as the environment and ``nacre login`` tell: inside a job or an
+    instance to its own server and project, on the machine of ``nacre up`` as the owner.
+
+    Example::
+
+        with nacre.Client() as client:
+            for job in client.jobs.list():
+                print(job.name, job.state)
+    """
+
+    def __init__(
+        self, url: str | None = None, token: str | None = None, *, project: str | None = None
+    ) -> None:
+        connection = find_connection(url, token, project)
+        self.project = connection.project
+        self.transport = Transport(connection.url, connection.token)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.transport.close()
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

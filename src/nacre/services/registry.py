@@ -1,0 +1,54 @@
+"""Every service, wired: what the API, the proxy and the loops get."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nacre.clock import Clock
+    from nacre.db.connect import Database
+    from nacre.services.attempts import Attempts
+    from nacre.services.blobs import BlobLedger
+    from nacre.services.datasets import Datasets
+    from nacre.services.endpoints import Endpoints
+    from nacre.services.environments import EnvironmentCatalogue
+    from nacre.services.evaluations import Evaluations
+    from nacre.services.events import Events
+    from nacre.services.instances import Instances
+    from nacre.services.jobs import Jobs
+    from nacre.services.models import Models
+    from nacre.services.prices import Prices
+    from nacre.services.projects import Projects
+    from nacre.services.runs import Runs
+    from nacre.services.secrets import Secrets
+    from nacre.services.signals import Signals
+    from nacre.services.tokens import Tokens
+    from nacre.services.usage import UsageLedger
+    from nacre.services.users import Users
+
+
+@dataclass(frozen=True)
+class Services:
+    """One of each, sharing a database, a clock and the signals."""
+
+    db: Database
+    clock: Clock
+    signals: Signals
+    events: Events
+    users: Users
+    tokens: Tokens
+    projects: Projects
+    secrets: Secrets
+    prices: Prices
+    usage: UsageLedger
+    blobs: BlobLedger
+    datasets: Datasets
+    environments: EnvironmentCatalogue
+    runs: Runs
+    attempts: Attempts
+    jobs: Jobs
+    instances: Instances
+    models: Models
+    evaluations: Evaluations
+    endpoints: Endpoints

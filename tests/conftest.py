@@ -1,0 +1,139 @@
+"""Fixtures that every test may use: a clock that stands still, a database of each kind, people."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from nacre.clock import FixedClock
+from nacre.db.connect import Database
+from nacre.db.tables import ALL_TABLES
+from nacre.db.tables.projects import MemberRow, ProjectRow
+from nacre.db.tables.users import UserRow
+from nacre.domain.identity import Caller, ProjectRef
+from nacre.ids import new_id
+from nacre.schema.access import Role
+
+
+@pytest.fixture
+def clock() -> FixedClock:
+    return FixedClock()
+
+
+def postgres_programs() -> Path | None:
+    """The folder of ``initdb`` and ``postgres``, newest version first."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), reverse=True)
+    if found:
+        return found[0].parent
+    on_path = shutil.which("initdb")
+    return Path(on_path).parent if on_path else None
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of a private PostgreSQL server on loopback; ``NACRE_TEST_POSTGRES`` names another one."""
+    if given := os.environ.get("NACRE_TEST_POSTGRES"):
+        yield given
+        return
+    programs = postgres_programs()
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed (Debian: postgresql)")
+    folder = tmp_path_factory.mktemp("postgres")
+    demote: list[str] = []
+    if os.geteuid() == 0:  # PostgreSQL refuses to run as root
+        demote = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
+        subprocess.run(["chown", "nobody:nogroup", folder], check=True)
+        for parent in folder.parents:
+            if parent.stat().st_uid == 0 and parent != Path("/"):
+                parent.chmod(parent.stat().st_mode | 0o011)
+    data, port = folder / "data", _free_port()
+    subprocess.run(
+        [*demote, programs / "initdb", "-D", data, "-A", "trust", "-U", "nacre", "--no-sync"],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    server = subprocess.Popen(
+        [*demote, programs / "postgres", "-D", data, "-p", str(port), "-k", folder]
+        + ["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c", "max_connections=200"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    url = f"postgresql://nacre@127.0.0.1:{port}/postgres"
+    ready = [programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port), "-t", "1"]
+    try:
+        for _ in range(60):
+            if subprocess.run(ready, check=False).returncode == 0:
+                break
+        yield url
+    finally:
+        server.terminate()
+        server.wait(30)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
+    """An empty database with every table, once on SQLite and once on a real PostgreSQL."""
+    if request.param == "sqlite":
+        found = Database.in_folder(tmp_path)
+        ALL_TABLES.create_all(found.engine)
+        yield found
+        found.close()
+        return
+    server: str = request.getfixturevalue("postgres_server")
+    name = f"test_{new_id('db')[3:]}"
+    admin = Database(server)
+    with admin.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    admin.close()
+    found = Database(server.rsplit("/", 1)[0] + f"/{name}")
+    ALL_TABLES.create_all(found.engine)
+    yield found
+    found.close()
+
+
+@dataclass(frozen=True)
+class People:
+    """A project ``vision`` with one caller per role, and a stranger."""
+
+    project: ProjectRef
+    owner: Caller
+    editor: Caller
+    viewer: Caller
+    stranger: Caller
+
+
+@pytest.fixture
+def people(database: Database, clock: FixedClock) -> People:
+    """Rows and callers for tests of services."""
+    project_id = new_id("prj")
+    callers: dict[str, Caller] = {}
+    with database.write() as session:
+        session.add(
+            ProjectRow(id=project_id, number=1, name="vision", description="", created_at=clock.now())
+        )
+        for name in ("owner", "editor", "viewer", "stranger"):
+            user_id = new_id("usr")
+            session.add(UserRow(id=user_id, name=name, admin=name == "owner", created_at=clock.now()))
+            session.flush()
+            role = Role(name) if name != "stranger" else None
+            if role:
+                session.add(
+                    MemberRow(project_id=project_id, user_id=user_id, role=role, created_at=clock.now())
+                )
+            ref = ProjectRef(project_id, "vision", role)
+            callers[name] = Caller(user_id, name, admin=name == "owner", project=ref)
+    return People(ProjectRef(project_id, "vision", Role.OWNER), **callers)
