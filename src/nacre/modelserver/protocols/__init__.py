@@ -1,0 +1,1 @@
+"""Wire protocols that inference requests come in, each translated to arrays and back."""

@@ -1,0 +1,88 @@
+"""A listening socket: its connections, the clock they share, and how it comes to an end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from email.utils import formatdate
+
+from nacre.modelserver.http import App, Connection
+from nacre.modelserver.limits import Limits
+
+log = logging.getLogger(__name__)
+
+_TICK = 0.25
+_LAME = 0.2
+
+
+class Listener:
+    """Serves an :class:`App` on one socket."""
+
+    def __init__(self, app: App, limits: Limits) -> None:
+        self.app = app
+        self.limits = limits
+        self.held = 0
+        """Bytes of request bodies in memory."""
+        self.draining = False
+        self.date = ""
+        self._loop = asyncio.get_running_loop()
+        self.now = self._loop.time()
+        """A clock that moves each quarter second: reading it costs nothing."""
+        self._connections: set[Connection] = set()
+        self._server: asyncio.Server | None = None
+        self._ticker: asyncio.TimerHandle | None = None
+        self._empty = asyncio.Event()
+
+    @property
+    def connections(self) -> int:
+        """How many are open."""
+        return len(self._connections)
+
+    async def start(self, sock: socket.socket) -> None:
+        """Listen on a bound socket."""
+        self._tick()
+        if sock.family == socket.AF_UNIX:
+            self._server = await self._loop.create_unix_server(
+                lambda: Connection(self), sock=sock, backlog=128
+            )
+        else:
+            self._server = await self._loop.create_server(lambda: Connection(self), sock=sock, backlog=1024)
+
+    def register(self, connection: Connection) -> bool:
+        """Whether one more connection is within the limit."""
+        self._connections.add(connection)
+        return len(self._connections) <= self.limits.max_connections
+
+    def forget(self, connection: Connection) -> None:
+        """A connection has ended."""
+        self._connections.discard(connection)
+        if not self._connections:
+            self._empty.set()
+
+    async def drain(self) -> None:
+        """Accept no more, answer what is in flight, close; give up after ``drain_time`` seconds."""
+        self.draining = True
+        if self._server is not None:
+            self._server.close()
+        # A client may have sent a request just now on a connection that looks idle from here.
+        await asyncio.sleep(_LAME)
+        for connection in list(self._connections):
+            connection.drain()
+        if self._connections:
+            self._empty.clear()
+            try:
+                await asyncio.wait_for(self._empty.wait(), self.limits.drain_time)
+            except TimeoutError:
+                log.warning("%d connections did not end in time", len(self._connections))
+        if self._ticker is not None:
+            self._ticker.cancel()
+        for connection in list(self._connections):
+            connection.abort()
+
+    def _tick(self) -> None:
+        self.now = self._loop.time()
+        self.date = f"Date: {formatdate(usegmt=True)}\r\n"
+        for connection in list(self._connections):
+            connection.sweep(self.now)
+        self._ticker = self._loop.call_later(_TICK, self._tick)

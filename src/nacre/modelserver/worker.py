@@ -1,0 +1,96 @@
+"""One worker: endpoints, application and listening socket in one event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from pathlib import Path
+
+from nacre.errors import InvalidSpec
+from nacre.modelserver.host import Host
+from nacre.modelserver.inference import Inference
+from nacre.modelserver.limits import Limits
+from nacre.modelserver.listener import Listener
+from nacre.modelserver.stats import Report
+
+log = logging.getLogger(__name__)
+
+_LOAD_FIRST = 10.0
+
+
+class PortTaken(Exception):
+    """Another program listens on the port."""
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A bound TCP socket that workers of one server can share; port 0 takes a free one.
+
+    Raises :class:`PortTaken`, and ``OSError`` for a host that is not this machine's.
+    """
+    family, kind, proto, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    sock = socket.socket(family, kind, proto)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        sock.bind(address)
+    except OSError as error:
+        sock.close()
+        raise PortTaken(f"port {port} on {host} is taken: {error.strerror}") from error
+    return sock
+
+
+def claim(host: str, port: int) -> socket.socket:
+    """As :func:`bind`, for the first of the workers: the port must not be anybody else's.
+
+    The socket never listens: it holds the port while workers come and go.
+    """
+    if port:
+        # SO_REUSEPORT would let two servers of one user share a port: ask without it first.
+        family, kind, proto, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, proto) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(address)
+            except OSError as error:
+                raise PortTaken(f"port {port} on {host} cannot be had: {error.strerror}") from error
+    return bind(host, port)
+
+
+class Worker:
+    """The ``Fleet`` of one process: answers inference on one core."""
+
+    def __init__(self, folder: Path, host: str, port: int, limits: Limits) -> None:
+        self._address = (host, port)
+        self._host = Host(folder)
+        self._listener = Listener(Inference(self._host, limits), limits)
+        self._first: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Load what ``routes.json`` says, then listen.
+
+        After ten seconds it listens while loading goes on: endpoints not yet there answer 503.
+        """
+        self._first = asyncio.create_task(self._load_first())
+        await asyncio.wait([self._first], timeout=_LOAD_FIRST)
+        await self._listener.start(bind(*self._address))
+
+    async def _load_first(self) -> None:
+        try:
+            await self._host.reload()
+        except InvalidSpec as error:
+            log.error("nothing is served until the next reload: %s", error.detail)
+
+    async def reload(self) -> Report:
+        await self._host.reload()
+        return await self.report()
+
+    async def report(self) -> Report:
+        return self._host.report(self._listener.connections)
+
+    async def stop(self) -> None:
+        await self._listener.drain()
