@@ -9,6 +9,7 @@ import typer
 
 from nacre import __version__
 from nacre.cli.app import err, options
+from nacre.cli.commands import server
 from nacre.errors import NacreError
 
 app = typer.Typer(
@@ -36,6 +37,9 @@ def _options(
     if output not in ("text", "json"):
         raise typer.BadParameter("use text or json", param_hint="--output")
     options.output, options.project, options.url = output, project, url
+
+
+server.register(app)
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import TracebackType
 
+from nacre.sdk.resources.server import Server
 from nacre.sdk.settings import find_connection
 from nacre.sdk.transport import Transport
 
@@ -27,6 +28,7 @@ class Client:
         connection = find_connection(url, token, project)
         self.project = connection.project
         self.transport = Transport(connection.url, connection.token)
+        self.server = Server(self.transport, self.project)
 
     def close(self) -> None:
         """Close the connections."""

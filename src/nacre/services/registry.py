@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from nacre.services.runs import Runs
     from nacre.services.secrets import Secrets
     from nacre.services.signals import Signals
+    from nacre.services.status import Status
     from nacre.services.tokens import Tokens
     from nacre.services.usage import UsageLedger
     from nacre.services.users import Users
@@ -52,3 +53,4 @@ class Services:
     models: Models
     evaluations: Evaluations
     endpoints: Endpoints
+    status: Status

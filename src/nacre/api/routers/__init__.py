@@ -2,4 +2,8 @@
 
 from fastapi import APIRouter
 
-ALL: tuple[APIRouter, ...] = ()
+from nacre.api.routers import server
+
+ALL: tuple[APIRouter, ...] = (
+    server.routes,
+)

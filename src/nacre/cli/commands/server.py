@@ -1,0 +1,222 @@
+"""``nacre up``, ``down``, ``status``, ``doctor``: the server on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nacre.cli.app import as_json, client, emit, err, out
+from nacre.errors import Conflict, NacreError, Unavailable
+from nacre.sdk.client import Client
+from nacre.sdk.settings import find_connection, nacre_home
+
+_START_SECONDS = 30.0
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("up")(up)
+    app.command("server", hidden=True)(up)
+    app.command("down")(down)
+    app.command("status")(status)
+    app.command("doctor")(doctor)
+    app.command("check", hidden=True)(doctor)
+
+
+def _start_time(pid: int) -> int | None:
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+    except OSError:
+        return None
+
+
+def _running() -> dict[str, Any] | None:
+    """What the living server of this home wrote of itself."""
+    try:
+        found: dict[str, Any] = json.loads((nacre_home() / "server.json").read_text())
+    except (OSError, ValueError):
+        return None
+    return found if _start_time(found["pid"]) == found["start"] else None
+
+
+def _owner() -> Client:
+    """A client with the machine owner's token, whoever is signed in."""
+    kept = json.loads((nacre_home() / "owner.json").read_text())
+    return Client(kept["url"], kept["token"], project=kept["project"])
+
+
+def up(
+    host: Annotated[str | None, typer.Option(help="address to listen on (default 127.0.0.1)")] = None,
+    port: Annotated[int | None, typer.Option(help="console and API; +1 instances, +2 endpoints")] = None,
+    content_port: Annotated[int | None, typer.Option(help="instances (default: port + 1)")] = None,
+    inference_port: Annotated[int | None, typer.Option(help="endpoints (default: port + 2)")] = None,
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="return once it is ready")] = False,
+) -> None:
+    """Start the server on this machine."""
+    command = [sys.executable, "-m", "nacre.server"]
+    given = {"host": host, "port": port, "content-port": content_port, "inference-port": inference_port}
+    for name, value in given.items():
+        if value is not None:
+            command += [f"--{name}", str(value)]
+    if not detach:
+        os.execv(sys.executable, command)  # noqa: S606 - the server takes this process's place
+    if (there := _running()) is not None:
+        raise Conflict(
+            f"nacre is already running (process {there['pid']}, {there['url']}): see 'nacre status'"
+        )
+    started = time.monotonic()
+    process = subprocess.Popen(
+        [*command, "--quiet"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    _wait_ready(process)
+    there = _running()
+    assert there is not None
+
+    def render() -> None:
+        out.print(f"nacre is up at {there['url']} after {time.monotonic() - started:.1f} s")
+        out.print("next: [bold]nacre run train.py[/bold]   stop it: [bold]nacre down[/bold]", style="dim")
+
+    emit(there, render)
+
+
+def _wait_ready(process: subprocess.Popen[bytes]) -> None:
+    """Until ``server.json`` names the process; its own last sentence when it ends before that."""
+    assert process.stderr is not None
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline:
+        if (there := _running()) is not None and there["pid"] == process.pid:
+            process.stderr.close()
+            return
+        if process.poll() is not None:
+            lines = process.stderr.read().decode(errors="replace").strip().splitlines() or [
+                "it wrote nothing"
+            ]
+            raise Unavailable(f"the server did not start: {lines[-1].removeprefix('error: ')}")
+        time.sleep(0.02)
+    process.terminate()
+    raise Unavailable(
+        f"the server was not ready after {_START_SECONDS:.0f} s: see {nacre_home() / 'server.log'}"
+    )
+
+
+def down(
+    everything: Annotated[
+        bool, typer.Option("--all", help="stop running jobs and instances first")
+    ] = False,
+    timeout: Annotated[float, typer.Option(help="seconds to wait")] = 30.0,
+) -> None:
+    """Stop the server of this machine. Jobs and instances go on, and are found again by 'nacre up'."""
+    there = _running()
+    if there is None:
+        _end_model_server(timeout)
+        out.print("nacre is not running on this home")
+        return
+    left = _stop_work(timeout) if everything else _going_on()
+    os.kill(there["pid"], signal.SIGTERM)
+    deadline = time.monotonic() + timeout
+    while _start_time(there["pid"]) == there["start"]:
+        if time.monotonic() > deadline:
+            raise Unavailable(
+                f"process {there['pid']} did not end within {timeout:.0f} s: kill it, then try again"
+            )
+        time.sleep(0.02)
+    _end_model_server(timeout)
+    out.print("nacre is down" + (f"; {left} go on and are found again by 'nacre up'" if left else ""))
+
+
+def _going_on() -> str:
+    try:
+        with _owner() as owner:
+            status = owner.server.status()
+    except (NacreError, OSError):
+        return ""
+    counts = {"job": status.jobs_running, "instance": status.instances_running}
+    return " and ".join(f"{n} {noun}{'s' if n > 1 else ''}" for noun, n in counts.items() if n)
+
+
+def _stop_work(timeout: float) -> str:
+    """Stop every job and instance that the owner can see, and wait for their ends."""
+    with _owner() as owner:
+        for project in owner.projects.list():
+            for job in owner.jobs.list(project=project.name, active=True):
+                owner.jobs.stop(job.name, project=project.name)
+            for instance in owner.instances.list(project=project.name):
+                if instance.state not in ("stopped", "failed"):
+                    owner.instances.stop(instance.name, project=project.name)
+        deadline = time.monotonic() + timeout
+        while time.monotonic() < deadline:
+            status = owner.server.status()
+            if not status.jobs_running and not status.instances_running:
+                return ""
+            time.sleep(0.1)
+    return _going_on()
+
+
+def _end_model_server(timeout: float) -> None:
+    """End the model server that a server of this home left serving."""
+    path = nacre_home() / "serving" / "modelserver.json"
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return
+    deadline = time.monotonic() + timeout
+    if _start_time(found["pid"]) == found["start"]:
+        os.kill(found["pid"], signal.SIGTERM)
+    while _start_time(found["pid"]) == found["start"] and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+def status() -> None:
+    """Whether the server runs, and what runs on it."""
+    there = _running()
+    connection = find_connection() if there or (nacre_home() / "client.json").is_file() else None
+    if connection is None:
+        if as_json():
+            emit({"running": False}, lambda: None)
+        else:
+            out.print("nacre is not running on this home: start it with [bold]nacre up[/bold]")
+        raise typer.Exit(3)
+    with client() as nacre:
+        answer = nacre.server.status()
+
+    def render() -> None:
+        out.print(f"nacre {answer.version} at {connection.url}, up for {answer.uptime_s:.0f} s")
+        out.print(
+            f"{answer.jobs_running} jobs running, {answer.jobs_queued} waiting, "
+            f"{answer.instances_running} instances, {answer.endpoints} endpoints"
+        )
+        out.print(
+            f"database {answer.database}, isolation {answer.isolation}, model server {answer.model_server}"
+        )
+
+    emit(answer, render)
+
+
+def doctor() -> None:
+    """Check what this machine gives: Python, disk, GPUs, isolation, ports."""
+    done = subprocess.run([sys.executable, "-m", "nacre.server.doctor"], capture_output=True, check=False)
+    if done.returncode not in (0, 1):
+        raise Unavailable(f"the check itself failed: {done.stderr.decode(errors='replace').strip()[-400:]}")
+    checks: list[dict[str, str]] = json.loads(done.stdout)
+
+    def render() -> None:
+        marks = {"ok": "[green]✓[/green]", "warning": "[yellow]![/yellow]", "error": "[red]✗[/red]"}
+        for check in checks:
+            out.print(f"{marks[check['level']]} {check['name']}: {check['message']}")
+
+    emit(checks, render)
+    if done.returncode == 1:
+        err.print("[red]some of this must be mended before Nacre can run[/red]")
+        raise typer.Exit(1)

@@ -1,0 +1,3 @@
+from nacre.server.main import main
+
+main()

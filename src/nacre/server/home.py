@@ -1,0 +1,164 @@
+"""The server's home folder: made, checked, locked, and described to clients on this machine."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import json
+import os
+import socket
+from pathlib import Path
+from typing import IO, Any
+
+from nacre.errors import Conflict, Unavailable
+from nacre.server.settings import Settings
+
+_FOLDERS = (
+    "attempts",
+    "blobs",
+    "checkpoints",
+    "environments",
+    "instances",
+    "logs",
+    "run/api",
+    "serving",
+    "trees",
+)
+_LOW_DISK_BYTES = 64 * 2**20
+
+
+def prepare(settings: Settings) -> None:
+    """Make the folders, private to this user.
+
+    Raises:
+        Unavailable: the disk is full, read-only, or not ours to write; the sentence says which.
+    """
+    home = settings.home
+    try:
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for name in _FOLDERS:
+            (home / name).mkdir(parents=True, exist_ok=True)
+        probe = home / ".probe"
+        probe.write_bytes(b"\0" * 65_536)
+        probe.unlink()
+    except OSError as error:
+        raise Unavailable(_sentence(home, error)) from error
+    facts = os.statvfs(home)
+    free = facts.f_bavail * facts.f_frsize
+    if free < _LOW_DISK_BYTES:
+        raise Unavailable(
+            f"the disk of {home} has only {free // 2**20} MiB left: free some space, "
+            "or set NACRE_HOME to another folder"
+        )
+
+
+def _sentence(home: Path, error: OSError) -> str:
+    elsewhere = "or set NACRE_HOME to another folder"
+    if error.errno == errno.ENOSPC:
+        return f"the disk of {home} is full: free some space, {elsewhere}"
+    if error.errno == errno.EROFS:
+        return f"{home} is on a read-only file system: make it writable, {elsewhere}"
+    if error.errno in (errno.EACCES, errno.EPERM):
+        return f"{home} cannot be written by this user: mend its owner or mode, {elsewhere}"
+    return f"{home} cannot be used ({error.strerror}): mend it, {elsewhere}"
+
+
+def lock(settings: Settings) -> IO[str]:
+    """Hold the home for this process; keep the answer open for as long as the server lives.
+
+    Raises:
+        Conflict: another server has it; the sentence names its process and address.
+    """
+    stream = (settings.home / "server.lock").open("a+")
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        other = read_description(settings.home)
+        where = f" (process {other['pid']}, {other['url']})" if other else ""
+        raise Conflict(
+            f"nacre is already running on {settings.home}{where}: "
+            "see 'nacre status', stop it with 'nacre down'"
+        ) from error
+    return stream
+
+
+def bind(settings: Settings, port: int, what: str) -> socket.socket:
+    """A listening TCP socket.
+
+    Raises:
+        Conflict: the port is taken.
+        Unavailable: the address cannot be listened on.
+    """
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, port))
+        listener.listen(512)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            raise Conflict(
+                f"port {port} ({what}) is taken on {settings.host}: stop what uses it, or choose other "
+                f"ports with 'nacre up --port {settings.port + 100}'"
+            ) from error
+        raise Unavailable(f"cannot listen on {settings.host}:{port} ({what}): {error.strerror}") from error
+    return listener
+
+
+def bind_unix(path: Path) -> socket.socket:
+    """A listening unix socket that every local process may connect to: tokens guard what it serves."""
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.bind(str(path))
+    path.chmod(0o666)
+    path.parent.chmod(0o755)
+    listener.listen(512)
+    return listener
+
+
+def describe(settings: Settings, version: str) -> None:
+    """Write ``server.json``, by which ``nacre status`` and ``nacre down`` find this server."""
+    content = {
+        "pid": os.getpid(),
+        "start": process_start(os.getpid()),
+        "url": settings.url,
+        "content_url": settings.content_url,
+        "inference_url": settings.inference_url,
+        "version": version,
+    }
+    write_private(settings.home / "server.json", json.dumps(content))
+
+
+def undescribe(settings: Settings) -> None:
+    """Remove ``server.json`` on an orderly end."""
+    (settings.home / "server.json").unlink(missing_ok=True)
+
+
+def read_description(home: Path) -> dict[str, Any] | None:
+    """What a living server wrote; null when there is none."""
+    try:
+        found: dict[str, Any] = json.loads((home / "server.json").read_text())
+    except (OSError, ValueError):
+        return None
+    return found if process_start(int(found["pid"])) == found["start"] else None
+
+
+def process_start(pid: int) -> int | None:
+    """Start time of a process in clock ticks since boot: with the pid it names one process for ever."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    return int(stat.rpartition(")")[2].split()[19])
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace a file whole, readable by this user only."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.rename(path)

@@ -1,0 +1,74 @@
+"""The server's settings: read once, passed in, never looked up again."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where the server keeps things and where it listens.
+
+    ``content_port`` and ``inference_port`` follow ``port`` (7374, 7375) unless they are given.
+    ``public_host`` is the name that clients use in URLs: the listening host, unless that is a wildcard.
+    """
+
+    home: Path
+    host: str = "127.0.0.1"
+    port: int = 7373
+    content_port: int = 7374
+    inference_port: int = 7375
+    database_url: str | None = None
+    log_level: str = "info"
+
+    @property
+    def public_host(self) -> str:
+        return "127.0.0.1" if self.host in ("0.0.0.0", "::", "") else self.host  # noqa: S104
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.public_host}:{self.port}"
+
+    @property
+    def content_url(self) -> str:
+        return f"http://{self.public_host}:{self.content_port}"
+
+    @property
+    def inference_url(self) -> str:
+        return f"http://{self.public_host}:{self.inference_port}"
+
+    @property
+    def api_socket(self) -> Path:
+        """The API's unix socket, alone in its folder so that the folder can be bound into sandboxes."""
+        return self.home / "run" / "api" / "nacre.sock"
+
+    @property
+    def serving(self) -> Path:
+        return self.home / "serving"
+
+    @property
+    def logs(self) -> Path:
+        return self.home / "logs"
+
+
+def read_settings(
+    host: str | None = None,
+    port: int | None = None,
+    content_port: int | None = None,
+    inference_port: int | None = None,
+) -> Settings:
+    """Arguments first, then ``NACRE_HOST``, ``NACRE_PORT``, ``NACRE_HOME``, ``NACRE_DATABASE_URL``,
+    ``NACRE_LOG_LEVEL``."""
+    home = Path(os.environ.get("NACRE_HOME") or "~/.nacre").expanduser().resolve()
+    first = port if port is not None else int(os.environ.get("NACRE_PORT", "7373"))
+    return Settings(
+        home=home,
+        host=host or os.environ.get("NACRE_HOST", "127.0.0.1"),
+        port=first,
+        content_port=content_port if content_port is not None else first + 1,
+        inference_port=inference_port if inference_port is not None else first + 2,
+        database_url=os.environ.get("NACRE_DATABASE_URL") or None,
+        log_level=os.environ.get("NACRE_LOG_LEVEL", "info"),
+    )
