@@ -1,0 +1,105 @@
+"""The life of a job as pure decisions: which state follows which, and what an attempt's end means."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from nacre.schema.jobs import FINAL_STATES, JobState
+from nacre.schema.launch import ExitReason
+
+NODE_LOST = "node_lost"
+PREEMPTED = "preempted"
+ENVIRONMENT_FAILED = "environment_failed"
+ENVIRONMENT_BUILDING = "environment_building"
+CANCELLED = ExitReason.CANCELLED_BY_USER.value
+
+_Q, _P, _S, _R, _X = (
+    JobState.QUEUED,
+    JobState.PREPARING,
+    JobState.STARTING,
+    JobState.RUNNING,
+    JobState.STOPPING,
+)
+
+TRANSITIONS: dict[JobState, frozenset[JobState]] = {
+    _Q: frozenset({_P, JobState.FAILED, JobState.CANCELLED}),
+    _P: frozenset({_Q, _S, _R, _X}) | FINAL_STATES,
+    _S: frozenset({_Q, _R, _X}) | FINAL_STATES,
+    _R: frozenset({_Q, _X}) | FINAL_STATES,
+    _X: frozenset({_Q}) | FINAL_STATES,
+    **{state: frozenset() for state in FINAL_STATES},
+}
+"""Which states may follow each one. Back to ``queued`` means that another attempt is due."""
+
+_RETRIED = frozenset(
+    {
+        ExitReason.EXIT_NONZERO.value,
+        ExitReason.OUT_OF_MEMORY.value,
+        ExitReason.DISK_FULL.value,
+        ExitReason.LAUNCH_FAILED.value,
+        NODE_LOST,
+        PREEMPTED,
+    }
+)
+_NOT_THE_WORK = frozenset({ExitReason.LAUNCH_FAILED.value, NODE_LOST, PREEMPTED, CANCELLED})
+
+
+def may_follow(state: JobState, following: JobState) -> bool:
+    """Whether a job in ``state`` may go to ``following``; a report that comes late may not."""
+    return following in TRANSITIONS[state]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a job becomes when its attempt has ended."""
+
+    state: JobState
+    restart: bool = False
+
+
+def outcome(reason: str, attempts: int, max_restarts: int, *, stopping: bool) -> Outcome:
+    """What follows from the end of an attempt.
+
+    ``max_restarts`` counts restarts after any failure but a time limit, missing data and a stop by the
+    user. A job that somebody asked to stop is never started again.
+
+    Args:
+        reason: of the attempt's end: an ``ExitReason``, ``node_lost`` or ``preempted``.
+        attempts: how many attempts there were, this one included.
+        max_restarts: of the job.
+        stopping: whether somebody asked the job to stop.
+    """
+    if reason == ExitReason.SUCCEEDED:
+        return Outcome(JobState.SUCCEEDED)
+    if reason == CANCELLED or (stopping and reason in _NOT_THE_WORK):
+        return Outcome(JobState.CANCELLED)
+    if not stopping and reason in _RETRIED and attempts <= max_restarts:
+        return Outcome(JobState.QUEUED, restart=True)
+    return Outcome(JobState.FAILED)
+
+
+_SCRIPT = re.compile(r"(?:^|[\s/'\"])([A-Za-z0-9_][\w.-]*)\.(?:py|sh|ipynb)(?=$|[\s'\"])")
+_MODULE = re.compile(r"python[\d.]*\s+-m\s+([A-Za-z_][\w.]*)")
+
+
+def stem(commands: list[str]) -> str:
+    """What a job without a name is called, before its number: its script, module or program."""
+    text = "\n".join(commands)
+    found = _SCRIPT.search(text) or _MODULE.search(text)
+    word = found[1] if found else text.split()[0].rsplit("/", 1)[-1] if text.split() else "job"
+    clean = re.sub(r"[^a-z0-9._-]+", "-", word.lower()).strip("-._")[:50].strip("-._")
+    return clean or "job"
+
+
+def next_name(base: str, taken: Iterable[str]) -> str:
+    """``base-N`` with the number after the highest one taken."""
+    numbers = [int(name[len(base) + 1 :]) for name in taken if re.fullmatch(re.escape(base) + r"-\d{1,9}", name)]
+    return f"{base}-{max(numbers, default=0) + 1}"
+
+
+def command_line(commands: list[str]) -> list[str]:
+    """The argument vector that runs the commands in one shell, ending at the first that fails."""
+    script = commands[0] if len(commands) == 1 else "\n".join(["set -e", *commands])
+    return ["/bin/sh", "-c", script]

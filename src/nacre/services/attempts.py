@@ -1,0 +1,419 @@
+"""Attempts of jobs and instances: made, launched, stopped, ended; their launchers' reports and blobs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from nacre.clock import Clock
+from nacre.db.connect import Database
+from nacre.db.tables.attempts import AttemptRow, ReplicaRow
+from nacre.db.tables.projects import ProjectRow
+from nacre.db.tables.usage import UsageRow
+from nacre.domain.identity import Caller, ProjectRef
+from nacre.domain.scheduling import Holding
+from nacre.errors import NacreError, NotFound, PermissionDenied, Unavailable
+from nacre.ports.engines import Engine
+from nacre.schema.access import Role
+from nacre.schema.data import BlobsMissing
+from nacre.schema.jobs import Attempt
+from nacre.schema.launch import Channel, ChannelAck, ExitReason, LaunchSpec, ReplicaEvent
+from nacre.services.blobs import BlobLedger
+from nacre.services.channels import Channels
+from nacre.services.runs import Runs
+from nacre.services.signals import Signals
+from nacre.services.tokens import Tokens
+from nacre.services.usage import UsageLedger
+
+_log = logging.getLogger("nacre.attempts")
+
+PLACED = "placed"
+LAUNCHED = "launched"
+ENDED = "ended"
+CLOSED = "closed"
+"""``placed`` (stored, maybe not launched), ``launched``, then what the launcher reports (preparing,
+starting, running, stopping), ``ended`` (final; its folder may still be there), ``closed``."""
+
+ATTEMPT_SCOPES = [
+    "attempts:report",
+    "runs:write",
+    "runs:read",
+    "data:read",
+    "models:read",
+    "endpoints:predict",
+]
+_ORDER = {PLACED: 0, LAUNCHED: 1, "preparing": 2, "starting": 3, "running": 4, "stopping": 5}
+
+
+class Subject(Protocol):
+    """What attempts are made for. Jobs and instances register themselves under their kind."""
+
+    def launch_spec(self, attempt: AttemptRow) -> LaunchSpec:
+        """What to launch, without a token; called outside transactions, also after a restart."""
+        ...
+
+    def attempt_moved(self, session: Session, attempt: AttemptRow) -> None:
+        """The attempt's state or isolation changed; in the same transaction."""
+        ...
+
+    def attempt_ended(self, session: Session, attempt: AttemptRow) -> None:
+        """The attempt ended, with its reason; once, in the same transaction."""
+        ...
+
+    def manifests(self, session: Session, subject_id: str) -> list[str]:
+        """Digests of the manifests that a launcher may read for it."""
+        ...
+
+
+class Attempts:
+    """The only writer of attempts. Topics after commits: ``attempts`` (something to look after),
+    ``attempt:ID``, ``job:ID`` or ``instance:ID``, ``jobs`` or ``instances`` once one has ended."""
+
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        signals: Signals,
+        runs: Runs,
+        usage: UsageLedger,
+        tokens: Tokens,
+        ledger: BlobLedger,
+        engine: Engine,
+        logs: Path,
+    ) -> None:
+        self._db = db
+        self._clock = clock
+        self._signals = signals
+        self._runs = runs
+        self._usage = usage
+        self._tokens = tokens
+        self._ledger = ledger
+        self.engine = engine
+        self.logs = logs
+        self._subjects: dict[str, Subject] = {}
+        self._fresh: dict[str, LaunchSpec] = {}
+        self._readable: dict[str, frozenset[str]] = {}
+        self._channels = Channels(db, clock, signals, runs, self, logs)
+
+    def register(self, kind: str, subject: Subject) -> None:
+        """Tell who makes attempts of this kind (``job``, ``instance``)."""
+        self._subjects[kind] = subject
+
+    # Making and launching
+
+    def create(
+        self,
+        session: Session,
+        spec: LaunchSpec,
+        *,
+        project_id: str,
+        user_id: str,
+        node: str,
+        cpu: float,
+        memory: int,
+        gpus: list[int],
+        price_per_hour: int,
+    ) -> str:
+        """Store an attempt with its handle, usage record and token. Call :meth:`launch` after the commit.
+
+        ``spec.attempt_id`` is a fresh ``new_id("att")``; its token is filled in here.
+        """
+        now = self._clock.now()
+        last = session.scalar(
+            select(func.max(AttemptRow.number)).where(AttemptRow.subject_id == spec.subject_id)
+        )
+        row = AttemptRow(
+            id=spec.attempt_id,
+            project_id=project_id,
+            kind=spec.kind,
+            subject_id=spec.subject_id,
+            number=(last or 0) + 1,
+            run_id=spec.run_id,
+            state=PLACED,
+            desired="run",
+            cpu=cpu,
+            memory=memory,
+            gpus=gpus,
+            node=node,
+            handle=self.engine.handle(spec),
+            allocated_at=now,
+        )
+        session.add(row)
+        session.flush()
+        session.add(
+            ReplicaRow(attempt_id=row.id, rank=spec.rank, log_offset=0, track_offset=0, events_offset=0)
+        )
+        self._usage.open(
+            session,
+            allocation_id=row.id,
+            project_id=project_id,
+            user_id=user_id,
+            kind="job" if spec.kind == "job" else "instance",
+            subject_id=spec.subject_id,
+            subject_name=spec.subject_name,
+            cpu=cpu,
+            memory=memory,
+            gpu=len(gpus),
+            price_per_hour=price_per_hour,
+            started_at=now,
+        )
+        self._fresh[row.id] = self._with_token(session, spec, user_id, project_id)
+        return row.id
+
+    def _with_token(self, session: Session, spec: LaunchSpec, user_id: str, project_id: str) -> LaunchSpec:
+        scopes = ATTEMPT_SCOPES if spec.kind == "job" else ["*"]
+        secret, _ = self._tokens.issue(
+            session,
+            user_id=user_id,
+            kind="attempt" if spec.kind == "job" else "instance",
+            name=spec.subject_name[:64],
+            scopes=scopes,
+            project_id=project_id,
+            attempt_id=spec.attempt_id,
+        )
+        return spec.model_copy(update={"token": secret})
+
+    def launch(self, attempt_id: str) -> None:
+        """Launch an attempt that was placed; nothing when that was done. Repeat it after a crash.
+
+        An engine that cannot tell now leaves it placed, for the control loop to try again; any other
+        failure ends the attempt with ``launch_failed``.
+        """
+        fresh = self._fresh.pop(attempt_id, None)
+        with self._db.read() as session:
+            row = session.get(AttemptRow, attempt_id)
+        if row is None or row.state != PLACED:
+            return
+        try:
+            spec = fresh or self._again(row)
+            self.engine.launch(spec, row.handle)
+        except Unavailable as error:
+            _log.warning("cannot launch %s now: %s", attempt_id, error.detail)
+            return
+        except (NacreError, OSError, ValueError) as error:
+            _log.warning("launching %s failed: %s", attempt_id, error)
+            self.end(
+                attempt_id, ExitReason.LAUNCH_FAILED.value, f"The launcher could not be started: {error}."
+            )
+            return
+        with self._db.write() as session:
+            current = session.get(AttemptRow, attempt_id, with_for_update=True)
+            if current is not None and current.state == PLACED:
+                current.state = LAUNCHED
+
+    def _again(self, row: AttemptRow) -> LaunchSpec:
+        """The spec of an attempt whose server died before it was launched, with another token.
+
+        The first token stays valid: perhaps the launch did happen, and then this one is not used.
+        """
+        spec = self._subjects[row.kind].launch_spec(row)
+        with self._db.write() as session:
+            user_id = session.scalar(select(UsageRow.user_id).where(UsageRow.allocation_id == row.id))
+            assert user_id is not None
+            return self._with_token(session, spec, user_id, row.project_id)
+
+    # What there is
+
+    def capacity(self, session: Session) -> list[Holding]:
+        """What attempts that have not ended take of each node."""
+        rows = session.execute(
+            select(AttemptRow, UsageRow.subject_name)
+            .join(UsageRow, UsageRow.allocation_id == AttemptRow.id)
+            .where(AttemptRow.ended_at.is_(None))
+            .order_by(AttemptRow.id)
+        )
+        return [
+            Holding(
+                row.node,
+                name if row.kind == "job" else f"{row.kind} {name}",
+                row.cpu,
+                row.memory,
+                tuple(row.gpus),
+            )
+            for row, name in rows
+        ]
+
+    def active(self, session: Session, subject_id: str) -> AttemptRow | None:
+        """The attempt of a subject that has not ended, if there is one."""
+        return session.scalars(
+            select(AttemptRow).where(AttemptRow.subject_id == subject_id, AttemptRow.ended_at.is_(None))
+        ).first()
+
+    def of(self, session: Session, subject_ids: Sequence[str]) -> dict[str, list[AttemptRow]]:
+        """The attempts of each subject, in order."""
+        found: dict[str, list[AttemptRow]] = {subject_id: [] for subject_id in subject_ids}
+        for row in session.scalars(
+            select(AttemptRow).where(AttemptRow.subject_id.in_(subject_ids)).order_by(AttemptRow.number)
+        ):
+            found[row.subject_id].append(row)
+        return found
+
+    def open_ones(self) -> list[AttemptRow]:
+        """Every attempt that is not closed: what the control loop looks after."""
+        with self._db.read() as session:
+            return list(
+                session.scalars(
+                    select(AttemptRow).where(AttemptRow.state != CLOSED).order_by(AttemptRow.id)
+                )
+            )
+
+    def log_path(self, attempt_id: str, rank: int = 0) -> Path:
+        """Where the log bytes of a replica are."""
+        return self.logs / attempt_id / f"{rank}.log"
+
+    # Changing
+
+    def stop(self, session: Session, attempt_id: str, reason: str) -> None:
+        """Ask for the end. After the commit notify ``attempts``: the control loop tells the engine."""
+        row = session.get(AttemptRow, attempt_id, with_for_update=True)
+        if row is not None and row.ended_at is None and row.desired == "run":
+            row.desired, row.desired_reason = "stop", reason
+
+    def apply_event(self, session: Session, row: AttemptRow, event: ReplicaEvent) -> None:
+        """Bring one event of the launcher into the attempt and its subject."""
+        at = self._at(row, event.time_ms)
+        row.seen_at = self._clock.now()
+        if event.isolation is not None:
+            row.isolation = event.isolation
+        if event.type == "state" and event.state is not None and row.ended_at is None:
+            if _ORDER[event.state] > _ORDER.get(row.state, 99):
+                row.state = event.state
+                if event.state == "running" and row.started_at is None:
+                    row.started_at = at
+                self._moved(session, row)
+        elif event.type == "artifacts" and event.manifest is not None:
+            row.artifacts = event.manifest
+            if row.run_id is not None:
+                self._runs.set_artifacts(session, row.run_id, event.manifest)
+        elif event.type == "warning":
+            row.message = (event.message or "")[:4000] or row.message
+            self._moved(session, row)
+        elif event.type == "exit":
+            row.peak_memory = event.peak_memory_bytes
+            reason = event.reason or ExitReason.LAUNCH_FAILED.value
+            self._end(session, row, reason, event.message, at, exit_code=event.exit_code)
+
+    def _at(self, row: AttemptRow, time_ms: int) -> datetime:
+        """The launcher's time, never outside the attempt's own life as this server saw it."""
+        now = self._clock.now()
+        at = self._channels.instant(time_ms) or now
+        return min(max(at, row.allocated_at), now)
+
+    def _moved(self, session: Session, row: AttemptRow) -> None:
+        if row.kind in self._subjects:
+            self._subjects[row.kind].attempt_moved(session, row)
+
+    def end(self, attempt_id: str, reason: str, message: str) -> None:
+        """End an attempt whose launcher will not report its end; it is fenced from then on."""
+        with self._db.write() as session:
+            row = session.get(AttemptRow, attempt_id, with_for_update=True)
+            if row is None or row.ended_at is not None:
+                return
+            row.desired = "fence"
+            self._end(session, row, reason, message, self._clock.now())
+        self.notify(row)
+
+    def _end(
+        self,
+        session: Session,
+        row: AttemptRow,
+        reason: str,
+        message: str | None,
+        at: datetime,
+        *,
+        exit_code: int | None = None,
+    ) -> None:
+        if row.ended_at is not None:
+            return
+        row.state, row.reason, row.message = ENDED, reason[:64], message
+        row.exit_code, row.ended_at = exit_code, at
+        self._usage.close(session, row.id, at)
+        if row.kind in self._subjects:
+            self._subjects[row.kind].attempt_ended(session, row)
+
+    def close(self, attempt_id: str) -> None:
+        """The launcher's folder is gone: its token ends, and nobody looks after the attempt any more."""
+        with self._db.write() as session:
+            row = session.get(AttemptRow, attempt_id, with_for_update=True)
+            if row is not None and row.ended_at is not None:
+                row.state = CLOSED
+                self._tokens.revoke_attempt(session, attempt_id)
+        self._readable.pop(attempt_id, None)
+
+    def notify(self, row: AttemptRow) -> None:
+        """Wake who waits for this attempt or its subject; after the commit."""
+        topics = [f"attempt:{row.id}", f"{row.kind}:{row.subject_id}"]
+        if row.ended_at is not None:
+            topics += [f"{row.kind}s", "attempts"]
+        self._signals.notify(*topics)
+
+    # The launcher's operations
+
+    def report(
+        self, caller: Caller, attempt: str, rank: int, channel: Channel, offset: int, body: bytes
+    ) -> ChannelAck:
+        """Take bytes of a channel; repeated and overlapping sends count once.
+
+        Raises:
+            NotFound: the attempt is gone: its launcher must end.
+        """
+        return self._channels.report(attempt, rank, channel, offset, body)
+
+    def _in_project(self, caller: Caller, attempt_id: str) -> tuple[Caller, AttemptRow]:
+        with self._db.read() as session:
+            row = session.get(AttemptRow, attempt_id)
+            project = session.get(ProjectRow, row.project_id) if row else None
+        if row is None or project is None:
+            raise NotFound("there is no such attempt")
+        return replace(caller, project=ProjectRef(project.id, project.name, Role.EDITOR)), row
+
+    def missing(self, caller: Caller, attempt: str, digests: list[str]) -> BlobsMissing:
+        """Which blobs of the attempt's artifacts must be sent."""
+        inside, _ = self._in_project(caller, attempt)
+        return self._ledger.missing(inside, digests)
+
+    def put_blob(self, caller: Caller, attempt: str, digest: str, stream: BinaryIO) -> None:
+        """Take an artifact's bytes."""
+        inside, _ = self._in_project(caller, attempt)
+        self._ledger.put(inside, digest, stream)
+
+    def get_blob(self, caller: Caller, attempt: str, digest: str) -> BinaryIO:
+        """Bytes of the attempt's code or inputs.
+
+        Raises:
+            PermissionDenied: the blob is not part of them.
+        """
+        inside, row = self._in_project(caller, attempt)
+        if digest not in self._readable_by(row):
+            raise PermissionDenied("this attempt may only read its own code and inputs")
+        return self._ledger.open(inside, digest)
+
+    def _readable_by(self, row: AttemptRow) -> frozenset[str]:
+        if (found := self._readable.get(row.id)) is None:
+            with self._db.read() as session:
+                manifests = self._subjects[row.kind].manifests(session, row.subject_id)
+            files = [e.digest for m in manifests for e in self._ledger.read_manifest(m).files]
+            found = self._readable[row.id] = frozenset([*manifests, *files])
+        return found
+
+
+def to_wire(row: AttemptRow) -> Attempt:
+    """The attempt as clients see it."""
+    fields: dict[str, Any] = {
+        name: getattr(row, name)
+        for name in ("id", "number", "reason", "message", "exit_code", "started_at", "ended_at")
+    }
+    return Attempt(
+        created_at=row.allocated_at,
+        state=ENDED if row.state == CLOSED else row.state,
+        peak_memory=row.peak_memory,
+        isolation=row.isolation,
+        **fields,
+    )

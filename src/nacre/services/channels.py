@@ -1,0 +1,206 @@
+"""What launchers report: three byte channels per replica, each byte taken exactly once."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from nacre.clock import Clock, from_epoch_ms
+from nacre.db.connect import Database
+from nacre.db.tables.attempts import AttemptRow, ReplicaRow
+from nacre.errors import NotFound, RequestError, TooLarge, Unavailable
+from nacre.schema.launch import Channel, ChannelAck, ReplicaEvent
+from nacre.schema.runs import TrackRecord
+from nacre.services.runs import Runs
+from nacre.services.signals import Signals
+
+_log = logging.getLogger("nacre.channels")
+
+MAX_BODY_BYTES = 2**20
+"""The most that one report carries; the rest comes with the next."""
+MAX_LOG_BYTES = 1024 * 2**20
+"""Of one replica, whatever its launcher sends: the last line of defence of the server's disk."""
+_MAX_LINE_BYTES = 256 * 2**10
+
+L = TypeVar("L", bound=BaseModel)
+
+
+class Sink(Protocol):
+    """Who brings events into attempts."""
+
+    def apply_event(self, session: Session, row: AttemptRow, event: ReplicaEvent) -> None: ...
+    def notify(self, row: AttemptRow) -> None: ...
+
+
+class Channels:
+    """Takes reports. The size of the log file, and the offsets of ``track`` and ``events`` in the database,
+    are the truth about what was taken."""
+
+    def __init__(
+        self, db: Database, clock: Clock, signals: Signals, runs: Runs, attempts: Sink, logs: Path
+    ) -> None:
+        self._db = db
+        self._clock = clock
+        self._signals = signals
+        self._runs = runs
+        self._attempts = attempts
+        self._logs = logs
+        self._locks = [threading.Lock() for _ in range(64)]
+
+    def report(self, attempt_id: str, rank: int, channel: Channel, offset: int, body: bytes) -> ChannelAck:
+        """Take what lies past what was taken before, and say how far it is now."""
+        if len(body) > MAX_BODY_BYTES:
+            raise TooLarge(f"send at most {MAX_BODY_BYTES} bytes at once", limit=MAX_BODY_BYTES)
+        if channel == "log":
+            return self._log(attempt_id, rank, offset, body)
+        return self._lines(attempt_id, rank, channel, offset, body)
+
+    def _row(self, session: Session, attempt_id: str, *, lock: bool = False) -> AttemptRow:
+        row = session.get(AttemptRow, attempt_id, with_for_update=True if lock else None)
+        if row is None:
+            raise NotFound("there is no such attempt: it was deleted")
+        return row
+
+    # Log: bytes into a file
+
+    def _log(self, attempt_id: str, rank: int, offset: int, body: bytes) -> ChannelAck:
+        with self._db.read() as session:
+            row = self._row(session, attempt_id)
+            if session.get(ReplicaRow, (attempt_id, rank)) is None:
+                raise NotFound("there is no such replica")
+        path = self._logs / attempt_id / f"{rank}.log"
+        with self._locks[hash((attempt_id, rank)) % len(self._locks)]:
+            try:
+                size, grown = _append(path, offset, body)
+            except OSError as error:
+                raise Unavailable(f"the log cannot be written: {error.strerror}") from error
+        if grown:
+            self._signals.notify(f"log:{row.subject_id}")
+        return _ack(row, size)
+
+    # Track and events: lines into the database
+
+    def _lines(
+        self, attempt_id: str, rank: int, channel: Channel, offset: int, body: bytes
+    ) -> ChannelAck:
+        field = f"{channel}_offset"
+        with self._db.write() as session:
+            row = self._row(session, attempt_id, lock=True)
+            replica = session.scalars(
+                select(ReplicaRow)
+                .where(ReplicaRow.attempt_id == attempt_id, ReplicaRow.rank == rank)
+                .with_for_update()
+            ).one_or_none()
+            if replica is None:
+                raise NotFound("there is no such replica")
+            taken: int = getattr(replica, field)
+            fresh = _whole_lines(body[taken - offset :]) if offset <= taken < offset + len(body) else b""
+            if fresh and row.desired != "fence":
+                if channel == "track":
+                    self._track(session, row, fresh)
+                else:
+                    self._events(session, row, fresh)
+                setattr(replica, field, taken + len(fresh))
+            ack = _ack(row, getattr(replica, field))
+        if fresh:
+            self._attempts.notify(row)
+            if channel == "track" and row.run_id:
+                self._signals.notify(f"run:{row.run_id}")
+        return ack
+
+    def _track(self, session: Session, row: AttemptRow, data: bytes) -> None:
+        if row.run_id is None:
+            return
+        run_id = row.run_id
+        records = _parse(data, TrackRecord, row)
+        try:
+            with session.begin_nested():
+                self._runs.apply(session, run_id, records)
+        except RequestError:  # one of them cannot be had: then all the others
+            for record in records:
+                _try(session, row, lambda record=record: self._runs.apply(session, run_id, [record]))  # type: ignore[misc]
+
+    def _events(self, session: Session, row: AttemptRow, data: bytes) -> None:
+        for event in _parse(data, ReplicaEvent, row):
+            _try(session, row, lambda event=event: self._attempts.apply_event(session, row, event))  # type: ignore[misc]
+
+    @staticmethod
+    def instant(time_ms: int) -> datetime | None:
+        """The launcher's time; null for one that no calendar has."""
+        try:
+            return from_epoch_ms(time_ms)
+        except (OverflowError, ValueError, OSError):
+            return None
+
+
+def _try(session: Session, row: AttemptRow, apply: Callable[[], None]) -> None:
+    """Apply one line, or leave it out with a warning: one bad line must not hold up the channel."""
+    try:
+        with session.begin_nested():
+            apply()
+    except RequestError as error:
+        _log.warning("attempt %s: a line was left out: %s", row.id, error.detail)
+
+
+def _ack(row: AttemptRow, offset: int) -> ChannelAck:
+    return ChannelAck(
+        offset=offset,
+        desired=row.desired,  # type: ignore[arg-type]
+        reason=row.desired_reason,
+    )
+
+
+def _append(path: Path, offset: int, body: bytes) -> tuple[int, bool]:
+    """Write what lies past the end of the file; its size afterwards, and whether it grew."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+    try:
+        size = os.fstat(descriptor).st_size
+        if not offset <= size < offset + len(body):
+            return size, False
+        if offset + len(body) > MAX_LOG_BYTES:
+            raise TooLarge(f"the log is over {MAX_LOG_BYTES} bytes", limit=MAX_LOG_BYTES)
+        rest = memoryview(body)[size - offset :]
+        while rest:
+            written = os.pwrite(descriptor, rest, size)
+            size, rest = size + written, rest[written:]
+        return size, True
+    finally:
+        os.close(descriptor)
+
+
+def _whole_lines(data: bytes) -> bytes:
+    """Up to the last line end; an endless line is taken too, to be left out as malformed."""
+    end = data.rfind(b"\n") + 1
+    if end == 0 and len(data) >= _MAX_LINE_BYTES:
+        return data
+    return data[:end]
+
+
+def _parse(data: bytes, kind: type[L], row: AttemptRow) -> list[L]:
+    found: list[L] = []
+    bad = 0
+    first = ""
+    for line in data.splitlines():
+        if not line.strip():
+            continue
+        try:
+            found.append(kind.model_validate_json(line))
+        except ValidationError as error:
+            bad += 1
+            first = first or f"{line[:80]!r}: {error.errors()[0]['msg']}"
+    if bad:
+        _log.warning("attempt %s: %d malformed lines were left out, the first: %s", row.id, bad, first)
+    return found
