@@ -1,0 +1,124 @@
+"""Processes by /proc: identity that survives reuse of numbers, descent, and ending them all."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from typing import NamedTuple
+
+
+class Stat(NamedTuple):
+    """What Nacre uses of ``/proc/PID/stat``. ``start`` is in clock ticks since boot (field 22)."""
+
+    pid: int
+    state: str
+    parent: int
+    session: int
+    start: int
+    rss_pages: int
+
+
+def stat(pid: int) -> Stat | None:
+    """The process, or None when there is none."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            data = file.read()
+    except OSError:
+        return None
+    rest = data[data.rindex(b")") + 2 :].split()
+    return Stat(pid, rest[0].decode(), int(rest[1]), int(rest[3]), int(rest[19]), int(rest[21]))
+
+
+def alive(pid: int, start: int) -> bool:
+    """Whether that very process still runs; a zombie does not."""
+    found = stat(pid)
+    return found is not None and found.start == start and found.state not in "ZX"
+
+
+def elapsed_s(start: int) -> float:
+    """Seconds since a process with this start time started."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - start / os.sysconf("SC_CLK_TCK")
+
+
+def table() -> dict[int, Stat]:
+    """Every process of this host that is visible here."""
+    rows = (stat(int(name)) for name in os.listdir("/proc") if name.isdigit())
+    return {row.pid: row for row in rows if row is not None}
+
+
+def descendants(root: int, rows: dict[int, Stat]) -> list[Stat]:
+    """Children of ``root``, then theirs, and so on; zombies left out."""
+    children: dict[int, list[Stat]] = {}
+    for row in rows.values():
+        children.setdefault(row.parent, []).append(row)
+    found: list[Stat] = []
+    level = children.get(root, [])
+    while level:
+        found += [row for row in level if row.state not in "ZX"]
+        level = [child for row in level for child in children.get(row.pid, [])]
+    return found
+
+
+def command_pid(wrapper: int, depth: int) -> int | None:
+    """The command itself: the oldest child, ``depth`` generations below the wrapper."""
+    rows = table()
+    pid = wrapper
+    for _ in range(depth):
+        children = [row for row in rows.values() if row.parent == pid and row.state not in "ZX"]
+        if not children:
+            return None
+        pid = min(children, key=lambda row: (row.start, row.pid)).pid
+    return pid
+
+
+def marked(marks: list[bytes], rows: dict[int, Stat]) -> list[int]:
+    """Processes whose environment holds every one of ``marks`` (``NAME=value``)."""
+    found = []
+    for pid in rows:
+        try:
+            with open(f"/proc/{pid}/environ", "rb") as file:
+                entries = file.read().split(b"\0")
+        except OSError:
+            continue
+        if all(mark in entries for mark in marks):
+            found.append(pid)
+    return found
+
+
+def send(pid: int, number: int) -> bool:
+    """Send a signal; False when the process is gone or not ours."""
+    try:
+        os.kill(pid, number)
+    except OSError:
+        return False
+    return True
+
+
+def end_all(wrapper: int, marks: list[bytes], deadline_s: float = 5.0) -> bool:
+    """SIGKILL everything below the wrapper, and what broke away from it. True when none is left.
+
+    The deepest go first: that ends a pid namespace by its init before bubblewrap's outer process.
+    """
+    deadline = time.monotonic() + deadline_s
+    own = os.getpid()
+    while True:
+        rows = table()
+        below = [row.pid for row in descendants(wrapper, rows)]
+        stray = [pid for pid in marked(marks, rows) if rows[pid].state not in "ZX"]
+        victims = [*reversed(below), *stray]
+        victims = [pid for pid in victims if pid not in (own, wrapper)]
+        if not victims:
+            return True
+        if time.monotonic() > deadline:
+            return False
+        for pid in victims:
+            send(pid, signal.SIGKILL)
+        time.sleep(0.005)
+
+
+def resident_bytes(wrapper: int) -> int:
+    """Memory in pages of everything below the wrapper; shared pages count once per process."""
+    rows = table()
+    pages = sum(row.rss_pages for row in descendants(wrapper, rows))
+    return pages * os.sysconf("SC_PAGE_SIZE")

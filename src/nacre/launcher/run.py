@@ -1,0 +1,251 @@
+"""One launch from beginning to end: prepare, start, watch, ship, tidy up.
+
+Any step may be the last of a launcher that is killed; the next one goes on from what the folder says.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import time
+from typing import Any
+
+from nacre.launcher import cgroups
+from nacre.launcher.control import Control
+from nacre.launcher.folder import Events, Failure, Fenced, Folder
+from nacre.launcher.outcome import Outcome, Seen, decide
+from nacre.launcher.prepare import FOLDERS, prepare, remove, used_bytes
+from nacre.launcher.sandbox import TOOLS, filter_path
+from nacre.launcher.ship import Shipper
+from nacre.launcher.spec import Spec
+from nacre.launcher.start import Workload, find_workload, rlimit_memory, start
+from nacre.launcher.store import RemoteStore, Store
+from nacre.launcher.variables import unusable
+from nacre.launcher.watch import Watch, disk_full
+from nacre.launcher.wire import Server
+
+DONE, FENCED, INTERRUPTED = 0, 4, 75
+"""Exit codes: all is sent; the server fenced this attempt; ended by SIGTERM with something left to do."""
+
+
+class Interrupted(Exception):  # noqa: N818
+    """SIGTERM while there is no work left to stop: leave the folder to the next launcher."""
+
+
+class Launch:
+    """One attempt folder, locked by this process."""
+
+    def __init__(self, folder: Folder, spec: Spec) -> None:
+        self._folder = folder
+        self._spec = spec
+        self._control = Control()
+        self._events = Events(folder)
+        self._shipper = Shipper(spec, folder, self._events, self._control)
+        self._groups = cgroups.Groups(0, {}, [])
+        self._watch: Watch | None = None
+        self._peak: int | None = None
+
+    def run(self) -> int:
+        """Bring the work to its end and its record to the server; an exit code of this module."""
+        self._control.listen()
+        self._shipper.start()
+        try:
+            if not self._events.ended:
+                self._finish(self._work())
+            self._ship(self._shipper.log, self._shipper.track, self._shipper.events)
+        except Interrupted:
+            self._shipper.close()
+            return INTERRUPTED
+        except Fenced:
+            self._groups.kill()
+            self._shipper.close()
+            self._tidy([*FOLDERS, "log", "env.sh", "site", "spec.json", "plan.json", "cut.json"])
+            return FENCED
+        self._shipper.close()
+        kept = ["output"] if self._folder.has("output-kept") else []
+        names = [*FOLDERS, "log", "env.sh", "site", "spec.json", "plan.json", "cut.json"]
+        self._tidy([name for name in names if name not in kept])
+        return DONE
+
+    def _work(self) -> Outcome:
+        """Prepare and start, or find the work that an earlier launcher started; then see it end."""
+        try:
+            work = find_workload(self._spec, self._folder)
+            if work is None:
+                work = self._begin()
+            else:
+                self._groups = self._known_groups()
+            return self._see(work)
+        except Failure as failure:
+            return Outcome(failure.reason, failure.message)
+
+    def _begin(self) -> Workload:
+        plan = self._folder.read_json("plan.json")
+        if plan is None:
+            self._events.state("preparing")
+            inputs = prepare(self._spec, self._folder, self._store())
+            self._control.check()
+            self._events.state("starting")
+            self._warn_names()
+            self._groups = self._make_groups()
+            plan = {"inputs": inputs, "groups": self._groups.to_json()}
+            # From here on another launcher may find the command started: it must not prepare again.
+            self._folder.write_json("plan.json", plan)
+        self._groups = self._known_groups()
+        work = start(self._spec, self._folder, self._groups, plan["inputs"])
+        self._shipper.nudge()
+        return work
+
+    def _store(self) -> Store:
+        spec = self._spec
+        if spec.blobs_root is not None:
+            return Store(spec.blobs_root, self._control.check)
+        cache = os.path.join(os.path.dirname(spec.trees_root.rstrip("/")), "blob-cache")
+        server = Server(spec.server, spec.token)
+        return RemoteStore(cache, server, spec.attempt_id, self._control.check)
+
+    def _warn_names(self) -> None:
+        names = unusable({**self._spec.variables, **self._spec.secrets})
+        if names:
+            message = f"These are no names of variables and were left out: {', '.join(names)}."
+            self._events.add("warning", message=message)
+
+    def _make_groups(self) -> cgroups.Groups:
+        limits = self._spec.limits
+        name = f"{self._spec.attempt_id}-{self._spec.rank}".replace("/", "_")
+        # bubblewrap's two processes are not the user's.
+        processes = None if limits.processes is None else limits.processes + 2 * self._spec.boxed
+        return cgroups.create(name, limits.memory_bytes, processes, limits.cpu)
+
+    def _known_groups(self) -> cgroups.Groups:
+        raw = (self._folder.read_json("plan.json") or {}).get("groups") or {}
+        return cgroups.Groups(raw.get("version", 0), raw.get("paths", {}), raw.get("held", []))
+
+    def _see(self, work: Workload) -> Outcome:
+        watch = Watch(
+            spec=self._spec,
+            folder=self._folder,
+            work=work,
+            groups=self._groups,
+            events=self._events,
+            control=self._control,
+            nudge=self._shipper.nudge,
+        )
+        self._watch = watch
+        watch.until_end()
+        seen = self._seen(work)
+        self._peak = seen.peak_bytes
+        decided = decide(seen)
+        if watch.verdict is not None:
+            return watch.verdict._replace(exit_code=decided.exit_code, signal=decided.signal)
+        limit = self._spec.limits.disk_bytes
+        if limit is not None:
+            roots = [self._folder.path("work"), self._folder.path("output")]
+            watch.disk_bytes = used_bytes(roots, lambda: None)
+            if decided.reason == "exit_nonzero" and watch.disk_bytes >= limit * 0.99:
+                full = disk_full(limit, watch.disk_bytes)
+                return full._replace(exit_code=decided.exit_code, signal=decided.signal)
+        return decided
+
+    def _seen(self, work: Workload) -> Seen:
+        code = work.status
+        with contextlib.suppress(OSError, ValueError), open(self._folder.path("exit")) as file:
+            code = int(file.read())
+        log = self._shipper.log
+        peak = self._groups.peak_bytes()
+        if peak is None and self._watch is not None:
+            peak = self._watch.peak_bytes
+        return Seen(
+            code=code,
+            started=self._folder.has("io/started"),
+            last_line=log.last_line(),
+            tail=log.tail(),
+            oom_kills=self._groups.oom_kills(),
+            peak_bytes=peak,
+            memory_limit=self._spec.limits.memory_bytes,
+            memory_by_rlimit=rlimit_memory(self._spec, self._groups),
+        )
+
+    def _finish(self, outcome: Outcome) -> None:
+        """Everything that must be with the server before the exit event, then the exit event."""
+        self._groups.remove()
+        if self._spec.kind == "job" and not self._events.seen("artifacts"):
+            self._upload()
+        self._ship(self._shipper.log, self._shipper.track)
+        self._events.add(
+            "exit",
+            **outcome._asdict(),
+            peak_memory_bytes=self._peak,
+            disk_bytes=self._watch and self._watch.disk_bytes,
+            isolation=self._isolation(),
+        )
+
+    def _isolation(self) -> dict[str, Any]:
+        """Which limits were really held, for the record."""
+        spec, held = self._spec, self._groups.held
+        boxed = spec.boxed
+        return {
+            "sandbox": spec.sandbox,
+            "uid": spec.owner,
+            "memory": "cgroup"
+            if "memory" in held
+            else "rlimit"
+            if rlimit_memory(spec, self._groups)
+            else "none",
+            "processes": "cgroup" if "processes" in held else "rlimit",
+            "cpu": "cgroup" if "cpu" in held else "none",
+            "disk": "watched" if spec.limits.disk_bytes is not None else "none",
+            "network": spec.network if boxed else "full",
+            "seccomp": boxed and os.path.exists(filter_path(spec.trees_root)),
+        }
+
+    def _upload(self) -> None:
+        """Send the output folder from another process, whose imports nobody had to wait for."""
+        if not _any_file(self._folder.path("output")):
+            return
+        read_end, write_end = os.pipe()
+        argv = [sys.executable, "-m", "nacre.launcher.upload", self._folder.root]
+        environment = {"PATH": TOOLS, "PYTHONPATH": ":".join(filter(None, sys.path))}
+        actions = [(os.POSIX_SPAWN_DUP2, write_end, 1)]
+        pid = os.posix_spawn(argv[0], argv, environment, file_actions=actions)  # noqa: S606
+        os.close(write_end)
+        while True:
+            ended, status = os.waitpid(pid, os.WNOHANG)
+            if ended:
+                break
+            try:
+                self._patience()
+            except (Interrupted, Fenced):
+                os.kill(pid, 9)
+                os.waitpid(pid, 0)
+                raise
+            time.sleep(0.01)
+        with open(read_end, encoding="utf-8") as file:
+            said = file.read().strip()
+        if os.waitstatus_to_exitcode(status) == 0 and said:
+            self._events.add("artifacts", manifest=said)
+        else:
+            self._folder.write_json("output-kept", {})
+            message = f"The output could not be sent and stays on the node: {said or 'the sender failed'}."
+            self._events.add("warning", message=message)
+
+    def _patience(self) -> None:
+        """While only sending is left: SIGTERM means to leave it to another launcher."""
+        if self._control.fenced:
+            raise Fenced
+        stopped_work = self._watch is not None and self._watch.verdict is not None
+        if self._control.signals > (1 if stopped_work else 0):
+            raise Interrupted
+
+    def _ship(self, *channels: Any) -> None:
+        while not self._shipper.finish(*channels, timeout_s=0.25):
+            self._patience()
+
+    def _tidy(self, names: list[str]) -> None:
+        self._groups.remove()
+        remove(self._folder, names)
+
+
+def _any_file(root: str) -> bool:
+    return any(files for _base, _folders, files in os.walk(root))

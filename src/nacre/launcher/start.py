@@ -1,0 +1,236 @@
+"""Starts the command so that it needs no launcher: three small processes that outlive this one.
+
+``cat`` copies the command's pipe into ``log``. A shell, in a session of its own and outside the limits,
+claims the folder by making ``workload.json`` (only one ever can), runs the sandbox, and writes ``exit``. In
+the sandbox another shell reads the variables, leaves the mark ``io/started`` and becomes the command.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import sys
+import time
+from typing import Any
+
+from nacre.launcher import processes
+from nacre.launcher.cgroups import Groups
+from nacre.launcher.folder import Failure, Folder, write_file
+from nacre.launcher.sandbox import TOOLS, become, command_line, filter_path, find
+from nacre.launcher.spec import Spec
+from nacre.launcher.variables import Places, env_file, variables
+
+_WRAPPER = r"""
+folder=$1 pump=$2 filter=$3 groups=$4 cwd=$5; shift 5
+exec 4>&2 2>/dev/null
+umask 022
+field20() { start=${20}; }
+read -r stat < /proc/$$/stat
+read -r boot < /proc/sys/kernel/random/boot_id
+field20 ${stat##*) }
+set -C
+claim='{"pid": %s, "start": %s, "boot": "%s", %s}\n'
+printf "$claim" $$ $start $boot "$pump" > "$folder/workload.json" || exit 0
+set +C
+(
+  IFS=:
+  for group in $groups; do
+    echo 0 > "$group/cgroup.procs" || { echo 'nacre: the limits could not be set' >&2; exit 125; }
+  done
+  unset IFS claim folder pump groups start stat boot
+  [ -z "$cwd" ] || cd "$cwd" || exit 125
+  if [ -n "$filter" ]; then exec "$@" 3< "$filter"; else exec "$@"; fi
+) 2>&4 4>&-
+code=$?
+echo $code > "$folder/exit.tmp"
+mv -f "$folder/exit.tmp" "$folder/exit"
+exit $code
+"""
+
+# Only numbered parameters: a variable of the user's may have any name.
+_PRELUDE = r"""
+. "$1"
+command -v -- "$3" >/dev/null 2>&1 || { echo "nacre: the command '$3' was not found" >&2; exit 127; }
+: > "$2"
+shift 2
+exec "$@"
+"""
+
+
+class Workload:
+    """The started work, by what ``workload.json`` says of it."""
+
+    def __init__(self, raw: dict[str, Any], *, child: bool, depth: int, marks: list[bytes]) -> None:
+        self.pid: int = raw["pid"]
+        self.start: int = raw["start"]
+        self.boot: str = raw.get("boot", "")
+        self.pump: int = raw.get("pump", 0)
+        self.pump_start: int = raw.get("pump_start", 0)
+        self.child = child
+        self.depth = depth
+        self.marks = marks
+        self.status: int | None = None
+
+    def running(self) -> bool:
+        """Whether the wrapping shell is there; it is the last of the work to end."""
+        if self.child:
+            if self.status is None:
+                pid, status = os.waitpid(self.pid, os.WNOHANG)
+                if pid:
+                    self.status = os.waitstatus_to_exitcode(status)
+            return self.status is None
+        return self.boot == boot_id() and processes.alive(self.pid, self.start)
+
+    def pumping(self) -> bool:
+        """Whether bytes of the command may still be on their way to ``log``."""
+        return bool(self.pump) and processes.alive(self.pump, self.pump_start)
+
+
+def boot_id() -> str:
+    """Changes when the machine starts, so that a process number of before means nothing."""
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return file.read().strip()
+
+
+def find_workload(spec: Spec, folder: Folder, child_pid: int = 0) -> Workload | None:
+    """The work that was started in this folder; None when none was."""
+    raw = folder.read_json("workload.json")
+    if raw is None:
+        return None
+    marks = [f"NACRE_ATTEMPT_ID={spec.attempt_id}".encode(), f"NACRE_RANK={spec.rank}".encode()]
+    # The command is three generations down with bubblewrap (its outer process, its init), else one.
+    depth = 3 if spec.boxed else 1
+    return Workload(raw, child=raw["pid"] == child_pid, depth=depth, marks=marks)
+
+
+def start(spec: Spec, folder: Folder, groups: Groups, inputs: dict[str, str]) -> Workload:
+    """Start the command. Raises Failure ``launch_failed``."""
+    places = Places(spec, folder, inputs)
+    _write_files(spec, folder, places)
+    filter_file = ""
+    if spec.boxed:
+        filter_file = ensure_filter(spec.trees_root)
+        outer, cwd = command_line(spec, folder, places, inputs), ""
+    else:
+        outer, cwd = (become(spec.uid) if spec.uid and os.geteuid() == 0 else []), places.cwd
+    marker = f"{places.io}/started"
+    inner = ["/bin/sh", "-c", _PRELUDE, "nacre", places.env_file, marker]
+    argv = [*outer, *_limits(spec, groups), *inner, *(places.fill(word) for word in spec.command)]
+    return _spawn(spec, folder, [filter_file, ":".join(groups.joined), cwd, *argv])
+
+
+def _write_files(spec: Spec, folder: Folder, places: Places) -> None:
+    try:
+        write_file(folder.path("env.sh"), env_file(variables(spec, places)), 0o400, spec.owner)
+        if not spec.boxed and spec.nacre_site is not None:
+            os.mkdir(folder.path("site"))
+            os.symlink(os.path.join(spec.nacre_site, "nacre"), folder.path("site", "nacre"))
+    except OSError as error:
+        raise Failure("launch_failed", f"The variables could not be written: {error}.") from error
+
+
+def _spawn(spec: Spec, folder: Folder, rest: list[str]) -> Workload:
+    log = os.open(folder.path("log"), os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+    read_end, write_end = os.pipe()
+    try:
+        # So that the command may open /dev/stderr by name, as many scripts do.
+        os.fchmod(write_end, 0o600)
+        if spec.owner is not None:
+            os.fchown(write_end, spec.owner, spec.owner)
+        pump = _launch(["cat"], read_end, log, log)
+        found = processes.stat(pump)
+        mark = f'"pump": {pump}, "pump_start": {found.start if found else 0}'
+        script = ["/bin/sh", "-c", _WRAPPER, "nacre", folder.root, mark, *rest]
+        wrapper = _launch(script, None, write_end, write_end)
+    except OSError as error:
+        raise Failure("launch_failed", f"The command could not be started: {error}.") from error
+    finally:
+        for fd in (log, read_end, write_end):
+            os.close(fd)
+    deadline = time.monotonic() + 30
+    while True:
+        work = find_workload(spec, folder, wrapper)
+        if work is not None:
+            return work
+        if time.monotonic() > deadline:
+            raise Failure("launch_failed", "The command's shell did not start within 30 seconds.")
+        time.sleep(0.001)
+
+
+def _launch(argv: list[str], stdin: int | None, stdout: int, stderr: int) -> int:
+    """Spawn a program of the system in a session of its own, with nothing of ours but these files."""
+    actions: list[tuple[Any, ...]] = [
+        (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0)
+        if stdin is None
+        else (os.POSIX_SPAWN_DUP2, stdin, 0),
+        (os.POSIX_SPAWN_DUP2, stdout, 1),
+        (os.POSIX_SPAWN_DUP2, stderr, 2),
+    ]
+    program = argv[0] if argv[0].startswith("/") else find(argv[0])
+    if program is None:
+        raise Failure("launch_failed", f"The program {argv[0]} is not installed on this node.")
+    return os.posix_spawn(  # noqa: S606
+        program,
+        argv,
+        {"PATH": TOOLS, "LANG": "C.UTF-8"},
+        file_actions=actions,
+        setsid=True,
+        setsigmask=[],
+        setsigdef=[signal.SIGPIPE, signal.SIGXFSZ, signal.SIGHUP, signal.SIGINT, signal.SIGTERM],
+    )
+
+
+def _limits(spec: Spec, groups: Groups) -> list[str]:
+    """``prlimit`` and its limits, inside the sandbox, so that they hold for nothing else."""
+    prlimit = find("prlimit")
+    if prlimit is None:
+        return []
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    files = 65536 if most == resource.RLIM_INFINITY else min(65536, most)
+    argv = [prlimit, "--core=0", f"--nofile={files}:{files}"]
+    limits = spec.limits
+    if limits.disk_bytes is not None:
+        argv.append(f"--fsize={limits.disk_bytes}")
+    if limits.processes is not None and "processes" not in groups.held:
+        argv.append(f"--nproc={limits.processes + _others(spec)}")
+    if rlimit_memory(spec, groups):
+        argv.append(f"--data={limits.memory_bytes}")
+    return [*argv, "--"]
+
+
+def rlimit_memory(spec: Spec, groups: Groups) -> bool:
+    """Whether memory is limited per process only. Never with a GPU: CUDA reserves far more than it uses."""
+    limited = spec.limits.memory_bytes is not None and "memory" not in groups.held
+    return limited and not spec.limits.gpus
+
+
+def _others(spec: Spec) -> int:
+    """Threads that the limit on a user's processes counts too: all of the user's, on this host.
+
+    In a user namespace of its own only the sandbox's count.
+    """
+    if spec.sandbox == "bwrap-user":
+        return 0
+    uid = spec.uid or os.getuid()
+    count = 0
+    for name in os.listdir("/proc"):
+        try:
+            if name.isdigit() and os.stat(f"/proc/{name}").st_uid == uid:
+                count += len(os.listdir(f"/proc/{name}/task"))
+        except OSError:
+            continue
+    return count
+
+
+def ensure_filter(trees_root: str) -> str:
+    """The compiled seccomp filter, made when absent; empty where it cannot be made."""
+    path = filter_path(trees_root)
+    if os.path.exists(path):
+        return path
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    argv = [sys.executable, "-m", "nacre.launcher.seccomp", path]
+    environment = {"PATH": TOOLS, "PYTHONPATH": ":".join(filter(None, sys.path))}
+    pid = os.posix_spawn(argv[0], argv, environment)  # noqa: S606
+    os.waitpid(pid, 0)
+    return path if os.path.exists(path) else ""

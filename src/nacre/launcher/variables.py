@@ -1,0 +1,118 @@
+"""The variables of the command, and the ``${{…}}`` in what the user wrote."""
+
+from __future__ import annotations
+
+import re
+
+from nacre.launcher.folder import Folder
+from nacre.launcher.spec import Spec
+
+_PLACE = re.compile(r"\$\{\{\s*([A-Za-z0-9_.-]+)\s*\}\}")
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+
+
+class Places:
+    """Where things lie, as the command sees them."""
+
+    def __init__(self, spec: Spec, folder: Folder, inputs: dict[str, str]) -> None:
+        """``inputs``: the host's path of each input, which is also the command's without a sandbox."""
+        boxed = spec.boxed
+        self.work = "/work" if boxed else folder.path("work")
+        self.output = "/output" if boxed else folder.path("output")
+        self.io = "/run/nacre" if boxed else folder.path("io")
+        self.input_root = "/data" if boxed else folder.path("inputs")
+        self.inputs = {name: f"/data/{name}" if boxed else path for name, path in inputs.items()}
+        self.home = "/home/user" if boxed else spec.home or folder.path("home")
+        self.tmp = "/tmp" if boxed else folder.path("tmp")  # noqa: S108 - the sandbox's own
+        self.secrets = "/run/secrets" if boxed else folder.path("secrets")
+        self.env_file = "/run/nacre-env" if boxed else folder.path("env.sh")
+        self.checkpoints = None
+        if spec.checkpoints is not None:
+            self.checkpoints = "/checkpoints" if boxed else spec.checkpoints
+        self.site = None
+        if spec.nacre_site is not None:
+            self.site = "/opt/nacre" if boxed else folder.path("site")
+        self.url = spec.server
+        if spec.api_socket_folder is not None:
+            self.url = f"unix:{'/run/nacre-api' if boxed else spec.api_socket_folder}/nacre.sock"
+        workdir = spec.workdir.strip("/")
+        self.cwd = self.work if workdir in ("", ".") else f"{self.work}/{workdir}"
+
+    def fill(self, text: str) -> str:
+        """Replace ``${{inputs.NAME}}``, ``${{outputs}}`` and ``${{output_dir}}``; others stay."""
+
+        def value(match: re.Match[str]) -> str:
+            name = match[1]
+            if name in ("outputs", "output_dir"):
+                return self.output
+            return self.inputs.get(name.removeprefix("inputs."), match[0])
+
+        return _PLACE.sub(value, text) if "${{" in text else text
+
+
+def variables(spec: Spec, places: Places) -> dict[str, str]:
+    """Everything that the command finds in its environment; the user's own come last and win."""
+    found = {
+        "HOME": places.home,
+        "LANG": "C.UTF-8",
+        "TMPDIR": places.tmp,
+        "PYTHONUNBUFFERED": "1",
+        "NACRE_JOB_ID": spec.subject_id,
+        "NACRE_JOB_NAME": spec.subject_name,
+        "NACRE_ATTEMPT_ID": spec.attempt_id,
+        "NACRE_RANK": str(spec.rank),
+        "NACRE_PROJECT": spec.project,
+        "NACRE_URL": places.url,
+        "NACRE_TOKEN": spec.token,
+        "NACRE_OUTPUT_DIR": places.output,
+        "NACRE_INPUT_DIR": places.input_root,
+        "NACRE_SECRETS_DIR": places.secrets,
+        "NACRE_TRACK_FILE": f"{places.io}/track.jsonl",
+        "TENSORBOARD_LOG_DIR": f"{places.output}/tb",
+        "AIP_TENSORBOARD_LOG_DIR": f"{places.output}/tb",
+        "CUDA_VISIBLE_DEVICES": _gpus(spec),
+    }
+    if spec.run_id is not None:
+        found["NACRE_RUN_ID"] = spec.run_id
+    if places.checkpoints is not None:
+        found["NACRE_CHECKPOINT_DIR"] = found["AIP_CHECKPOINT_DIR"] = places.checkpoints
+    for name, place in places.inputs.items():
+        found["NACRE_INPUT_" + re.sub(r"[^A-Z0-9]", "_", name.upper())] = place
+    if spec.limits.cpu is not None:
+        found["OMP_NUM_THREADS"] = str(max(1, int(spec.limits.cpu)))
+    path = ["/usr/local/bin", "/usr/bin", "/bin"]
+    if spec.environment is not None:
+        found["VIRTUAL_ENV"] = spec.environment
+        path.insert(0, f"{spec.environment}/bin")
+    found["PATH"] = ":".join(path)
+    own = {name: places.fill(value) for name, value in spec.variables.items()}
+    found.update(own)
+    found.update(spec.secrets)
+    if places.site is not None:
+        found["PYTHONPATH"] = ":".join(filter(None, (found.get("PYTHONPATH"), places.site)))
+    return found
+
+
+def _gpus(spec: Spec) -> str:
+    # CUDA counts only the devices it can open: in the sandbox they start at 0, whichever they are.
+    gpus = spec.limits.gpus
+    return ",".join(str(index) for index in (range(len(gpus)) if spec.boxed else gpus))
+
+
+def unusable(names: dict[str, str]) -> list[str]:
+    """Names that no shell can set; they are left out, and a warning says so."""
+    return sorted(name for name in names if not _NAME.match(name))
+
+
+def env_file(found: dict[str, str]) -> bytes:
+    """A file that a POSIX shell reads with ``.``.
+
+    Values never stand on a command line, where every process of the host could read them, nor in the
+    environment of the programs that build the sandbox, which a user's LD_PRELOAD would take over.
+    """
+    lines = []
+    for name, value in found.items():
+        if _NAME.match(name) and "\0" not in value:
+            quoted = value.replace("'", "'\\''")
+            lines.append(f"export {name}='{quoted}'\n")
+    return "".join(lines).encode("utf-8", "surrogateescape")

@@ -1,0 +1,183 @@
+"""Watches running work: its end, its limits, and what others want of it."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from collections.abc import Callable
+
+from nacre.launcher import processes
+from nacre.launcher.cgroups import Groups
+from nacre.launcher.control import Control, stop_message
+from nacre.launcher.folder import Events, Fenced, Folder
+from nacre.launcher.outcome import Outcome, size
+from nacre.launcher.prepare import used_bytes
+from nacre.launcher.spec import Spec
+from nacre.launcher.start import Workload
+
+_MEASURE_MIN_S, _MEASURE_MAX_S = 0.25, 30.0
+
+
+class Watch:
+    """One running workload. ``verdict`` is set when the launcher, not the command, chose the end."""
+
+    def __init__(
+        self,
+        *,
+        spec: Spec,
+        folder: Folder,
+        work: Workload,
+        groups: Groups,
+        events: Events,
+        control: Control,
+        nudge: Callable[[], None],
+    ) -> None:
+        self.verdict: Outcome | None = None
+        self.peak_bytes: int | None = None
+        self.disk_bytes: int | None = None
+        self._spec = spec
+        self._folder = folder
+        self._work = work
+        self._groups = groups
+        self._events = events
+        self._control = control
+        self._nudge = nudge
+        self._kill_at: float | None = None
+        self._measure_at = 0.0
+        self._running = events.seen("state", "running")
+        roots = ["work", "output"] + ([] if spec.home is not None else ["home"])
+        self._measured = [folder.path(name) for name in roots]
+
+    def until_end(self) -> None:
+        """Return when the command and everything of it has ended. Raises Fenced, with all of it killed."""
+        poller = select.poll()
+        poller.register(self._control.wake_fd, select.POLLIN)
+        try:
+            process: int | None = os.pidfd_open(self._work.pid)
+            poller.register(process or 0, select.POLLIN)
+        except OSError:  # it ended already
+            process = None
+        try:
+            while self._work.running():
+                self._step()
+                poller.poll(1000 * self._pause())
+                self._control.drain()
+        finally:
+            if process is not None:
+                os.close(process)
+        self._note_running()
+        self.end_leftovers()
+        if self._control.fenced:
+            raise Fenced
+
+    def _pause(self) -> float:
+        """Seconds until something is due; an end or a wish wakes earlier."""
+        if not self._running:
+            return 0.005 if processes.elapsed_s(self._work.start) < 5 else 0.1
+        due = [5.0]
+        now = time.monotonic()
+        if self._kill_at is not None:
+            due.append(self._kill_at - now)
+        if self._measures():
+            due.append(self._measure_at - now)
+        if self._spec.limits.max_duration_s is not None:
+            due.append(self._spec.limits.max_duration_s - processes.elapsed_s(self._work.start))
+        return max(0.01, min(due))
+
+    def _measures(self) -> bool:
+        limits = self._spec.limits
+        return limits.disk_bytes is not None or self._watches_memory()
+
+    def _watches_memory(self) -> bool:
+        return self._spec.limits.memory_bytes is not None and "memory" not in self._groups.held
+
+    def _note_running(self) -> None:
+        if not self._running and self._folder.has("io/started"):
+            self._running = True
+            self._events.state("running")
+            self._nudge()
+
+    def _step(self) -> None:
+        self._note_running()
+        now = time.monotonic()
+        if self._control.fenced:
+            self.kill()
+        elif self._kill_at is not None:
+            if now >= self._kill_at:
+                self.kill()
+                self._kill_at = now + 1
+        else:
+            self._consider(now)
+        if self._measures() and now >= self._measure_at and self._kill_at is None:
+            self._measure(now)
+
+    def _consider(self, now: float) -> None:
+        """Begin a graceful end when it is wanted or due."""
+        limit = self._spec.limits.max_duration_s
+        if self._control.stop_reason is not None:
+            reason = self._control.stop_reason
+            self.stop(Outcome(reason, stop_message(reason)), now)
+        elif limit is not None and processes.elapsed_s(self._work.start) >= limit:
+            message = f"The command was stopped after its max_duration of {limit:g} seconds."
+            self.stop(Outcome("timed_out", message), now)
+
+    def stop(self, verdict: Outcome, now: float) -> None:
+        """SIGTERM to the command; SIGKILL to all of it after the grace time."""
+        self.verdict = verdict
+        self._events.state("stopping")
+        self._nudge()
+        pid = processes.command_pid(self._work.pid, self._work.depth) if self._running else None
+        if pid is None or not processes.send(pid, signal.SIGTERM):
+            self._kill_at = now
+        else:
+            self._kill_at = now + self._spec.limits.grace_s
+
+    def _measure(self, now: float) -> None:
+        limits = self._spec.limits
+        if self._watches_memory():
+            used = processes.resident_bytes(self._work.pid)
+            self.peak_bytes = max(self.peak_bytes or 0, used)
+            if limits.memory_bytes is not None and used > limits.memory_bytes:
+                text = f"its limit is {size(limits.memory_bytes)}, and it used {size(used)}"
+                self._end(Outcome("out_of_memory", f"The command ran out of memory: {text}."))
+                return
+        if limits.disk_bytes is not None:
+            self.disk_bytes = used_bytes(self._measured, lambda: None)
+            if self.disk_bytes > limits.disk_bytes:
+                self._end(disk_full(limits.disk_bytes, self.disk_bytes))
+        took = time.monotonic() - now
+        # A large tree is measured less often, so that measuring stays under 2 % of a core.
+        self._measure_at = now + min(_MEASURE_MAX_S, max(_MEASURE_MIN_S, 50 * took))
+
+    def _end(self, verdict: Outcome) -> None:
+        self.verdict = verdict
+        self.kill()
+        self._kill_at = time.monotonic() + 1
+
+    def kill(self) -> None:
+        """SIGKILL everything that the command is; only the shell that notes the exit code stays."""
+        if self._groups.paths:
+            self._groups.kill()
+        processes.end_all(self._work.pid, self._work.marks)
+
+    def end_leftovers(self) -> None:
+        """After the command: what it left behind ends too, and the last bytes reach the log."""
+        if self._groups.paths:
+            self._groups.kill()
+        elif not self._spec.boxed:
+            processes.end_all(self._work.pid, self._work.marks)
+        deadline = time.monotonic() + 5
+        while self._work.pumping() and time.monotonic() < deadline:
+            time.sleep(0.002)
+        if self._work.pumping():  # something out of reach holds the pipe open
+            processes.send(self._work.pump, signal.SIGKILL)
+
+
+def disk_full(limit: int, used: int) -> Outcome:
+    """The outcome of work that wrote more than its quota."""
+    message = (
+        f"The command filled its disk quota: {size(used)} of {size(limit)}. Ask for more, or write less."
+    )
+    return Outcome("disk_full", message)
