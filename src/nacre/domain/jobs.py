@@ -80,6 +80,17 @@ def outcome(reason: str, attempts: int, max_restarts: int, *, stopping: bool) ->
     return Outcome(JobState.FAILED)
 
 
+def end_reason(reason: str | None, exit_code: int | None, signal: int | None) -> str:
+    """The reason of an attempt's end, from its exit event.
+
+    A command that a later launcher found gone, without exit code or signal, was lost with its node: the
+    machine restarted, or everything there was killed.
+    """
+    if reason == ExitReason.EXIT_NONZERO and exit_code is None and signal is None:
+        return NODE_LOST
+    return reason or ExitReason.LAUNCH_FAILED.value
+
+
 _SCRIPT = re.compile(r"(?:^|[\s/'\"])([A-Za-z0-9_][\w.-]*)\.(?:py|sh|ipynb)(?=$|[\s'\"])")
 _MODULE = re.compile(r"python[\d.]*\s+-m\s+([A-Za-z_][\w.]*)")
 
@@ -95,7 +106,9 @@ def stem(commands: list[str]) -> str:
 
 def next_name(base: str, taken: Iterable[str]) -> str:
     """``base-N`` with the number after the highest one taken."""
-    numbers = [int(name[len(base) + 1 :]) for name in taken if re.fullmatch(re.escape(base) + r"-\d{1,9}", name)]
+    numbers = [
+        int(name[len(base) + 1 :]) for name in taken if re.fullmatch(re.escape(base) + r"-\d{1,9}", name)
+    ]
     return f"{base}-{max(numbers, default=0) + 1}"
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO
 
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
@@ -15,20 +14,21 @@ from sqlalchemy.orm import Session
 from nacre.clock import Clock
 from nacre.db.connect import Database
 from nacre.db.tables.attempts import AttemptRow, ReplicaRow
-from nacre.db.tables.projects import ProjectRow
 from nacre.db.tables.usage import UsageRow
-from nacre.domain.identity import Caller, ProjectRef
+from nacre.domain.identity import Caller
+from nacre.domain.jobs import end_reason
 from nacre.domain.scheduling import Holding
-from nacre.errors import NacreError, NotFound, PermissionDenied, Unavailable
+from nacre.errors import NacreError, Unavailable
 from nacre.ports.engines import Engine
-from nacre.schema.access import Role
 from nacre.schema.data import BlobsMissing
 from nacre.schema.jobs import Attempt
 from nacre.schema.launch import Channel, ChannelAck, ExitReason, LaunchSpec, ReplicaEvent
+from nacre.services.attempt_blobs import AttemptBlobs
 from nacre.services.blobs import BlobLedger
 from nacre.services.channels import Channels
 from nacre.services.runs import Runs
 from nacre.services.signals import Signals
+from nacre.services.subjects import Subject
 from nacre.services.tokens import Tokens
 from nacre.services.usage import UsageLedger
 
@@ -52,32 +52,13 @@ ATTEMPT_SCOPES = [
 _ORDER = {PLACED: 0, LAUNCHED: 1, "preparing": 2, "starting": 3, "running": 4, "stopping": 5}
 
 
-class Subject(Protocol):
-    """What attempts are made for. Jobs and instances register themselves under their kind."""
-
-    def launch_spec(self, attempt: AttemptRow) -> LaunchSpec:
-        """What to launch, without a token; called outside transactions, also after a restart."""
-        ...
-
-    def attempt_moved(self, session: Session, attempt: AttemptRow) -> None:
-        """The attempt's state or isolation changed; in the same transaction."""
-        ...
-
-    def attempt_ended(self, session: Session, attempt: AttemptRow) -> None:
-        """The attempt ended, with its reason; once, in the same transaction."""
-        ...
-
-    def manifests(self, session: Session, subject_id: str) -> list[str]:
-        """Digests of the manifests that a launcher may read for it."""
-        ...
-
-
 class Attempts:
     """The only writer of attempts. Topics after commits: ``attempts`` (something to look after),
     ``attempt:ID``, ``job:ID`` or ``instance:ID``, ``jobs`` or ``instances`` once one has ended."""
 
     def __init__(
         self,
+        *,
         db: Database,
         clock: Clock,
         signals: Signals,
@@ -94,13 +75,14 @@ class Attempts:
         self._runs = runs
         self._usage = usage
         self._tokens = tokens
-        self._ledger = ledger
         self.engine = engine
         self.logs = logs
         self._subjects: dict[str, Subject] = {}
         self._fresh: dict[str, LaunchSpec] = {}
-        self._readable: dict[str, frozenset[str]] = {}
-        self._channels = Channels(db, clock, signals, runs, self, logs)
+        self._blobs = AttemptBlobs(db, ledger, self._subjects)
+        self._channels = Channels(
+            db=db, clock=clock, signals=signals, runs=runs, attempts=self, ledger=ledger, logs=logs
+        )
 
     def register(self, kind: str, subject: Subject) -> None:
         """Tell who makes attempts of this kind (``job``, ``instance``)."""
@@ -297,7 +279,7 @@ class Attempts:
             self._moved(session, row)
         elif event.type == "exit":
             row.peak_memory = event.peak_memory_bytes
-            reason = event.reason or ExitReason.LAUNCH_FAILED.value
+            reason = end_reason(event.reason, event.exit_code, event.signal)
             self._end(session, row, reason, event.message, at, exit_code=event.exit_code)
 
     def _at(self, row: AttemptRow, time_ms: int) -> datetime:
@@ -345,7 +327,7 @@ class Attempts:
             if row is not None and row.ended_at is not None:
                 row.state = CLOSED
                 self._tokens.revoke_attempt(session, attempt_id)
-        self._readable.pop(attempt_id, None)
+        self._blobs.forget(attempt_id)
 
     def notify(self, row: AttemptRow) -> None:
         """Wake who waits for this attempt or its subject; after the commit."""
@@ -356,33 +338,21 @@ class Attempts:
 
     # The launcher's operations
 
-    def report(
-        self, caller: Caller, attempt: str, rank: int, channel: Channel, offset: int, body: bytes
-    ) -> ChannelAck:
+    def report(self, attempt: str, rank: int, channel: Channel, *, offset: int, body: bytes) -> ChannelAck:
         """Take bytes of a channel; repeated and overlapping sends count once.
 
         Raises:
             NotFound: the attempt is gone: its launcher must end.
         """
-        return self._channels.report(attempt, rank, channel, offset, body)
-
-    def _in_project(self, caller: Caller, attempt_id: str) -> tuple[Caller, AttemptRow]:
-        with self._db.read() as session:
-            row = session.get(AttemptRow, attempt_id)
-            project = session.get(ProjectRow, row.project_id) if row else None
-        if row is None or project is None:
-            raise NotFound("there is no such attempt")
-        return replace(caller, project=ProjectRef(project.id, project.name, Role.EDITOR)), row
+        return self._channels.report(attempt, rank, channel, offset=offset, body=body)
 
     def missing(self, caller: Caller, attempt: str, digests: list[str]) -> BlobsMissing:
         """Which blobs of the attempt's artifacts must be sent."""
-        inside, _ = self._in_project(caller, attempt)
-        return self._ledger.missing(inside, digests)
+        return self._blobs.missing(caller, attempt, digests)
 
     def put_blob(self, caller: Caller, attempt: str, digest: str, stream: BinaryIO) -> None:
         """Take an artifact's bytes."""
-        inside, _ = self._in_project(caller, attempt)
-        self._ledger.put(inside, digest, stream)
+        self._blobs.put(caller, attempt, digest, stream)
 
     def get_blob(self, caller: Caller, attempt: str, digest: str) -> BinaryIO:
         """Bytes of the attempt's code or inputs.
@@ -390,18 +360,7 @@ class Attempts:
         Raises:
             PermissionDenied: the blob is not part of them.
         """
-        inside, row = self._in_project(caller, attempt)
-        if digest not in self._readable_by(row):
-            raise PermissionDenied("this attempt may only read its own code and inputs")
-        return self._ledger.open(inside, digest)
-
-    def _readable_by(self, row: AttemptRow) -> frozenset[str]:
-        if (found := self._readable.get(row.id)) is None:
-            with self._db.read() as session:
-                manifests = self._subjects[row.kind].manifests(session, row.subject_id)
-            files = [e.digest for m in manifests for e in self._ledger.read_manifest(m).files]
-            found = self._readable[row.id] = frozenset([*manifests, *files])
-        return found
+        return self._blobs.open(caller, attempt, digest)
 
 
 def to_wire(row: AttemptRow) -> Attempt:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from nacre.clock import Clock, from_epoch_ms
@@ -20,6 +19,7 @@ from nacre.db.tables.attempts import AttemptRow, ReplicaRow
 from nacre.errors import NotFound, RequestError, TooLarge, Unavailable
 from nacre.schema.launch import Channel, ChannelAck, ReplicaEvent
 from nacre.schema.runs import TrackRecord
+from nacre.services.blobs import BlobLedger
 from nacre.services.runs import Runs
 from nacre.services.signals import Signals
 
@@ -46,23 +46,34 @@ class Channels:
     are the truth about what was taken."""
 
     def __init__(
-        self, db: Database, clock: Clock, signals: Signals, runs: Runs, attempts: Sink, logs: Path
+        self,
+        *,
+        db: Database,
+        clock: Clock,
+        signals: Signals,
+        runs: Runs,
+        attempts: Sink,
+        ledger: BlobLedger,
+        logs: Path,
     ) -> None:
         self._db = db
         self._clock = clock
         self._signals = signals
         self._runs = runs
         self._attempts = attempts
+        self._ledger = ledger
         self._logs = logs
         self._locks = [threading.Lock() for _ in range(64)]
 
-    def report(self, attempt_id: str, rank: int, channel: Channel, offset: int, body: bytes) -> ChannelAck:
+    def report(
+        self, attempt_id: str, rank: int, channel: Channel, *, offset: int, body: bytes
+    ) -> ChannelAck:
         """Take what lies past what was taken before, and say how far it is now."""
         if len(body) > MAX_BODY_BYTES:
             raise TooLarge(f"send at most {MAX_BODY_BYTES} bytes at once", limit=MAX_BODY_BYTES)
         if channel == "log":
             return self._log(attempt_id, rank, offset, body)
-        return self._lines(attempt_id, rank, channel, offset, body)
+        return self._lines(attempt_id, rank, channel, offset=offset, body=body)
 
     def _row(self, session: Session, attempt_id: str, *, lock: bool = False) -> AttemptRow:
         row = session.get(AttemptRow, attempt_id, with_for_update=True if lock else None)
@@ -90,25 +101,24 @@ class Channels:
     # Track and events: lines into the database
 
     def _lines(
-        self, attempt_id: str, rank: int, channel: Channel, offset: int, body: bytes
+        self, attempt_id: str, rank: int, channel: Channel, *, offset: int, body: bytes
     ) -> ChannelAck:
         field = f"{channel}_offset"
+        foreign = self._foreign_artifacts(attempt_id, body) if channel == "events" else frozenset()
         with self._db.write() as session:
             row = self._row(session, attempt_id, lock=True)
-            replica = session.scalars(
-                select(ReplicaRow)
-                .where(ReplicaRow.attempt_id == attempt_id, ReplicaRow.rank == rank)
-                .with_for_update()
-            ).one_or_none()
+            replica = session.get(ReplicaRow, (attempt_id, rank), with_for_update=True)
             if replica is None:
                 raise NotFound("there is no such replica")
             taken: int = getattr(replica, field)
             fresh = _whole_lines(body[taken - offset :]) if offset <= taken < offset + len(body) else b""
-            if fresh and row.desired != "fence":
+            if row.desired == "fence":
+                fresh = b""
+            if fresh:
                 if channel == "track":
                     self._track(session, row, fresh)
                 else:
-                    self._events(session, row, fresh)
+                    self._events(session, row, fresh, foreign)
                 setattr(replica, field, taken + len(fresh))
             ack = _ack(row, getattr(replica, field))
         if fresh:
@@ -116,6 +126,27 @@ class Channels:
             if channel == "track" and row.run_id:
                 self._signals.notify(f"run:{row.run_id}")
         return ack
+
+    def _foreign_artifacts(self, attempt_id: str, body: bytes) -> frozenset[str]:
+        """Manifests that name blobs which the attempt's project never sent: nobody gains a file by
+        knowing its digest. Looked up before the transaction, because it reads files."""
+        if b'"artifacts"' not in body:
+            return frozenset()
+        with self._db.read() as session:
+            row = self._row(session, attempt_id)
+        named = {e.manifest for e in _parse(body, ReplicaEvent, row, warn=False) if e.manifest}
+        return frozenset(m for m in named if not self._possessed(row.project_id, m))
+
+    def _possessed(self, project_id: str, manifest: str) -> bool:
+        with self._db.read() as session:
+            if not self._ledger.has(session, project_id, [manifest]):
+                return False
+        try:
+            digests = {entry.digest for entry in self._ledger.read_manifest(manifest).files}
+        except RequestError:
+            return False
+        with self._db.read() as session:
+            return digests <= set(self._ledger.has(session, project_id, list(digests)))
 
     def _track(self, session: Session, row: AttemptRow, data: bytes) -> None:
         if row.run_id is None:
@@ -129,8 +160,11 @@ class Channels:
             for record in records:
                 _try(session, row, lambda record=record: self._runs.apply(session, run_id, [record]))  # type: ignore[misc]
 
-    def _events(self, session: Session, row: AttemptRow, data: bytes) -> None:
+    def _events(self, session: Session, row: AttemptRow, data: bytes, foreign: frozenset[str]) -> None:
         for event in _parse(data, ReplicaEvent, row):
+            if event.manifest in foreign:
+                _log.warning("attempt %s: artifacts that its project does not have", row.id)
+                continue
             _try(session, row, lambda event=event: self._attempts.apply_event(session, row, event))  # type: ignore[misc]
 
     @staticmethod
@@ -189,7 +223,7 @@ def _whole_lines(data: bytes) -> bytes:
     return data[:end]
 
 
-def _parse(data: bytes, kind: type[L], row: AttemptRow) -> list[L]:
+def _parse(data: bytes, kind: type[L], row: AttemptRow, *, warn: bool = True) -> list[L]:
     found: list[L] = []
     bad = 0
     first = ""
@@ -201,6 +235,6 @@ def _parse(data: bytes, kind: type[L], row: AttemptRow) -> list[L]:
         except ValidationError as error:
             bad += 1
             first = first or f"{line[:80]!r}: {error.errors()[0]['msg']}"
-    if bad:
+    if bad and warn:
         _log.warning("attempt %s: %d malformed lines were left out, the first: %s", row.id, bad, first)
     return found
