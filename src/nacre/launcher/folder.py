@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import threading
 import time
 from typing import Any
 
@@ -82,6 +83,7 @@ class Events:
     def __init__(self, folder: Folder) -> None:
         self._path = folder.path("events.jsonl")
         self._waiting = b""
+        self._lock = threading.Lock()
         self._fd = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
         self.types: list[tuple[str, str | None]] = []
         self._repair()
@@ -111,7 +113,8 @@ class Events:
         event: dict[str, Any] = {"time_ms": time.time_ns() // 1_000_000, "type": kind}
         event.update({name: value for name, value in fields.items() if value is not None})
         self.types.append((kind, fields.get("state")))
-        self._waiting += json.dumps(event).encode() + b"\n"
+        with self._lock:
+            self._waiting += json.dumps(event).encode() + b"\n"
         self.flush()
 
     def state(self, state: str) -> None:
@@ -121,10 +124,11 @@ class Events:
 
     def flush(self) -> bool:
         """Write what waits; False while the disk refuses it."""
-        while self._waiting:
-            try:
-                written = os.write(self._fd, self._waiting)
-            except OSError:
-                return False
-            self._waiting = self._waiting[written:]
+        with self._lock:
+            while self._waiting:
+                try:
+                    written = os.write(self._fd, self._waiting)
+                except OSError:
+                    return False
+                self._waiting = self._waiting[written:]
         return True

@@ -182,22 +182,18 @@ class Launch:
         )
 
     def _isolation(self) -> dict[str, Any]:
-        """Which limits were really held, for the record."""
-        spec, held = self._spec, self._groups.held
-        boxed = spec.boxed
+        """How each limit was held, for the record; null where none was asked for."""
+        spec, limits, held = self._spec, self._spec.limits, self._groups.held
+        memory = "rlimit" if rlimit_memory(spec, self._groups) else "watched"
         return {
             "sandbox": spec.sandbox,
             "uid": spec.owner,
-            "memory": "cgroup"
-            if "memory" in held
-            else "rlimit"
-            if rlimit_memory(spec, self._groups)
-            else "none",
-            "processes": "cgroup" if "processes" in held else "rlimit",
-            "cpu": "cgroup" if "cpu" in held else "none",
-            "disk": "watched" if spec.limits.disk_bytes is not None else "none",
-            "network": spec.network if boxed else "full",
-            "seccomp": boxed and os.path.exists(filter_path(spec.trees_root)),
+            "memory": limits.memory_bytes and ("cgroup" if "memory" in held else memory),
+            "processes": limits.processes and ("cgroup" if "processes" in held else "rlimit"),
+            "cpu": limits.cpu and ("cgroup" if "cpu" in held else "not enforced"),
+            "disk": limits.disk_bytes and "watched",
+            "network": spec.network if spec.boxed else "full",
+            "seccomp": spec.boxed and os.path.exists(filter_path(spec.trees_root)),
         }
 
     def _upload(self) -> None:

@@ -59,7 +59,8 @@ def command_line(spec: Spec, folder: Folder, places: Places, inputs: dict[str, s
             argv += ["--cap-add", capability]
     else:
         argv += ["--unshare-user", "--uid", "1000", "--gid", "1000", "--disable-userns"]
-    argv += [*view.argv, "--chdir", places.cwd]
+    # In a user namespace the command owns these two, and memory there has no limit of its own.
+    argv += [*view.argv, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/"]
     if os.path.exists(filter_path(spec.trees_root)):
         argv += ["--seccomp", "3"]
     argv.append("--")

@@ -22,7 +22,7 @@ from nacre.launcher.spec import Spec
 from nacre.launcher.variables import Places, env_file, variables
 
 _WRAPPER = r"""
-folder=$1 pump=$2 filter=$3 groups=$4 cwd=$5; shift 5
+folder=$1 pump=$2 filter=$3 groups=$4; shift 4
 exec 4>&2 2>/dev/null
 umask 022
 field20() { start=${20}; }
@@ -39,7 +39,6 @@ set +C
     echo 0 > "$group/cgroup.procs" || { echo 'nacre: the limits could not be set' >&2; exit 125; }
   done
   unset IFS claim folder pump groups start stat boot
-  [ -z "$cwd" ] || cd "$cwd" || exit 125
   if [ -n "$filter" ]; then exec "$@" 3< "$filter"; else exec "$@"; fi
 ) 2>&4 4>&-
 code=$?
@@ -51,9 +50,11 @@ exit $code
 # Only numbered parameters: a variable of the user's may have any name.
 _PRELUDE = r"""
 . "$1"
-command -v -- "$3" >/dev/null 2>&1 || { echo "nacre: the command '$3' was not found" >&2; exit 127; }
+cd -- "$3" || { echo "nacre: there is no folder '$3' to work in" >&2; exit 125; }
+unset OLDPWD
+command -v -- "$4" >/dev/null 2>&1 || { echo "nacre: the command '$4' was not found" >&2; exit 127; }
 : > "$2"
-shift 2
+shift 3
 exec "$@"
 """
 
@@ -111,13 +112,12 @@ def start(spec: Spec, folder: Folder, groups: Groups, inputs: dict[str, str]) ->
     filter_file = ""
     if spec.boxed:
         filter_file = ensure_filter(spec.trees_root)
-        outer, cwd = command_line(spec, folder, places, inputs), ""
+        outer = command_line(spec, folder, places, inputs)
     else:
-        outer, cwd = (become(spec.uid) if spec.uid and os.geteuid() == 0 else []), places.cwd
-    marker = f"{places.io}/started"
-    inner = ["/bin/sh", "-c", _PRELUDE, "nacre", places.env_file, marker]
+        outer = become(spec.uid) if spec.uid and os.geteuid() == 0 else []
+    inner = ["/bin/sh", "-c", _PRELUDE, "nacre", places.env_file, f"{places.io}/started", places.cwd]
     argv = [*outer, *_limits(spec, groups), *inner, *(places.fill(word) for word in spec.command)]
-    return _spawn(spec, folder, [filter_file, ":".join(groups.joined), cwd, *argv])
+    return _spawn(spec, folder, [filter_file, ":".join(groups.joined), *argv])
 
 
 def _write_files(spec: Spec, folder: Folder, places: Places) -> None:
