@@ -13,7 +13,7 @@ from typing import Protocol
 import orjson
 
 from nacre.errors import NacreError
-from nacre.modelserver.http import Request, Response, error
+from nacre.modelserver.messages import Request, Response, error
 from nacre.modelserver.stats import Report, prometheus, status
 
 log = logging.getLogger(__name__)

@@ -1,7 +1,7 @@
 """HTTP/1.1 as an asyncio protocol: parsing, limits, order of answers, timeouts.
 
-It knows nothing of inference: an :class:`App` turns a :class:`Request` into a :class:`Response`, at
-once or as a future. On one connection requests are answered one after the other, in their order.
+It knows nothing of inference: an ``App`` turns a ``Request`` into a ``Response``, at once or as a
+future. On one connection requests are answered one after the other, in their order.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ import asyncio
 import logging
 from collections import deque
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, cast
 
 import httptools
-import orjson
+
+from nacre.modelserver.messages import Request, Response, error
 
 if TYPE_CHECKING:
     from nacre.modelserver.listener import Listener
@@ -32,61 +33,9 @@ _WANTED = frozenset(
     }
 )
 _BATCH = 32
-_JSON = "application/json"
 _STATUS = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _SPLIT = 64 * 1024
-
-
-class Request:
-    """One request. ``headers`` has lower-case names, and only those that the server uses."""
-
-    __slots__ = ("body", "headers", "keep_alive", "method", "old", "size", "target")
-
-    def __init__(self) -> None:
-        self.method = b""
-        self.target = b""
-        self.headers: dict[bytes, bytes] = {}
-        self.body = b""
-        self.size = 0
-        self.keep_alive = True
-        self.old = False
-
-
-class Response:
-    """One answer. ``extra`` is whole header lines; ``close`` ends the connection after it."""
-
-    __slots__ = ("body", "close", "extra", "kind", "status")
-
-    def __init__(
-        self, status: int, body: bytes, kind: str = _JSON, extra: str = "", close: bool = False
-    ) -> None:
-        self.status = status
-        self.body = body
-        self.kind = kind
-        self.extra = extra
-        self.close = close
-
-
-def error(status: int, text: str, extra: str = "", close: bool = False) -> Response:
-    """``{"error": text}``, as every protocol served here wants its errors."""
-    if status == HTTPStatus.UNAUTHORIZED:
-        extra += "WWW-Authenticate: Bearer\r\n"
-    elif status == HTTPStatus.SERVICE_UNAVAILABLE:
-        extra += "Retry-After: 1\r\n"
-    return Response(status, orjson.dumps({"error": text}), extra=extra, close=close)
-
-
-class App(Protocol):
-    """What answers requests."""
-
-    def refuse(self, request: Request) -> Response | None:
-        """The answer that a request gets whatever its body, judged by its headers; else None."""
-        ...
-
-    def handle(self, request: Request) -> Response | asyncio.Future[Response]:
-        """The answer. A future never fails."""
-        ...
 
 
 class Connection(asyncio.Protocol):
@@ -104,6 +53,7 @@ class Connection(asyncio.Protocol):
         self._busy: Request | None = None
         self._in_head = False
         self._head_size = 0
+        self._head_bytes = 0
         self._deaf = False
         self._ended = False
         self._reading = True
@@ -134,22 +84,40 @@ class Connection(asyncio.Protocol):
         if self._deaf:
             return
         try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            # Upgrades are not offered; the request itself has been read and is answered.
-            self._deaf = True
-            for item in self._queue:
-                if isinstance(item, Request):
-                    item.keep_alive = item is not self._queue[-1]
+            self._feed(data)
         except httptools.HttpParserError as wrong:
             if not self._deaf:
                 self._end(error(400, f"this is not HTTP/1.1: {wrong}", close=True))
         if self._in_head:
-            self._head_size += len(data)
-            if self._head_size > self._limits.max_headers:
-                limit = self._limits.max_headers
-                self._end(error(431, f"the headers are over {limit} bytes", close=True))
+            self._head_bytes += len(data)
+            if self._head_bytes > self._limits.max_headers:
+                self._refuse_headers()
         self._pump()
+
+    def _feed(self, data: bytes) -> None:
+        while data:
+            try:
+                self._parser.feed_data(data)
+            except httptools.HttpParserUpgrade as upgrade:
+                data = self._without_upgrade(data[upgrade.args[0] :])
+            else:
+                return
+
+    def _without_upgrade(self, rest: bytes) -> bytes:
+        """What to parse instead: the parser ends a message at an offer to upgrade, before its body.
+
+        Java's client makes the offer with each first request; it is declined by not taking it up.
+        """
+        request = self._queue.pop() if not self._deaf else None
+        if not isinstance(request, Request):
+            return b""
+        if request.method == b"CONNECT":
+            self._end(error(405, "this is no proxy", close=True))
+            return b""
+        request.headers.pop(b"expect", None)
+        lines = b"".join(b"%s: %s\r\n" % header for header in request.headers.items())
+        self._parser = httptools.HttpRequestParser(self)
+        return b"%s %s HTTP/1.1\r\n%s\r\n%s" % (request.method, request.target, lines, rest)
 
     def eof_received(self) -> bool:
         if self._busy is None and not self._queue:
@@ -173,14 +141,16 @@ class Connection(asyncio.Protocol):
             return
         self._current = Request()
         self._in_head = True
-        self._head_size = 0
+        self._head_bytes = self._head_size = 0
         self._since = self._listener.now
 
     def on_url(self, url: bytes) -> None:
         if self._current is not None:
             self._current.target += url
+            self._head_size += len(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        self._head_size += len(name) + len(value)
         name = name.lower()
         if name in _WANTED and self._current is not None:
             self._current.headers[name] = value
@@ -190,6 +160,9 @@ class Connection(asyncio.Protocol):
         if request is None:
             return
         self._in_head = False
+        if self._head_size > self._limits.max_headers:
+            self._refuse_headers()
+            return
         request.method = self._parser.get_method()
         request.keep_alive = self._parser.should_keep_alive()
         request.old = self._parser.get_http_version() == "1.0"
@@ -244,6 +217,10 @@ class Connection(asyncio.Protocol):
             and not self._queue
         ):
             self._transport.write(_CONTINUE)
+
+    def _refuse_headers(self) -> None:
+        text = f"the headers are over the limit of {self._limits.max_headers} bytes"
+        self._end(error(431, text, close=True))
 
     def _refuse_size(self) -> None:
         text = f"the body is over the limit of {self._limits.max_body} bytes"

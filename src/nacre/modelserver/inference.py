@@ -14,8 +14,8 @@ import orjson
 from onnxruntime.capi import onnxruntime_pybind11_state as ort_errors
 
 from nacre.modelserver.host import Endpoint, Host
-from nacre.modelserver.http import Request, Response, error
 from nacre.modelserver.limits import Limits
+from nacre.modelserver.messages import Request, Response, error
 from nacre.modelserver.models import Served
 from nacre.modelserver.protocols.v2 import EXTENSIONS, BadRequest, decode, encode
 from nacre.modelserver.signature import sentence

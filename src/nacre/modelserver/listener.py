@@ -7,8 +7,9 @@ import logging
 import socket
 from email.utils import formatdate
 
-from nacre.modelserver.http import App, Connection
+from nacre.modelserver.http import Connection
 from nacre.modelserver.limits import Limits
+from nacre.modelserver.messages import App
 
 log = logging.getLogger(__name__)
 

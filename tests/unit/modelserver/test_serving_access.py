@@ -1,0 +1,102 @@
+"""Who may call what."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import modelserver_kit as kit
+import pytest
+
+from nacre.schema.serving import TokenGrant
+
+READY = "/endpoints/p/mlp/v2/health/ready"
+
+
+@pytest.fixture
+def server(start: Callable[..., kit.Server], tmp_path: kit.Path) -> kit.Server:
+    revision = kit.revision(kit.mlp(tmp_path / "m.onnx"))
+    now = int(time.time() * 1000)
+    tokens = {
+        "every": TokenGrant(projects=["*"]),
+        "one": TokenGrant(projects=["p"]),
+        "other": TokenGrant(projects=["q"]),
+        "none": TokenGrant(projects=[]),
+        "late": TokenGrant(projects=["*"], expires_ms=now - 1000),
+        "soon": TokenGrant(projects=["*"], expires_ms=now + 3600_000),
+    }
+    kit.write_routes(tmp_path, {"p/mlp": revision, "p/more": revision, "q/own": revision}, tokens)
+    return start().wait()
+
+
+def test_tokens(server: kit.Server) -> None:
+    expected = {"every": 200, "one": 200, "soon": 200, "other": 403, "none": 403, "late": 401}
+    found = {token: server.get(READY, token).status_code for token in expected}
+    assert found == expected
+    unknown = server.get(READY, "nobody's")
+    assert (unknown.status_code, unknown.headers["WWW-Authenticate"]) == (401, "Bearer")
+    assert "not known" in unknown.json()["error"]
+    assert "expired" in server.get(READY, "late").json()["error"]
+    assert "'p'" in server.get(READY, "other").json()["error"]
+    assert server.get(READY, None).status_code == 401
+
+
+def test_only_a_bearer_token_counts(server: kit.Server) -> None:
+    for header, status in [
+        ("bearer every", 200),
+        ("Bearer  every ", 200),
+        ("Basic every", 401),
+        ("every", 401),
+        ("Bearer", 401),
+        ("Bearer " + kit.key("every"), 401),
+    ]:
+        raw = server.connect()
+        raw.send(f"GET {READY} HTTP/1.1\r\nHost: x\r\nAuthorization: {header}\r\n\r\n".encode())
+        assert raw.answer()[0] == status, header
+        raw.close()
+
+
+def test_an_unknown_endpoint_names_what_there_is_only_to_who_may_know(server: kit.Server) -> None:
+    path = "/endpoints/p/nothing/v2"
+    allowed = server.get(path, "one")
+    assert allowed.status_code == 404
+    assert "'mlp', 'more'" in allowed.json()["error"]
+    assert "own" not in allowed.json()["error"]
+    for token, status in [("other", 403), ("nobody's", 401), (None, 401)]:
+        refused = server.get(path, token)
+        assert refused.status_code == status
+        assert "mlp" not in refused.text
+    assert "there is none" in server.get("/endpoints/r/x/v2", "every").json()["error"]
+
+
+def test_the_probe_needs_no_token(server: kit.Server) -> None:
+    assert server.get("/healthz", None).json() == {"status": "ok"}
+    assert server.get("/", None).status_code == 404
+
+
+def test_a_new_token_is_valid_before_any_reload(server: kit.Server) -> None:
+    assert server.get(READY, "fresh").status_code == 401
+    kit.write_routes(server.folder, {}, {"fresh": TokenGrant(projects=["p"])}, generation=2)
+    assert server.get(READY, "fresh").status_code == 200
+    # Only the tokens were read again: endpoints change when the server says so.
+    assert server.status().generation == 1
+    assert server.get(READY, "every").status_code == 401
+
+
+def test_broken_routes_change_no_token(server: kit.Server) -> None:
+    (server.folder / "routes.json").write_text('{"generation": 2')
+    assert server.get(READY, "fresh").status_code == 401
+    assert server.get(READY, "every").status_code == 200
+
+
+def test_a_large_body_without_a_right_to_send_it_is_refused_unread(server: kit.Server) -> None:
+    for token, status in [("nobody's", 401), ("other", 403)]:
+        raw = server.connect()
+        raw.send(
+            f"POST /endpoints/p/mlp/v2/models/m/infer HTTP/1.1\r\nHost: x\r\n"
+            f"Authorization: Bearer {token}\r\nContent-Length: 1000000\r\n\r\n".encode()
+        )
+        found, headers, _ = raw.answer()
+        assert (found, headers["connection"]) == (status, "close")
+        assert raw.closed()
+        raw.close()
