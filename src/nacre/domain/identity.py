@@ -37,6 +37,11 @@ class Caller:
     project: ProjectRef | None = None
 
     @property
+    def limited(self) -> bool:
+        """Whether the token reaches only some projects, as those of jobs and instances do."""
+        return self.project_ids is not None
+
+    @property
     def project_id(self) -> str:
         """The project of the path; only for operations that have one."""
         assert self.project is not None
@@ -74,6 +79,18 @@ def check(operation: Operation, caller: Caller | None, attempt_id: str | None = 
         raise PermissionDenied("only an administrator of the server may do this")
     if operation.access in (Access.VIEWER, Access.EDITOR, Access.OWNER):
         _check_role(Role(operation.access.value), caller)
+
+
+def check_unlimited(caller: Caller, what: str) -> None:
+    """Raise for a token that is limited to projects: what it may do must not reach beyond them.
+
+    Raises:
+        PermissionDenied: the token is limited.
+    """
+    if caller.limited:
+        raise PermissionDenied(
+            f"a token of a job or an instance cannot {what}: sign in with 'nacre login' and do it there"
+        )
 
 
 def _check_role(needed: Role, caller: Caller) -> None:

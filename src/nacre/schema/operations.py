@@ -36,5 +36,8 @@ _NOUNS = (
 OPERATIONS: dict[str, Operation] = {op.name: op for noun in _NOUNS for op in noun.OPERATIONS}
 """Every operation by name."""
 
-SCOPES: frozenset[str] = frozenset(op.scope for op in OPERATIONS.values() if op.scope)
+PREDICT_SCOPE = "endpoints:predict"
+"""What a token needs to call endpoints on the inference listener, which has no operations."""
+
+SCOPES: frozenset[str] = frozenset(op.scope for op in OPERATIONS.values() if op.scope) | {PREDICT_SCOPE}
 """Every scope that a token may carry, besides ``*``."""

@@ -47,6 +47,7 @@ class InvitationRow(Row):
     hash: Mapped[str] = mapped_column(String(64), unique=True)
     project_id: Mapped[str | None] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
     role: Mapped[str] = mapped_column(String(16))
+    created_by: Mapped[str] = mapped_column(String(40))
     created_at: Mapped[datetime] = mapped_column(Instant)
     expires_at: Mapped[datetime] = mapped_column(Instant)
     used_by: Mapped[str | None] = mapped_column(String(64))
