@@ -1,0 +1,68 @@
+"""Reads of models and versions that several services share."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from nacre.db.tables.models import AliasRow, ModelRow, ModelVersionRow
+from nacre.errors import InvalidSpec, NotFound
+
+
+def find_model(session: Session, project_id: str, name: str) -> ModelRow:
+    """The model of that name.
+
+    Raises:
+        NotFound: there is none.
+    """
+    row = session.execute(
+        select(ModelRow).where(ModelRow.project_id == project_id, ModelRow.name == name)
+    ).scalar_one_or_none()
+    if row is None:
+        raise NotFound(f"there is no model {name!r} in this project: see 'nacre model ls'")
+    return row
+
+
+def find_version(
+    session: Session, project_id: str, name: str, version: str
+) -> tuple[ModelRow, ModelVersionRow]:
+    """The version that a number, an alias or ``latest`` names.
+
+    Raises:
+        NotFound: there is none; the sentence names those that exist.
+    """
+    model = find_model(session, project_id, name)
+    statement = select(ModelVersionRow).where(ModelVersionRow.model_id == model.id)
+    if version == "latest":
+        statement = statement.order_by(ModelVersionRow.number.desc()).limit(1)
+    elif version.isdigit():
+        statement = statement.where(ModelVersionRow.number == int(version))
+    else:
+        alias = session.get(AliasRow, (model.id, version))
+        statement = statement.where(ModelVersionRow.number == (alias.number if alias else -1))
+    row = session.execute(statement).scalar_one_or_none()
+    if row is None:
+        numbers = session.execute(
+            select(ModelVersionRow.number)
+            .where(ModelVersionRow.model_id == model.id)
+            .order_by(ModelVersionRow.number)
+        ).scalars()
+        have = ", ".join(map(str, numbers)) or "none"
+        raise NotFound(f"model {name} has no version or alias {version!r}: it has {have}")
+    return model, row
+
+
+def split_reference(reference: str) -> tuple[str, str]:
+    """``name``, ``name/3``, ``name@best``, with or without ``models:/`` before it → (name, version).
+
+    Raises:
+        InvalidSpec: it is not written so.
+    """
+    text = reference.removeprefix("models:/")
+    for mark in ("@", "/"):
+        name, found, version = text.partition(mark)
+        if found:
+            if not name or not version:
+                raise InvalidSpec(f"{reference!r} is not a model version: write name/3 or name@alias")
+            return name, version
+    return text, "latest"

@@ -1,0 +1,62 @@
+"""Which framework a model's files are of, and which of them belong to it. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from nacre.errors import InvalidSpec
+from nacre.ports.converters import Converter
+from nacre.schema.launch import FileEntry
+from nacre.schema.serving import TensorSpec
+
+SIDECAR = ".signature.json"
+_INPUT = re.compile(r"\s*(\w[\w.-]*)\s*:\s*(\w+)\s*\[\s*(-?\d+(?:\s*,\s*-?\d+)*)\s*\]\s*")
+
+
+def select_files(files: Sequence[FileEntry], path: str) -> tuple[str, list[FileEntry]]:
+    """The files of the artifact at ``path``: a file with its signature beside it, or a whole folder.
+
+    Returns the entry (the name of the file or folder) and the files, with paths from the entry's parent.
+
+    Raises:
+        InvalidSpec: nothing is there; the sentence names what is.
+    """
+    path = path.strip("/")
+    chosen = [f for f in files if f.path in (path, path + SIDECAR) or f.path.startswith(path + "/")]
+    if not any(f.path != path + SIDECAR for f in chosen):
+        have = ", ".join(f.path for f in files[:8]) or "none"
+        raise InvalidSpec(f"the run has no artifact {path!r}: it has {have}")
+    parent = path.rpartition("/")[0]
+    skip = len(parent) + 1 if parent else 0
+    return path[skip:], [f.model_copy(update={"path": f.path[skip:]}) for f in chosen]
+
+
+def detect_framework(entry: str, files: Sequence[FileEntry], converters: Sequence[Converter]) -> str:
+    """The framework that the entry's suffix, or a SavedModel inside it, tells.
+
+    Raises:
+        InvalidSpec: it cannot be told.
+    """
+    if any(f.path.endswith("/saved_model.pb") for f in files):
+        return "tensorflow"
+    for converter in converters:
+        if entry.lower().endswith(converter.suffixes or ("\0",)):
+            return converter.framework
+    known = ", ".join(s for c in converters for s in c.suffixes)
+    raise InvalidSpec(
+        f"cannot tell the framework of {entry!r} ({known} are known): name it with --framework"
+    )
+
+
+def parse_input(text: str) -> TensorSpec:
+    """``x:FP32[-1,1,28,28]`` as a tensor specification.
+
+    Raises:
+        InvalidSpec: it is not written so.
+    """
+    match = _INPUT.fullmatch(text)
+    if match is None:
+        raise InvalidSpec(f"{text!r} is not an input: write it like x:FP32[-1,1,28,28]")
+    shape = [int(n) for n in match[3].split(",")]
+    return TensorSpec.model_validate({"name": match[1], "datatype": match[2].upper(), "shape": shape})

@@ -1,0 +1,373 @@
+"""Models: versions made from a run's artifacts, their lineage, their aliases, their ONNX form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from nacre.clock import Clock
+from nacre.db.connect import Database
+from nacre.db.queries.models import find_model, find_version
+from nacre.db.queries.pages import newest_first
+from nacre.db.tables.endpoints import EndpointRow, RevisionRow
+from nacre.db.tables.jobs import JobRow
+from nacre.db.tables.models import AliasRow, EvaluationRow, ModelRow, ModelVersionRow
+from nacre.db.tables.users import UserRow
+from nacre.domain.identity import Caller
+from nacre.domain.models import detect_framework, select_files
+from nacre.errors import Conflict, InvalidSpec, NotFound
+from nacre.ids import new_id
+from nacre.ports.converters import Converter
+from nacre.schema.base import Page
+from nacre.schema.launch import FileEntry, Manifest
+from nacre.schema.models import (
+    AliasSet,
+    ConversionState,
+    Lineage,
+    Model,
+    ModelFiles,
+    ModelRegister,
+    ModelVersion,
+)
+from nacre.services import evaluations as evaluating
+from nacre.services.blobs import BlobLedger
+from nacre.services.conversions import Conversions
+from nacre.services.environments import EnvironmentCatalogue
+from nacre.services.events import Events
+from nacre.services.runs import Runs
+from nacre.services.signals import Signals
+
+
+class Models:
+    """The only writer of models and versions."""
+
+    def __init__(
+        self,
+        db: Database,
+        clock: Clock,
+        signals: Signals,
+        ledger: BlobLedger,
+        runs: Runs,
+        conversions: Conversions,
+        environments: EnvironmentCatalogue,
+        events: Events,
+        converters: Sequence[Converter],
+    ) -> None:
+        self._db = db
+        self._clock = clock
+        self._signals = signals
+        self._ledger = ledger
+        self._runs = runs
+        self._conversions = conversions
+        self._environments = environments
+        self._events = events
+        self._converters = {c.framework: c for c in converters}
+
+    def register(self, caller: Caller, model: str, request: ModelRegister) -> ModelVersion:
+        """Make the next version, and start its conversion to ONNX.
+
+        Raises:
+            NotFound: no such run.
+            InvalidSpec: no such artifact, or the framework cannot be told.
+        """
+        lineage, job, found = self._source(caller, request)
+        entry, files = select_files(found, request.path or found[0].path)
+        framework = request.framework or detect_framework(entry, files, list(self._converters.values()))
+        manifest = self._ledger.write_manifest(caller.project_id, Manifest(files=files))
+        with self._db.write() as session:
+            row = self._model(session, caller, model)
+            row.last_number += 1
+            environment_id = self._environment(session, caller, request, job, framework)
+            version = ModelVersionRow(
+                id=new_id("mdv"),
+                model_id=row.id,
+                number=row.last_number,
+                framework=framework,
+                entry=entry,
+                manifest=manifest,
+                files=len(files),
+                size=sum(f.size for f in files),
+                user_id=caller.user_id,
+                description=request.description,
+                inputs=[i.model_dump() for i in request.inputs] if request.inputs else None,
+                lineage=lineage.model_dump(),
+                environment_id=environment_id,
+                conversion=ConversionState.PENDING,
+                created_at=self._clock.now(),
+            )
+            session.add(version)
+            session.flush()
+            self._ledger.add_reference(session, caller.project_id, "model_version", version.id, manifest)
+            if request.alias:
+                self._point(session, row.id, request.alias, version.number)
+            self._conversions.start(session, caller, row, version)
+            self._events.add(
+                session, caller.project_id, caller.user_id, "models.register", version.id, model=model
+            )
+            answer = self._version(session, row, version)
+        self._signals.notify("jobs", "models")
+        return answer
+
+    def _source(
+        self, caller: Caller, request: ModelRegister
+    ) -> tuple[Lineage, JobRow | None, list[FileEntry]]:
+        """Lineage, the job behind the run, and the files to choose from."""
+        if request.run is not None:
+            run = self._runs.get(caller, request.run)
+            files = self._runs.artifacts(caller, request.run).files
+            if not files:
+                raise InvalidSpec(f"run {run.name} left no artifacts: write them to $NACRE_OUTPUT_DIR")
+            if request.path is None and len(files) > 1:
+                names = ", ".join(f.path for f in files[:8])
+                raise InvalidSpec(
+                    f"run {run.name} left several artifacts ({names}): name one, {run.name}:PATH"
+                )
+            with self._db.read() as session:
+                statement = select(JobRow).where(JobRow.run_id == run.id)
+                job = session.execute(statement).scalar_one_or_none()
+            record = job.record if job else {}
+            lineage = Lineage(
+                run=run.id,
+                job=job.name if job else None,
+                path=request.path or files[0].path,
+                code=record.get("code"),
+                data=record.get("inputs", {}),
+                environment=record.get("environment"),
+                environment_digest=record.get("environment_digest"),
+            )
+            return lineage, job, list(files)
+        if request.manifest is None:
+            raise InvalidSpec("name a run, or files that were sent before (manifest)")
+        with self._db.read() as session:
+            if not self._ledger.has(session, caller.project_id, [request.manifest]):
+                raise InvalidSpec(f"the manifest {request.manifest[:12]}… was not sent to this project")
+        files = self._ledger.read_manifest(request.manifest).files
+        return Lineage(path=request.path), None, files
+
+    def _environment(
+        self,
+        session: Session,
+        caller: Caller,
+        request: ModelRegister,
+        job: JobRow | None,
+        framework: str,
+    ) -> str:
+        """The environment to convert in: the asked one, the run's own, or the framework's, plus what the
+        converter needs."""
+        converter = self._converters[framework]
+        if request.environment is None and job is not None and framework != "onnx":
+            base = job.environment_id
+        else:
+            name = request.environment or converter.environment
+            base = self._environments.ensure(session, caller.project_id, name)
+        return self._environments.derive(session, caller.project_id, base, list(converter.requirements))
+
+    def _model(self, session: Session, caller: Caller, name: str) -> ModelRow:
+        try:
+            return find_model(session, caller.project_id, name)
+        except NotFound:
+            row = ModelRow(
+                id=new_id("mdl"),
+                project_id=caller.project_id,
+                name=name,
+                last_number=0,
+                created_at=self._clock.now(),
+            )
+            session.add(row)
+            session.flush()
+            return row
+
+    def convert(self, caller: Caller, model: str, version: str) -> ModelVersion:
+        """Start the conversion again, after it failed.
+
+        Raises:
+            Conflict: it is under way, or done.
+        """
+        with self._db.write() as session:
+            row, found = find_version(session, caller.project_id, model, version)
+            if found.conversion in (ConversionState.CONVERTING, ConversionState.READY):
+                raise Conflict(f"{model}/{found.number} is {found.conversion}: there is nothing to convert")
+            self._conversions.start(session, caller, row, found)
+            answer = self._version(session, row, found)
+        self._signals.notify("jobs", "models")
+        return answer
+
+    def list(self, caller: Caller, *, cursor: str | None = None, limit: int = 100) -> Page[Model]:
+        """The project's models, newest first."""
+        statement = select(ModelRow).where(ModelRow.project_id == caller.project_id)
+        with self._db.read() as session:
+            return newest_first(
+                session,
+                statement,
+                ModelRow.id,
+                lambda row: self._wire(session, row[0]),
+                cursor=cursor,
+                limit=limit,
+            )
+
+    def get(self, caller: Caller, model: str) -> Model:
+        """A model with its versions' numbers and its latest version."""
+        with self._db.read() as session:
+            return self._wire(session, find_model(session, caller.project_id, model))
+
+    def get_version(self, caller: Caller, model: str, version: str) -> ModelVersion:
+        """A version by number, alias or ``latest``."""
+        with self._db.read() as session:
+            return self._version(session, *find_version(session, caller.project_id, model, version))
+
+    def files(self, caller: Caller, model: str, version: str) -> ModelFiles:
+        """The files of a version, to download with ``blobs.get``."""
+        with self._db.read() as session:
+            row, found = find_version(session, caller.project_id, model, version)
+            wire = self._version(session, row, found)
+        files = self._ledger.read_manifest(found.manifest).files
+        onnx = None
+        if found.onnx_manifest:
+            converted = self._ledger.read_manifest(found.onnx_manifest).files
+            onnx = next((f for f in converted if f.path == "model.onnx"), None)
+        return ModelFiles(version=wire, files=files, onnx=onnx)
+
+    def set_alias(self, caller: Caller, model: str, alias: str, target: AliasSet) -> Model:
+        """Point an alias at a version, from wherever it pointed."""
+        if alias == "latest" or alias.isdigit():
+            raise InvalidSpec(f"{alias!r} cannot be an alias: it already names a version")
+        with self._db.write() as session:
+            row, found = find_version(session, caller.project_id, model, str(target.version))
+            self._point(session, row.id, alias, found.number)
+            self._events.add(
+                session,
+                caller.project_id,
+                caller.user_id,
+                "models.set_alias",
+                row.id,
+                alias=alias,
+                version=found.number,
+            )
+            session.flush()
+            return self._wire(session, row)
+
+    def _point(self, session: Session, model_id: str, alias: str, number: int) -> None:
+        session.merge(AliasRow(model_id=model_id, alias=alias, number=number))
+
+    def delete_alias(self, caller: Caller, model: str, alias: str) -> None:
+        """Remove an alias; the version stays."""
+        with self._db.write() as session:
+            row = find_model(session, caller.project_id, model)
+            found = session.get(AliasRow, (row.id, alias))
+            if found is None:
+                raise NotFound(f"model {model} has no alias {alias!r}")
+            session.delete(found)
+
+    def delete_version(self, caller: Caller, model: str, version: str) -> None:
+        """Delete a version and its evaluations; the numbers of others stay.
+
+        Raises:
+            Conflict: an endpoint serves it.
+        """
+        with self._db.write() as session:
+            row, found = find_version(session, caller.project_id, model, version)
+            self._delete(session, caller, row, [found])
+
+    def delete(self, caller: Caller, model: str) -> None:
+        """Delete a model with all its versions.
+
+        Raises:
+            Conflict: an endpoint serves one.
+        """
+        with self._db.write() as session:
+            row = find_model(session, caller.project_id, model)
+            versions = session.execute(select(ModelVersionRow).where(ModelVersionRow.model_id == row.id))
+            self._delete(session, caller, row, versions.scalars().all())
+            session.delete(row)
+
+    def _delete(
+        self, session: Session, caller: Caller, model: ModelRow, versions: Sequence[ModelVersionRow]
+    ) -> None:
+        ids = [v.id for v in versions]
+        serving = session.execute(
+            select(EndpointRow.name)
+            .join(RevisionRow, RevisionRow.endpoint_id == EndpointRow.id)
+            .where(RevisionRow.version_id.in_(ids), RevisionRow.state != "retired")
+            .limit(1)
+        ).scalar()
+        if serving:
+            raise Conflict(f"endpoint {serving} serves {model.name}: 'nacre undeploy {serving}' first")
+        session.execute(delete(RevisionRow).where(RevisionRow.version_id.in_(ids)))
+        session.execute(delete(EvaluationRow).where(EvaluationRow.version_id.in_(ids)))
+        for version in versions:
+            self._ledger.drop_reference(session, "model_version", version.id)
+            self._ledger.drop_reference(session, "model_onnx", version.id)
+            session.execute(
+                delete(AliasRow).where(AliasRow.model_id == model.id, AliasRow.number == version.number)
+            )
+            session.delete(version)
+        session.flush()
+        self._events.add(
+            session,
+            caller.project_id,
+            caller.user_id,
+            "models.delete",
+            model.id,
+            model=model.name,
+            versions=[v.number for v in versions],
+        )
+
+    def _wire(self, session: Session, row: ModelRow) -> Model:
+        numbers = (
+            session.execute(
+                select(ModelVersionRow.number)
+                .where(ModelVersionRow.model_id == row.id)
+                .order_by(ModelVersionRow.number)
+            )
+            .scalars()
+            .all()
+        )
+        aliases = session.execute(select(AliasRow).where(AliasRow.model_id == row.id)).scalars()
+        latest = None
+        if numbers:
+            newest = session.execute(
+                select(ModelVersionRow).where(
+                    ModelVersionRow.model_id == row.id, ModelVersionRow.number == numbers[-1]
+                )
+            ).scalar_one()
+            latest = self._version(session, row, newest)
+        return Model(
+            id=row.id,
+            created_at=row.created_at,
+            name=row.name,
+            versions=[*numbers],
+            aliases={a.alias: a.number for a in aliases},
+            latest=latest,
+        )
+
+    def _version(self, session: Session, model: ModelRow, row: ModelVersionRow) -> ModelVersion:
+        user = session.get(UserRow, row.user_id)
+        job = session.get(JobRow, row.conversion_job_id) if row.conversion_job_id else None
+        aliases = session.execute(
+            select(AliasRow.alias).where(AliasRow.model_id == model.id, AliasRow.number == row.number)
+        ).scalars()
+        return ModelVersion.model_validate(
+            {
+                "id": row.id,
+                "created_at": row.created_at,
+                "model": model.name,
+                "number": row.number,
+                "framework": row.framework,
+                "manifest": row.manifest,
+                "files": row.files,
+                "size": row.size,
+                "user": user.name if user else None,
+                "description": row.description,
+                "aliases": sorted(aliases),
+                "lineage": row.lineage,
+                "signature": row.signature,
+                "conversion": row.conversion,
+                "conversion_job": job.name if job else None,
+                "reason": row.reason,
+                "message": row.message,
+                "onnx_digest": row.onnx_digest,
+                "evaluations": evaluating.of_version(session, model.name, row),
+            }
+        )
