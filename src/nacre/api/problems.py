@@ -31,6 +31,8 @@ class Problem(BaseModel):
 def problem_response(error: NacreError) -> JSONResponse:
     """The answer that stands for the error."""
     headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}
+    if "retry_after_s" in error.extra:
+        headers["Retry-After"] = str(error.extra["retry_after_s"])
     return JSONResponse(
         error.problem(), status_code=error.status, headers=headers, media_type="application/problem+json"
     )
@@ -38,6 +40,9 @@ def problem_response(error: NacreError) -> JSONResponse:
 
 def describe(errors: Sequence[Any]) -> InvalidSpec:
     """Pydantic's findings as one sentence, with the fields in ``extra``."""
+    if errors[0]["type"] == "json_invalid":
+        why = f"{errors[0]['ctx']['error']} at character {errors[0]['loc'][-1]}"
+        return InvalidSpec(f"body: not JSON: {why}", fields=[{"field": "", "message": f"not JSON: {why}"}])
     fields = [
         {
             "field": ".".join(str(p) for p in e["loc"] if p != "body"),
@@ -67,6 +72,8 @@ def install(app: FastAPI) -> None:
     async def _http(request: Request, error: HTTPException) -> JSONResponse:
         if error.status_code == 404:
             return problem_response(NotFound(f"there is no route {request.method} {request.url.path}"))
+        if isinstance(error.__cause__, NacreError):  # raised while FastAPI read the body
+            return problem_response(error.__cause__)
         body = {"detail": str(error.detail)}
         found = from_problem(error.status_code, body)
         document = found.problem() | {"status": error.status_code}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Query, Request
 
 from nacre.api.problems import documented
 from nacre.domain.identity import Caller, check
@@ -13,6 +13,7 @@ from nacre.errors import (
     Conflict,
     InternalError,
     InvalidSpec,
+    NacreError,
     NotFound,
     PermissionDenied,
     TooLarge,
@@ -65,6 +66,10 @@ Allowed = Annotated[Caller, Depends(_signed_in)]
 """The caller of an operation that is not public, with ``project`` set where the path has one."""
 
 
+Cursor = Annotated[str | None, Query(max_length=128, description="`next` of the page before")]
+Limit = Annotated[int, Query(ge=1, le=1000, description="items on a page")]
+
+
 class Routes(APIRouter):
     """A router that registers operations.
 
@@ -77,10 +82,13 @@ class Routes(APIRouter):
             return services.projects.list(caller)
     """
 
-    def operation(self, name: str, *, status: int = 200, **options: Any) -> Callable[[F], F]:
+    def operation(
+        self, name: str, *, status: int = 200, also: tuple[type[NacreError], ...] = (), **options: Any
+    ) -> Callable[[F], F]:
         """Serve an operation of the registry with the decorated function.
 
-        ``options`` go to FastAPI (``response_class``, …). Authorisation is always on.
+        ``also`` are errors to document besides the usual ones. ``options`` go to FastAPI
+        (``response_class``, …). Authorisation is always on.
         """
         op = OPERATIONS[name]
         errors: tuple[type[Any], ...] = _COMMON
@@ -98,7 +106,7 @@ class Routes(APIRouter):
                 summary=op.summary,
                 tags=[op.noun],
                 status_code=status,
-                responses=documented(*errors),
+                responses=documented(*errors, *also),
                 dependencies=[Depends(authorise)],
                 **options,
             )
