@@ -44,6 +44,26 @@ class Holding:
 
 
 @dataclass(frozen=True)
+class Taken:
+    """Sums of what is held on one node; ``gpus``: the indices of the devices."""
+
+    cpu: float = 0.0
+    memory: int = 0
+    gpus: frozenset[int] = frozenset()
+
+
+def taken(holdings: Iterable[Holding]) -> dict[str, Taken]:
+    """What is held on each node, by its name."""
+    sums: dict[str, Taken] = {}
+    for held in holdings:
+        before = sums.get(held.node, Taken())
+        sums[held.node] = Taken(
+            before.cpu + held.cpu, before.memory + held.memory, before.gpus | set(held.gpus)
+        )
+    return sums
+
+
+@dataclass(frozen=True)
 class Placement:
     """Where something starts, on which devices."""
 

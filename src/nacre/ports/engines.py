@@ -61,7 +61,10 @@ class Engine(ABC):
 
     @abstractmethod
     def adopt(self, handle: Handle) -> None:
-        """Start a launcher on the spool that a dead one left, to carry on and to report."""
+        """Start a launcher on the spool that a dead one left, to carry on and to report.
+
+        Nothing when one runs. Raises ``NotFound`` when the spool is gone.
+        """
 
     @abstractmethod
     def stop(self, handle: Handle) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -17,7 +18,7 @@ from nacre.db.tables.attempts import AttemptRow, ReplicaRow
 from nacre.db.tables.usage import UsageRow
 from nacre.domain.identity import Caller
 from nacre.domain.jobs import end_reason
-from nacre.domain.scheduling import Holding
+from nacre.domain.scheduling import Holding, Taken, taken
 from nacre.errors import NacreError, Unavailable
 from nacre.ports.engines import Engine
 from nacre.schema.data import BlobsMissing
@@ -79,6 +80,7 @@ class Attempts:
         self.logs = logs
         self._subjects: dict[str, Subject] = {}
         self._fresh: dict[str, LaunchSpec] = {}
+        self._launching = threading.Lock()
         self._blobs = AttemptBlobs(db, ledger, self._subjects)
         self._channels = Channels(
             db=db, clock=clock, signals=signals, runs=runs, attempts=self, ledger=ledger, logs=logs
@@ -168,6 +170,10 @@ class Attempts:
         An engine that cannot tell now leaves it placed, for the control loop to try again; any other
         failure ends the attempt with ``launch_failed``.
         """
+        with self._launching:
+            self._launch(attempt_id)
+
+    def _launch(self, attempt_id: str) -> None:
         fresh = self._fresh.pop(attempt_id, None)
         with self._db.read() as session:
             row = session.get(AttemptRow, attempt_id)
@@ -203,8 +209,12 @@ class Attempts:
 
     # What there is
 
-    def capacity(self, session: Session) -> list[Holding]:
-        """What attempts that have not ended take of each node."""
+    def capacity(self, session: Session) -> dict[str, Taken]:
+        """What attempts that have not ended take of each node, by its name."""
+        return taken(self.holdings(session))
+
+    def holdings(self, session: Session) -> list[Holding]:
+        """The same, attempt by attempt."""
         rows = session.execute(
             select(AttemptRow, UsageRow.subject_name)
             .join(UsageRow, UsageRow.allocation_id == AttemptRow.id)

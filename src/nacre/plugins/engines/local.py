@@ -1,0 +1,279 @@
+"""The engine of one machine: launchers are processes of this host, found again through their folders."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pynvml
+
+from nacre.errors import NotFound, Unavailable
+from nacre.ports.engines import Engine, Handle, NodeFacts, Observed
+from nacre.schema.launch import LaunchSpec, SandboxMode
+
+NODE = "local"
+_PROBE = "import json; from nacre.launcher.isolation import detect; print(json.dumps(detect().to_json()))"
+_PROBE_TIMEOUT_S = 60
+
+
+class LocalEngine(Engine):
+    """Starts launchers on this machine, each in a session of its own, so that they outlive the server.
+
+    A launcher is known by pid and start time, so that a number that another process got is not mistaken
+    for it. ``home``: the server's folder, where launchers' programs find nothing but what they are told.
+    """
+
+    def __init__(self, home: Path, python: str = sys.executable) -> None:
+        self._home = home
+        self._python = python
+        self._path = os.pathsep.join(p for p in sys.path if p and os.path.exists(p))
+        self._lock = threading.Lock()
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._asked: set[tuple[str, int]] = set()
+        self._facts: NodeFacts | None = None
+
+    # Machines
+
+    def nodes(self) -> list[NodeFacts]:
+        """This machine. The first call tries out the sandbox, which takes a good part of a second."""
+        with self._lock:
+            if self._facts is None:
+                self._facts = self._discover()
+            return [self._facts]
+
+    def _discover(self) -> NodeFacts:
+        isolation = self._isolation()
+        return NodeFacts(
+            name=NODE,
+            cpu=_cpus(),
+            memory=_memory(),
+            gpus=_gpus(),
+            isolation=str(isolation.get("level", "reduced")),
+            sandbox=SandboxMode(isolation.get("mode", "none")),
+            facts={
+                "hostname": platform.node(),
+                "system": f"{platform.system()} {platform.release()} {platform.machine()}",
+            },
+        )
+
+    def _isolation(self) -> dict[str, Any]:
+        try:
+            done = subprocess.run(
+                [self._python, "-c", _PROBE],
+                capture_output=True,
+                env=self._environment(),
+                timeout=_PROBE_TIMEOUT_S,
+                check=True,
+            )
+            found = json.loads(done.stdout)
+        except (OSError, subprocess.SubprocessError, ValueError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def _environment(self) -> dict[str, str]:
+        """Nothing of the server's own variables: secrets may be among them."""
+        return {
+            "PATH": os.defpath,
+            "LANG": "C.UTF-8",
+            "PYTHONPATH": self._path,
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+
+    # Launchers
+
+    def handle(self, spec: LaunchSpec) -> Handle:
+        """The folder says it all."""
+        return {"folder": spec.folder, "attempt": spec.attempt_id, "rank": spec.rank}
+
+    def launch(self, spec: LaunchSpec, handle: Handle) -> None:
+        """Write ``spec.json`` and start a launcher; nothing when a launcher has been there."""
+        folder = Path(handle["folder"])
+        with self._lock:
+            if (folder / "launcher.json").exists() or (folder / "events.jsonl").exists():
+                return
+            try:
+                folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                _write_private(folder / "spec.json", spec.model_dump_json().encode())
+                self._spawn(folder)
+            except OSError as error:
+                raise Unavailable(f"a launcher cannot be started: {error}") from error
+
+    def adopt(self, handle: Handle) -> None:
+        """Start a launcher on what is there; the folder's lock sees to it that only one works."""
+        folder = Path(handle["folder"])
+        with self._lock:
+            if self._launcher(folder) is not None:
+                return
+            if not (folder / "spec.json").exists() and not (folder / "events.jsonl").exists():
+                raise NotFound(f"nothing is left of attempt {handle['attempt']} in {folder}")
+            try:
+                self._spawn(folder, "--adopt")
+            except OSError as error:
+                raise Unavailable(f"a launcher cannot be started: {error}") from error
+
+    def _spawn(self, folder: Path, *options: str) -> None:
+        known = self._children.get(str(folder))
+        if known is not None and known.poll() is None:
+            return
+        with (folder / "launcher.log").open("ab") as said:
+            self._children[str(folder)] = subprocess.Popen(
+                [self._python, "-S", "-P", "-m", "nacre.launcher", str(folder), *options],
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=said,
+                cwd="/",
+                env=self._environment(),
+                start_new_session=True,
+            )
+
+    def observe(self, handle: Handle) -> Observed:
+        """What the folder and the process table say."""
+        folder = Path(handle["folder"])
+        with self._lock:
+            launcher = self._launcher(folder)
+        try:
+            exited = (folder / "exit").exists()
+            done = not (folder / "spec.json").exists() and (folder / "events.jsonl").exists()
+        except OSError as error:
+            raise Unavailable(f"cannot look into {folder}: {error}") from error
+        return Observed(launcher is not None, _work_lives(folder), exited, done)
+
+    def _launcher(self, folder: Path) -> int | None:
+        """The pid of the folder's launcher; one that this process started is also reaped here."""
+        child = self._children.get(str(folder))
+        if child is not None:
+            if child.poll() is None:
+                return child.pid
+            del self._children[str(folder)]
+        noted = _read_json(folder / "launcher.json")
+        if noted is not None and _alive(noted.get("pid"), noted.get("start"), "nacre.launcher"):
+            return int(noted["pid"])
+        return None
+
+    def stop(self, handle: Handle) -> None:
+        """SIGTERM to the launcher, once: a second one would mean "leave the folder to another"."""
+        folder = Path(handle["folder"])
+        with self._lock:
+            pid = self._launcher(folder)
+            if pid is None or (str(folder), pid) in self._asked:
+                return
+            if _read_json(folder / "launcher.json") is None:
+                return  # it has not set its signals up yet; it learns of the wish when it reports
+            try:
+                os.kill(pid, signal.SIGTERM)
+            except OSError:
+                return
+            self._asked.add((str(folder), pid))
+
+    def forget(self, handle: Handle) -> None:
+        """Remove the folder, but for output that the server would not have."""
+        folder = Path(handle["folder"])
+        with self._lock:
+            self._launcher(folder)
+            self._asked = {asked for asked in self._asked if asked[0] != str(folder)}
+        if (folder / "output-kept").exists():
+            return
+        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            folder.parent.rmdir()  # the attempt's, when this was its last replica
+        except OSError:
+            return
+
+    def socket(self, handle: Handle, name: str) -> str:
+        """``/run/nacre`` of the work is ``io`` of the folder."""
+        return str(Path(handle["folder"]) / "io" / name)
+
+
+def _write_private(path: Path, data: bytes) -> None:
+    temporary = path.with_suffix(".tmp")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as stream:
+        stream.write(data)
+    temporary.rename(path)
+
+
+def _read_json(path: Path) -> dict[str, Any] | None:
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _alive(pid: object, start: object, command: str = "") -> bool:
+    """Whether that very process runs: same start time, no zombie, and the command it should be."""
+    if not isinstance(pid, int):
+        return False
+    try:
+        raw = Path(f"/proc/{pid}/stat").read_bytes()
+        line = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+    fields = raw[raw.rindex(b")") + 2 :].split()
+    return int(fields[19]) == start and fields[0] not in (b"Z", b"X") and command.encode() in line
+
+
+def _work_lives(folder: Path) -> bool:
+    noted = _read_json(folder / "workload.json")
+    if noted is None:
+        return False
+    boot = noted.get("boot")
+    if boot and boot != Path("/proc/sys/kernel/random/boot_id").read_text().strip():
+        return False
+    return _alive(noted.get("pid"), noted.get("start"))
+
+
+def _cpus() -> float:
+    """CPUs that this process may use: its affinity, cut by the control group's quota."""
+    count = float(len(os.sched_getaffinity(0)))
+    quota = _first_words("/sys/fs/cgroup/cpu.max")
+    if len(quota) == 2 and quota[0].isdigit():
+        count = min(count, int(quota[0]) / int(quota[1]))
+    period = _first_words("/sys/fs/cgroup/cpu/cpu.cfs_period_us")
+    slice_us = _first_words("/sys/fs/cgroup/cpu/cpu.cfs_quota_us")
+    if period and slice_us and int(slice_us[0]) > 0:
+        count = min(count, int(slice_us[0]) / int(period[0]))
+    return round(max(count, 0.1), 2)
+
+
+def _memory() -> int:
+    """Bytes of memory: the machine's, cut by the control group's limit."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        words = _first_words(path)
+        if words and words[0].isdigit():
+            total = min(total, int(words[0]))
+    return total
+
+
+def _first_words(path: str) -> list[str]:
+    try:
+        return Path(path).read_text().split()
+    except OSError:
+        return []
+
+
+def _gpus() -> list[str]:
+    """Names of the NVIDIA devices, in index order; none where there is no driver."""
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return []
+    try:
+        found = [
+            pynvml.nvmlDeviceGetName(pynvml.nvmlDeviceGetHandleByIndex(index))
+            for index in range(pynvml.nvmlDeviceGetCount())
+        ]
+        return [name.decode() if isinstance(name, bytes) else str(name) for name in found]
+    except pynvml.NVMLError:
+        return []
+    finally:
+        pynvml.nvmlShutdown()

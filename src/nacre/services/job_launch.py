@@ -1,0 +1,203 @@
+"""From a job to what a launcher is told, and from what launchers report back to the job."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy.orm import Session
+
+from nacre.clock import Clock
+from nacre.db.connect import Database
+from nacre.db.tables.attempts import AttemptRow
+from nacre.db.tables.jobs import JobRow
+from nacre.db.tables.projects import ProjectRow
+from nacre.domain.jobs import command_line, may_follow, outcome
+from nacre.errors import NotFound, PluginError, Unavailable
+from nacre.ports.engines import Engine, NodeFacts
+from nacre.schema.environments import EnvironmentState
+from nacre.schema.jobs import JobRecord, JobSpec, JobState
+from nacre.schema.launch import ExitReason, LaunchInput, LaunchLimits, LaunchSpec
+from nacre.schema.runs import RunState
+from nacre.services.attempts import Attempts
+from nacre.services.environments import EnvironmentCatalogue
+from nacre.services.events import Events
+from nacre.services.launches import LaunchPlace
+from nacre.services.runs import Runs
+from nacre.services.secrets import Secrets
+
+_RUN_STATES = {
+    JobState.SUCCEEDED: RunState.FINISHED,
+    JobState.FAILED: RunState.FAILED,
+    JobState.CANCELLED: RunState.KILLED,
+}
+
+
+class JobLaunches:
+    """Jobs, seen from their attempts: registered with ``Attempts`` under the kind ``job``."""
+
+    def __init__(
+        self,
+        *,
+        db: Database,
+        clock: Clock,
+        attempts: Attempts,
+        runs: Runs,
+        environments: EnvironmentCatalogue,
+        secrets: Secrets,
+        events: Events,
+        engine: Engine,
+        place: LaunchPlace,
+    ) -> None:
+        self._db = db
+        self._clock = clock
+        self._attempts = attempts
+        self._runs = runs
+        self._environments = environments
+        self._secrets = secrets
+        self._events = events
+        self._engine = engine
+        self._place = place
+        attempts.register("job", self)
+
+    def spec(
+        self, job: JobRow, project: ProjectRow, attempt_id: str, facts: NodeFacts, gpus: list[int]
+    ) -> LaunchSpec:
+        """What to launch, without a token.
+
+        Raises:
+            NotFound: a secret that the job names is gone.
+            PluginError: its environment is not built.
+        """
+        spec = JobSpec.model_validate(job.spec)
+        record = JobRecord.model_validate(job.record)
+        built = self._environments.built(record.environment_digest) if record.environment_digest else None
+        if built is None:
+            raise PluginError(f"the environment {record.environment} is not there any more: submit again")
+        variables, files = self._secrets.reveal(job.project_id, spec.secrets)
+        return LaunchSpec(
+            **self._place.common(project, attempt_id, facts),
+            kind="job",
+            subject_id=job.id,
+            subject_name=job.name,
+            run_id=job.run_id,
+            code=record.code,
+            workdir=spec.workdir,
+            inputs=[
+                LaunchInput(name=name, manifest=digest, mode=spec.inputs[name].mode)
+                for name, digest in record.manifests.items()
+            ],
+            environment=built.folder,
+            interpreter=built.interpreter,
+            command=command_line(spec.commands),
+            variables=spec.env,
+            secrets=variables,
+            secret_files=files,
+            checkpoints=str(self._place.checkpoints / job.id),
+            limits=LaunchLimits(
+                cpu=job.cpu,
+                memory_bytes=job.memory,
+                disk_bytes=spec.resources.disk or None,
+                shm_bytes=spec.resources.shm_size or None,
+                max_duration_s=spec.max_duration,
+                grace_s=spec.stop_duration,
+                gpus=gpus,
+            ),
+        )
+
+    # The subject of attempts
+
+    def launch_spec(self, attempt: AttemptRow) -> LaunchSpec:
+        """The spec of an attempt that was stored by a server that has died since."""
+        with self._db.read() as session:
+            job = session.get(JobRow, attempt.subject_id)
+            project = session.get(ProjectRow, attempt.project_id)
+        if job is None or project is None:
+            raise NotFound("the job of this attempt is gone")
+        facts = {node.name: node for node in self._engine.nodes()}.get(attempt.node)
+        if facts is None:
+            raise Unavailable(f"the node {attempt.node} is not there")
+        return self.spec(job, project, attempt.id, facts, attempt.gpus)
+
+    def manifests(self, session: Session, subject_id: str) -> list[str]:
+        """Code and inputs."""
+        job = session.get(JobRow, subject_id)
+        if job is None:
+            return []
+        record = JobRecord.model_validate(job.record)
+        return [*([record.code] if record.code else []), *record.manifests.values()]
+
+    def attempt_moved(self, session: Session, attempt: AttemptRow) -> None:
+        """Follow the attempt; never backwards."""
+        job = session.get(JobRow, attempt.subject_id, with_for_update=True)
+        if job is None or attempt.state not in JobState:
+            return
+        state = JobState(attempt.state)
+        if may_follow(JobState(job.state), state):
+            job.state = state
+            if state is JobState.RUNNING and job.started_at is None:
+                job.started_at = attempt.started_at
+        if attempt.message and job.state == state:
+            job.message = attempt.message
+
+    def attempt_ended(self, session: Session, attempt: AttemptRow) -> None:
+        """End the job or queue it again."""
+        job = session.get(JobRow, attempt.subject_id, with_for_update=True)
+        if job is None or attempt.reason is None:
+            return
+        spec = JobSpec.model_validate(job.spec)
+        stopping = job.stop_reason is not None
+        decided = outcome(attempt.reason, attempt.number, spec.max_restarts, stopping=stopping)
+        if not may_follow(JobState(job.state), decided.state):
+            return
+        job.exit_code = attempt.exit_code
+        if decided.restart:
+            job.state, job.reason = JobState.QUEUED, attempt.reason
+            job.message = (
+                f"attempt {attempt.number} ended ({attempt.message or attempt.reason}); "
+                f"attempt {attempt.number + 1} of {spec.max_restarts + 1} is next"
+            )
+            return
+        assert attempt.ended_at is not None
+        succeeded = decided.state is JobState.SUCCEEDED
+        reason = attempt.reason
+        if decided.state is JobState.CANCELLED:
+            reason = job.stop_reason or ExitReason.CANCELLED_BY_USER.value
+        end_job(job, decided.state, None if succeeded else reason, attempt.message, attempt.ended_at)
+        if succeeded:
+            job.message = None
+        self.finish(session, job)
+
+    def finish(self, session: Session, job: JobRow) -> None:
+        """What the end of a job means for its run and for the record of events."""
+        assert job.ended_at is not None
+        self._runs.finish(session, job.run_id, _RUN_STATES[JobState(job.state)], job.ended_at)
+        self._events.add(
+            session,
+            job.project_id,
+            None,
+            "jobs.end",
+            job.id,
+            name=job.name,
+            state=job.state,
+            reason=job.reason,
+        )
+
+    def fail(self, job_id: str, reason: str, message: str) -> bool:
+        """End a job that still waits and can never start. False when it waits no more."""
+        with self._db.write() as session:
+            job = session.get(JobRow, job_id, with_for_update=True)
+            if job is None or job.state != JobState.QUEUED:
+                return False
+            end_job(job, JobState.FAILED, reason, message, self._clock.now())
+            self.finish(session, job)
+        return True
+
+    def environment_state(self, session: Session, environment_id: str) -> tuple[EnvironmentState, str, str]:
+        """State of an environment, its name, and what there is to say of it."""
+        found = self._environments.status(session, environment_id)
+        return found.state, found.name, found.message or ""
+
+
+def end_job(job: JobRow, state: JobState, reason: str | None, message: str | None, at: datetime) -> None:
+    """Write a final state into the row."""
+    job.state, job.reason, job.message, job.ended_at = state, reason, message, at

@@ -1,0 +1,63 @@
+"""What every launch on this server has in common, whatever is launched."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nacre.db.tables.projects import ProjectRow
+from nacre.ports.engines import NodeFacts
+from nacre.schema.launch import SandboxMode
+
+_FIRST_UID = 200_000
+
+
+@dataclass(frozen=True)
+class LaunchPlace:
+    """Where things are for launchers.
+
+    Attributes:
+        server: address of the API for launchers, ``http://host:port`` or ``unix:/path``.
+        attempts: folder of the attempt folders; its path should be short, for sockets lie in it.
+        trees: folder of the hard-linked trees, on the file system of the blobs.
+        checkpoints: folder of the jobs' checkpoint folders, which outlive their attempts.
+        blobs_root: folder of the blob store when its blobs are files on this host.
+        nacre_site: folder that holds the package ``nacre``.
+        api_socket_folder: folder of the API's unix socket ``nacre.sock``.
+        root: whether the server runs as root.
+    """
+
+    server: str
+    attempts: Path
+    trees: Path
+    checkpoints: Path
+    blobs_root: Path | None = None
+    nacre_site: Path | None = None
+    api_socket_folder: Path | None = None
+    root: bool = False
+
+    def common(
+        self, project: ProjectRow, attempt_id: str, facts: NodeFacts, rank: int = 0
+    ) -> dict[str, Any]:
+        """The fields of a ``LaunchSpec`` that do not depend on what is launched.
+
+        When the server is root, work gets a uid of its project; else nobody can give it one.
+        """
+        return {
+            "project": project.name,
+            "attempt_id": attempt_id,
+            "rank": rank,
+            "folder": str(self.attempts / attempt_id / str(rank)),
+            "server": self.server,
+            "token": "",
+            "blobs_root": None if self.blobs_root is None else str(self.blobs_root),
+            "trees_root": str(self.trees),
+            "nacre_site": None if self.nacre_site is None else str(self.nacre_site),
+            "api_socket_folder": None if self.api_socket_folder is None else str(self.api_socket_folder),
+            "sandbox": facts.sandbox,
+            "uid": _FIRST_UID + project.number
+            if self.root and facts.sandbox is not SandboxMode.BWRAP_USER
+            else None,
+            "network": project.network,
+        }

@@ -1,0 +1,226 @@
+"""The queue of jobs: environments made ready, places found, attempts started, reasons kept."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from blake3 import blake3
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from nacre.db.connect import Database
+from nacre.db.tables.jobs import JobRow
+from nacre.db.tables.projects import ProjectRow
+from nacre.domain.jobs import ENVIRONMENT_BUILDING, ENVIRONMENT_FAILED
+from nacre.domain.scheduling import Demand, Machine, Placement, Waiting, place
+from nacre.errors import NacreError, Unavailable
+from nacre.ids import new_id
+from nacre.ports.engines import Engine, NodeFacts
+from nacre.schema.environments import Environment, EnvironmentState
+from nacre.schema.jobs import JobState
+from nacre.schema.launch import ExitReason
+from nacre.services.attempts import Attempts
+from nacre.services.environments import EnvironmentCatalogue
+from nacre.services.job_launch import JobLaunches
+from nacre.services.signals import Signals
+
+_log = logging.getLogger("nacre.queue")
+
+
+@dataclass(frozen=True)
+class _Queued:
+    """What a pass needs of a job that waits."""
+
+    demand: Demand
+    environment_id: str
+    reason: str | None
+    message: str | None
+
+
+class JobQueue:
+    """One pass brings every queued job as far as it can go now. First come, first served.
+
+    Load, decide, then one guarded transaction per job: whatever is killed in between, the next pass finds
+    either a queued job or a stored attempt, which ``Attempts.launch`` starts.
+    """
+
+    def __init__(
+        self,
+        *,
+        db: Database,
+        signals: Signals,
+        attempts: Attempts,
+        launches: JobLaunches,
+        environments: EnvironmentCatalogue,
+        engine: Engine,
+    ) -> None:
+        self._db = db
+        self._signals = signals
+        self._attempts = attempts
+        self._launches = launches
+        self._environments = environments
+        self._engine = engine
+
+    def warm(self) -> None:
+        """Ask the engine for its machines, so that the first job need not wait for their discovery."""
+        self._engine.nodes()
+
+    def advance(self) -> int:
+        """One pass; the number of attempts it started.
+
+        Raises:
+            Unavailable: the engine cannot tell what machines there are; nothing was changed.
+        """
+        with self._db.read() as session:
+            queued = _load(session)
+            if not queued:
+                return 0
+            known = {
+                item.environment_id: self._environments.status(session, item.environment_id)
+                for item in queued
+            }
+            holdings = self._attempts.holdings(session)
+        ready = []
+        for item in queued:
+            environment = known[item.environment_id]
+            if environment.state is EnvironmentState.READY:
+                ready.append(item)
+            else:
+                self._wait_for_environment(item, environment)
+        if not ready:
+            return 0
+        facts = {node.name: node for node in self._engine.nodes()}
+        plan = place([item.demand for item in ready], machines(facts.values()), holdings)
+        started = 0
+        for item in ready:
+            found = plan.placed.get(item.demand.id)
+            if found is None:
+                self._note(item, plan.waiting[item.demand.id])
+            elif self._start(item.demand.id, found, facts[found.node], known[item.environment_id]):
+                started += 1
+        return started
+
+    def _wait_for_environment(self, item: _Queued, environment: Environment) -> None:
+        if environment.state is EnvironmentState.FAILED:
+            message = environment.message or "it could not be built: see 'nacre env logs'"
+            if self._launches.fail(
+                item.demand.id, ENVIRONMENT_FAILED, f"environment {environment.name}: {message}"
+            ):
+                self._signals.notify(f"job:{item.demand.id}")
+            return
+        doing = {EnvironmentState.PENDING: "waiting to be built"}.get(
+            environment.state, f"{environment.state}"
+        )
+        self._note(
+            item, Waiting(ENVIRONMENT_BUILDING, f"waits for the environment {environment.name}: {doing}")
+        )
+
+    def _note(self, item: _Queued, waiting: Waiting) -> None:
+        if (item.reason, item.message) == (waiting.reason, waiting.message):
+            return
+        with self._db.write() as session:
+            job = session.get(JobRow, item.demand.id, with_for_update=True)
+            if job is None or job.state != JobState.QUEUED:
+                return
+            job.reason, job.message = waiting.reason, waiting.message
+        self._signals.notify(f"job:{item.demand.id}")
+
+    def _start(self, job_id: str, found: Placement, facts: NodeFacts, environment: Environment) -> bool:
+        attempt_id = self._place(job_id, found, facts, environment)
+        if attempt_id is None:
+            return False
+        self._attempts.launch(attempt_id)
+        self._signals.notify(f"job:{job_id}")
+        return True
+
+    def _place(
+        self, job_id: str, found: Placement, facts: NodeFacts, environment: Environment
+    ) -> str | None:
+        """Store the attempt, its usage and its token; null when the job waits no more."""
+        with self._db.read() as session:
+            job = session.get(JobRow, job_id)
+            project = session.get(ProjectRow, job.project_id) if job else None
+        if job is None or project is None or job.state != JobState.QUEUED:
+            return None
+        job.record = _complete(job.record, environment, facts)
+        attempt_id = new_id("att")
+        try:
+            spec = self._launches.spec(job, project, attempt_id, facts, found.gpus)
+        except Unavailable:
+            raise
+        except (NacreError, ValueError) as error:
+            _log.warning("job %s cannot be launched: %s", job_id, error)
+            if self._launches.fail(job_id, ExitReason.LAUNCH_FAILED.value, str(error)):
+                self._signals.notify(f"job:{job_id}")
+            return None
+        with self._db.write() as session:
+            current = session.get(JobRow, job_id, with_for_update=True)
+            if current is None or current.state != JobState.QUEUED:
+                return None
+            if self._attempts.active(session, job_id) is not None:
+                return None
+            current.state, current.reason, current.message = JobState.PREPARING, None, None
+            current.record = job.record
+            return self._attempts.create(
+                session,
+                spec,
+                project_id=current.project_id,
+                user_id=current.user_id,
+                node=facts.name,
+                cpu=current.cpu,
+                memory=current.memory,
+                gpus=found.gpus,
+                price_per_hour=current.price_per_hour,
+            )
+
+
+def machines(nodes: Iterable[NodeFacts]) -> list[Machine]:
+    """Nodes as the scheduler sees them."""
+    return [Machine(node.name, node.cpu, node.memory, tuple(node.gpus)) for node in nodes]
+
+
+def waiting_demands(session: Session) -> list[Demand]:
+    """What waits, in the order of the queue."""
+    return [item.demand for item in _load(session)]
+
+
+def lock_digest(environment: Environment) -> str | None:
+    """Digest of the lock's text, for records."""
+    return blake3(environment.lock.encode()).hexdigest() if environment.lock else None
+
+
+def _load(session: Session) -> list[_Queued]:
+    rows = session.execute(
+        select(
+            JobRow.id,
+            JobRow.name,
+            JobRow.cpu,
+            JobRow.memory,
+            JobRow.gpu,
+            JobRow.gpu_name,
+            JobRow.environment_id,
+            JobRow.reason,
+            JobRow.message,
+        )
+        .where(JobRow.state == JobState.QUEUED)
+        .order_by(JobRow.queued_at, JobRow.id)
+    )
+    return [
+        _Queued(
+            Demand(r.id, r.name, r.cpu, r.memory, r.gpu, r.gpu_name), r.environment_id, r.reason, r.message
+        )
+        for r in rows
+    ]
+
+
+def _complete(record: dict[str, Any], environment: Environment, facts: NodeFacts) -> dict[str, Any]:
+    """The record with what is known only at placement: the lock and the machine."""
+    node = {"name": facts.name, "cpu": facts.cpu, "memory": facts.memory, "gpus": list(facts.gpus)}
+    return record | {
+        "environment_digest": environment.digest,
+        "lock_digest": lock_digest(environment),
+        "hardware": record["hardware"] | {"node": node | facts.facts},
+    }
