@@ -71,7 +71,7 @@ class Token(Stamped):
     """A token without its secret."""
 
     name: str
-    kind: str = Field(description="user, session, attempt or content")
+    kind: str = Field(description="user, session, attempt, instance or content")
     scopes: list[str]
     expires_at: datetime | None = None
     last_used_at: datetime | None = None
@@ -81,7 +81,7 @@ class IssuedToken(Answer):
     """A new token. ``secret`` is shown this once; the server keeps only its hash."""
 
     token: Token
-    secret: str
+    secret: str = Field(repr=False)
     user: User
 
 
@@ -100,7 +100,7 @@ class Invitation(Stamped):
     role: str
     expires_at: datetime
     used_by: str | None = None
-    secret: str | None = None
+    secret: str | None = Field(None, repr=False)
 
 
 class Settings(Answer):

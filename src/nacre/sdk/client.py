@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from types import TracebackType
 
+from nacre.sdk.resources.projects import Events, Members, Projects
+from nacre.sdk.resources.secrets import Secrets
 from nacre.sdk.resources.server import Server
+from nacre.sdk.resources.settings import ServerSettings
+from nacre.sdk.resources.tokens import Tokens
+from nacre.sdk.resources.users import Invitations, Users
 from nacre.sdk.settings import find_connection
 from nacre.sdk.transport import Transport
 
@@ -28,7 +33,15 @@ class Client:
         connection = find_connection(url, token, project)
         self.project = connection.project
         self.transport = Transport(connection.url, connection.token)
+        self.events = Events(self.transport, self.project)
+        self.invitations = Invitations(self.transport, self.project)
+        self.members = Members(self.transport, self.project)
+        self.projects = Projects(self.transport, self.project)
+        self.secrets = Secrets(self.transport, self.project)
         self.server = Server(self.transport, self.project)
+        self.settings = ServerSettings(self.transport, self.project)
+        self.tokens = Tokens(self.transport, self.project)
+        self.users = Users(self.transport, self.project)
 
     def close(self) -> None:
         """Close the connections."""

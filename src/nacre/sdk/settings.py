@@ -59,6 +59,14 @@ def find_connection(
     )
 
 
+def kept_connection() -> Connection | None:
+    """What ``nacre login`` or ``nacre up`` left on this machine; null when neither did."""
+    kept = _kept(nacre_home())
+    if "url" not in kept:
+        return None
+    return Connection(kept["url"], kept.get("token"), kept.get("project") or "default")
+
+
 def keep_connection(url: str, token: str, project: str, *, file: str = "client.json") -> Path:
     """Write ``client.json`` with mode 0600 and return its path."""
     home = nacre_home()

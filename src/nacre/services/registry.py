@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from nacre.db.connect import Database
     from nacre.services.attempts import Attempts
     from nacre.services.blobs import BlobLedger
+    from nacre.services.conversions import Conversions
     from nacre.services.datasets import Datasets
     from nacre.services.endpoints import Endpoints
     from nacre.services.environments import EnvironmentCatalogue
@@ -18,10 +19,12 @@ if TYPE_CHECKING:
     from nacre.services.instances import Instances
     from nacre.services.jobs import Jobs
     from nacre.services.models import Models
+    from nacre.services.nodes import Nodes
     from nacre.services.prices import Prices
     from nacre.services.projects import Projects
     from nacre.services.runs import Runs
     from nacre.services.secrets import Secrets
+    from nacre.services.settings import ServerSettings
     from nacre.services.signals import Signals
     from nacre.services.status import Status
     from nacre.services.tokens import Tokens
@@ -37,12 +40,14 @@ class Services:
     clock: Clock
     signals: Signals
     events: Events
+    settings: ServerSettings
     users: Users
     tokens: Tokens
     projects: Projects
     secrets: Secrets
     prices: Prices
     usage: UsageLedger
+    nodes: Nodes
     blobs: BlobLedger
     datasets: Datasets
     environments: EnvironmentCatalogue
@@ -51,6 +56,7 @@ class Services:
     jobs: Jobs
     instances: Instances
     models: Models
+    conversions: Conversions
     evaluations: Evaluations
     endpoints: Endpoints
     status: Status

@@ -2,8 +2,26 @@
 
 from fastapi import APIRouter
 
-from nacre.api.routers import server
+from nacre.api.routers import (
+    events,
+    invitations,
+    members,
+    projects,
+    secrets,
+    server,
+    settings,
+    tokens,
+    users,
+)
 
 ALL: tuple[APIRouter, ...] = (
+    events.routes,
+    invitations.routes,
+    members.routes,
+    projects.routes,
+    secrets.routes,
     server.routes,
+    settings.routes,
+    tokens.routes,
+    users.routes,
 )

@@ -1,0 +1,20 @@
+"""``client.settings``: what an administrator sets for the whole server."""
+
+from __future__ import annotations
+
+from nacre.schema.users import Settings
+from nacre.sdk.resources.base import Noun
+
+
+class ServerSettings(Noun):
+    """The server's settings."""
+
+    def get(self) -> Settings:
+        """The settings as they are."""
+        found: Settings = self._transport.call("settings.get", Settings)
+        return found
+
+    def update(self, *, sign_up: str | None = None) -> Settings:
+        """Change what is not null (administrators). ``sign_up``: open, invite or closed."""
+        found: Settings = self._transport.call("settings.update", Settings, json={"sign_up": sign_up})
+        return found
