@@ -9,7 +9,7 @@ import typer
 
 from nacre import __version__
 from nacre.cli.app import err, options
-from nacre.cli.commands import server
+from nacre.cli.commands import endpoints, models, server
 from nacre.errors import NacreError
 
 app = typer.Typer(
@@ -40,6 +40,9 @@ def _options(
 
 
 server.register(app)
+
+endpoints.register(app)
+models.register(app)
 
 
 def main() -> None:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from nacre.errors import InvalidSpec
 from nacre.ports.converters import Converter
 from nacre.schema.launch import FileEntry
-from nacre.schema.serving import TensorSpec
 
 SIDECAR = ".signature.json"
-_INPUT = re.compile(r"\s*(\w[\w.-]*)\s*:\s*(\w+)\s*\[\s*(-?\d+(?:\s*,\s*-?\d+)*)\s*\]\s*")
 
 
 def select_files(files: Sequence[FileEntry], path: str) -> tuple[str, list[FileEntry]]:
@@ -47,16 +44,3 @@ def detect_framework(entry: str, files: Sequence[FileEntry], converters: Sequenc
     raise InvalidSpec(
         f"cannot tell the framework of {entry!r} ({known} are known): name it with --framework"
     )
-
-
-def parse_input(text: str) -> TensorSpec:
-    """``x:FP32[-1,1,28,28]`` as a tensor specification.
-
-    Raises:
-        InvalidSpec: it is not written so.
-    """
-    match = _INPUT.fullmatch(text)
-    if match is None:
-        raise InvalidSpec(f"{text!r} is not an input: write it like x:FP32[-1,1,28,28]")
-    shape = [int(n) for n in match[3].split(",")]
-    return TensorSpec.model_validate({"name": match[1], "datatype": match[2].upper(), "shape": shape})

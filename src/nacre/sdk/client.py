@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from types import TracebackType
 
+from nacre.sdk.resources.endpoints import Endpoints
+from nacre.sdk.resources.models import Evaluations, Models
 from nacre.sdk.resources.projects import Events, Members, Projects
 from nacre.sdk.resources.secrets import Secrets
 from nacre.sdk.resources.server import Server
@@ -33,9 +35,12 @@ class Client:
         connection = find_connection(url, token, project)
         self.project = connection.project
         self.transport = Transport(connection.url, connection.token)
+        self.endpoints = Endpoints(self.transport, self.project)
+        self.evaluations = Evaluations(self.transport, self.project)
         self.events = Events(self.transport, self.project)
         self.invitations = Invitations(self.transport, self.project)
         self.members = Members(self.transport, self.project)
+        self.models = Models(self.transport, self.project)
         self.projects = Projects(self.transport, self.project)
         self.secrets = Secrets(self.transport, self.project)
         self.server = Server(self.transport, self.project)

@@ -111,7 +111,7 @@ class Conversions:
         for version_id in waiting:
             self._settle(version_id)
         if waiting:
-            self._signals.notify("models", *(f"version:{v}" for v in waiting))
+            self._signals.notify("models")
 
     def _settle(self, version_id: str) -> None:
         with self._db.read() as session:

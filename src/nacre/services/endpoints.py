@@ -228,7 +228,8 @@ class Endpoints:
                     row.state, row.reason, row.message = state, reason, message
                     moved.append(row.id)
                 self._settle_revisions(session, row, told.revision, message)
-        self._signals.notify(*(f"endpoint:{m}" for m in moved))
+        if moved:
+            self._signals.notify("serving")
 
     def _settle_revisions(
         self, session: Session, row: EndpointRow, answering: int | None, failure: str | None

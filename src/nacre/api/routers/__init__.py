@@ -3,9 +3,11 @@
 from fastapi import APIRouter
 
 from nacre.api.routers import (
+    endpoints,
     events,
     invitations,
     members,
+    models,
     projects,
     secrets,
     server,
@@ -15,9 +17,11 @@ from nacre.api.routers import (
 )
 
 ALL: tuple[APIRouter, ...] = (
+    endpoints.routes,
     events.routes,
     invitations.routes,
     members.routes,
+    models.routes,
     projects.routes,
     secrets.routes,
     server.routes,

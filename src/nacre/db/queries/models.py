@@ -6,7 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from nacre.db.tables.models import AliasRow, ModelRow, ModelVersionRow
-from nacre.errors import InvalidSpec, NotFound
+from nacre.errors import NotFound
 
 
 def find_model(session: Session, project_id: str, name: str) -> ModelRow:
@@ -50,19 +50,3 @@ def find_version(
         have = ", ".join(map(str, numbers)) or "none"
         raise NotFound(f"model {name} has no version or alias {version!r}: it has {have}")
     return model, row
-
-
-def split_reference(reference: str) -> tuple[str, str]:
-    """``name``, ``name/3``, ``name@best``, with or without ``models:/`` before it → (name, version).
-
-    Raises:
-        InvalidSpec: it is not written so.
-    """
-    text = reference.removeprefix("models:/")
-    for mark in ("@", "/"):
-        name, found, version = text.partition(mark)
-        if found:
-            if not name or not version:
-                raise InvalidSpec(f"{reference!r} is not a model version: write name/3 or name@alias")
-            return name, version
-    return text, "latest"

@@ -1,0 +1,136 @@
+"""``nacre deploy``, ``predict``, ``undeploy`` and ``nacre endpoint …``."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nacre.cli.app import as_json, client, emit, err, group, out, table
+from nacre.cli.commands.models import signature_text, split_reference
+from nacre.errors import InvalidSpec, RequestError
+from nacre.schema.endpoints import Endpoint, EndpointDeploy, EndpointState
+from nacre.sdk.inference import build_request
+
+endpoints = group("endpoint", "Endpoints: look at what serves.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("deploy")(deploy)
+    app.command("predict")(predict)
+    app.command("undeploy")(undeploy)
+    app.add_typer(endpoints)
+
+
+def deploy(
+    model: Annotated[str, typer.Argument(help="name, name/3 or name@alias")],
+    name: Annotated[
+        str | None, typer.Option("--name", "-n", help="endpoint (default: the model's name)")
+    ] = None,
+    type_name: Annotated[str, typer.Option("--type", help="instance type")] = "cpu.small",
+    wait: Annotated[bool, typer.Option(help="wait until it answers")] = True,
+) -> None:
+    """Serve a model version at a URL; an endpoint that exists swaps without a failed request."""
+    model_name, version = split_reference(model)
+    with client() as nacre:
+        if wait:
+            nacre.models.wait(model_name, version)
+        request = EndpointDeploy(model=model_name, version=version, type=type_name)
+        found = nacre.endpoints.deploy(name or model_name, request)
+        if not as_json():
+            price = found.price_per_hour / 1_000_000
+            err.print(
+                f"[dim]{found.name} costs {price:.4f} {found.currency} an hour while it is deployed[/dim]"
+            )
+        if wait:
+            found = nacre.endpoints.wait(found.name)
+    emit(found, lambda: _show(found))
+    if found.state == EndpointState.FAILED:
+        raise typer.Exit(1)
+
+
+def _show(found: Endpoint) -> None:
+    state = found.state if found.message is None else f"{found.state}: {found.message}"
+    out.print(f"[bold]{found.name}[/bold]  {state}  {found.model}/{found.version}, {found.type}")
+    out.print(f"  url        {found.url}")
+    out.print(f"  signature  {signature_text(found.signature)}", markup=False)
+    if found.requests is not None:
+        latency = (
+            f", p50 {found.latency_p50_ms:.2f} ms, p99 {found.latency_p99_ms:.2f} ms"
+            if found.latency_p50_ms and found.latency_p99_ms
+            else ""
+        )
+        out.print(f"  requests   {found.requests} ({found.errors} errors{latency})")
+    for revision in found.revisions[:5]:
+        said = f": {revision.message}" if revision.message else ""
+        out.print(
+            f"  revision {revision.number} {revision.model}/{revision.version} {revision.state}{said}"
+        )
+    out.print(f"  cost       {found.cost / 1_000_000:.6f} {found.currency}")
+    if found.state == EndpointState.READY:
+        out.print(f"next: [bold]nacre predict {found.name} input.json[/bold]", style="dim")
+
+
+def predict(
+    endpoint: Annotated[str, typer.Argument()],
+    file: Annotated[
+        str, typer.Argument(help="JSON: a nested list, an object by input, or a v2 request; - reads stdin")
+    ],
+) -> None:
+    """Ask an endpoint."""
+    try:
+        content = json.loads(sys.stdin.read() if file == "-" else Path(file).read_text())
+    except FileNotFoundError as error:
+        raise RequestError(f"there is no file {file}") from error
+    except ValueError as error:
+        raise InvalidSpec(f"{file} is not JSON: {error}") from error
+    with client() as nacre:
+        found = nacre.endpoints.get(endpoint)
+        if found.signature is None:
+            raise RequestError(f"endpoint {endpoint} is {found.state}: it has no signature yet")
+        answer = nacre.endpoints.predict(found, build_request(found.signature, content))
+
+    def render() -> None:
+        for tensor in answer["outputs"]:
+            out.print(f"{tensor['name']}: {tensor['datatype']}{tensor['shape']}", markup=False)
+            out.print(json.dumps(tensor["data"]), markup=False)
+
+    emit(answer, render)
+
+
+def undeploy(
+    endpoint: Annotated[str, typer.Argument()], yes: Annotated[bool, typer.Option("--yes", "-y")] = False
+) -> None:
+    """Stop serving; requests in flight finish."""
+    if not yes:
+        typer.confirm(f"Stop serving {endpoint}? Its URL will answer 404.", abort=True)
+    with client() as nacre:
+        nacre.endpoints.delete(endpoint)
+    emit({"deleted": endpoint}, lambda: out.print(f"{endpoint} no longer serves"))
+
+
+@endpoints.command("ls")
+def list_endpoints() -> None:
+    """List endpoints."""
+    with client() as nacre:
+        page = nacre.endpoints.list()
+    emit(
+        page,
+        lambda: table(
+            ("endpoint", "state", "model", "type", "url"),
+            ((e.name, e.state, f"{e.model}/{e.version}", e.type, e.url) for e in page.items),
+            empty="no endpoints yet: nacre deploy MODEL --name NAME",
+        ),
+    )
+
+
+@endpoints.command("show")
+def show(endpoint: Annotated[str, typer.Argument()]) -> None:
+    """Show an endpoint, its revisions and what it answered."""
+    with client() as nacre:
+        found = nacre.endpoints.get(endpoint)
+    emit(found, lambda: _show(found))

@@ -1,0 +1,289 @@
+"""``nacre model …`` and ``nacre evaluate``."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nacre.cli.app import as_json, client, emit, err, group, out, table
+from nacre.errors import InvalidSpec, RequestError
+from nacre.schema.launch import FileEntry
+from nacre.schema.models import (
+    ConversionState,
+    Evaluation,
+    EvaluationCreate,
+    EvaluationState,
+    ModelRegister,
+    ModelVersion,
+)
+from nacre.schema.serving import Signature, TensorSpec
+from nacre.sdk.client import Client
+
+models = group("model", "Models: register, look at, download.")
+_INPUT = re.compile(r"\s*(\w[\w.-]*)\s*:\s*(\w+)\s*\[\s*(-?\d+(?:\s*,\s*-?\d+)*)\s*\]\s*")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(models)
+    app.command("evaluate")(evaluate)
+
+
+def split_reference(text: str) -> tuple[str, str]:
+    """``name``, ``name/3`` or ``name@alias`` → (name, version)."""
+    name, mark, version = re.sub(r"^models:/", "", text).replace("@", "/", 1).partition("/")
+    if mark and not version:
+        raise InvalidSpec(f"{text!r} is not a model version: write name/3 or name@alias")
+    return name, version or "latest"
+
+
+def parse_input(text: str) -> TensorSpec:
+    """``x:FP32[-1,1,28,28]`` → a tensor specification."""
+    match = _INPUT.fullmatch(text)
+    if match is None:
+        raise InvalidSpec(f"{text!r} is not an input: write it like x:FP32[-1,1,28,28]")
+    shape = [int(n) for n in match[3].split(",")]
+    try:
+        return TensorSpec.model_validate({"name": match[1], "datatype": match[2].upper(), "shape": shape})
+    except ValueError as error:
+        raise InvalidSpec(
+            f"{match[2]!r} is no datatype: use FP32, FP64, INT64, UINT8, BOOL, BYTES, …"
+        ) from error
+
+
+def signature_text(signature: Signature | None) -> str:
+    """``x: FP32[-1,1,8,8] → y: FP32[-1,10]``."""
+    if signature is None:
+        return "not known yet"
+
+    def side(tensors: list[TensorSpec]) -> str:
+        return ", ".join(
+            f"{t.name}: {t.datatype}{t.shape}".replace(" ", "").replace(":", ": ") for t in tensors
+        )
+
+    return f"{side(signature.inputs)} → {side(signature.outputs)}"
+
+
+@models.command("register")
+def register_version(
+    source: Annotated[str, typer.Argument(metavar="RUN:PATH", help="a run (or job) and its artifact")],
+    name: Annotated[str, typer.Option("--name", "-n")],
+    framework: Annotated[str | None, typer.Option(help="pytorch, keras, tensorflow, sklearn, onnx")] = None,
+    environment: Annotated[str | None, typer.Option(help="to convert in; the run's own by default")] = None,
+    inputs: Annotated[
+        list[str] | None, typer.Option("--input", help="x:FP32[-1,1,28,28] where the file does not tell")
+    ] = None,
+    alias: Annotated[str | None, typer.Option()] = None,
+    message: Annotated[str, typer.Option("--message", "-m")] = "",
+    wait: Annotated[bool, typer.Option(help="wait for the conversion to ONNX")] = True,
+) -> None:
+    """Register an artifact of a run as the next version of a model, and convert it to ONNX."""
+    run, _, path = source.partition(":")
+    request: dict[str, Any] = {
+        "run": run,
+        "path": path or None,
+        "framework": framework,
+        "environment": environment,
+        "inputs": [parse_input(i).model_dump() for i in inputs] if inputs else None,
+        "alias": alias,
+        "description": message,
+    }
+    with client() as nacre:
+        version = nacre.models.register(name, ModelRegister.model_validate(request))
+        if wait:
+            version = _follow(nacre, version)
+    emit(version, lambda: _show_version(version))
+    if version.conversion == ConversionState.FAILED:
+        raise typer.Exit(1)
+
+
+def _follow(nacre: Client, version: ModelVersion) -> ModelVersion:
+    if not as_json():
+        err.print(
+            f"[dim]{version.model}/{version.number} is being converted to ONNX (job {version.conversion_job}) …[/dim]"
+        )
+    return nacre.models.wait(version.model, str(version.number))
+
+
+def _show_version(version: ModelVersion) -> None:
+    aliases = f" ({', '.join(version.aliases)})" if version.aliases else ""
+    out.print(
+        f"[bold]{version.model}/{version.number}[/bold]{aliases}  {version.framework}, {version.size:,} bytes"
+    )
+    state = version.conversion if version.message is None else f"{version.conversion}: {version.message}"
+    out.print(f"  ONNX       {state}")
+    out.print(f"  signature  {signature_text(version.signature)}", markup=False)
+    lineage = version.lineage
+    if lineage.run:
+        out.print(f"  from       {lineage.job or lineage.run}:{lineage.path}", markup=False)
+    for name, reference in lineage.data.items():
+        out.print(f"  data       {name} = {reference}")
+    if lineage.environment:
+        out.print(f"  environment {lineage.environment} {(lineage.environment_digest or '')[:12]}")
+    for evaluation in version.evaluations:
+        out.print(f"  evaluation {_summary(evaluation)}")
+    if version.conversion == ConversionState.READY:
+        out.print(f"next: [bold]nacre deploy {version.model} --name {version.model}[/bold]", style="dim")
+
+
+def _summary(evaluation: Evaluation) -> str:
+    if evaluation.state != EvaluationState.SUCCEEDED:
+        return f"{evaluation.data}: {evaluation.state} {evaluation.message or ''}"
+    return (
+        f"{evaluation.data}: accuracy {evaluation.accuracy:.4f}, precision {evaluation.precision:.4f}, "
+        f"recall {evaluation.recall:.4f}, F1 {evaluation.f1:.4f} ({evaluation.samples} samples)"
+    )
+
+
+@models.command("ls")
+def list_models() -> None:
+    """List models."""
+    with client() as nacre:
+        page = nacre.models.list()
+    emit(
+        page,
+        lambda: table(
+            ("model", "versions", "aliases", "latest", "framework"),
+            (
+                (
+                    m.name,
+                    len(m.versions),
+                    ", ".join(f"{a}→{n}" for a, n in m.aliases.items()),
+                    f"{m.latest.number} ({m.latest.conversion})" if m.latest else "",
+                    m.latest.framework if m.latest else "",
+                )
+                for m in page.items
+            ),
+            empty="no models yet: nacre model register RUN:model.pt --name NAME",
+        ),
+    )
+
+
+@models.command("show")
+def show(
+    model: Annotated[str, typer.Argument(help="name, name/3 or name@alias")],
+    wait: Annotated[bool, typer.Option("--wait", help="wait for the conversion")] = False,
+) -> None:
+    """Show a version, its lineage and its evaluations."""
+    name, version = split_reference(model)
+    with client() as nacre:
+        found = nacre.models.wait(name, version) if wait else nacre.models.get_version(name, version)
+    emit(found, lambda: _show_version(found))
+
+
+@models.command("pull")
+def pull(
+    model: Annotated[str, typer.Argument(help="name, name/3 or name@alias")],
+    folder: Annotated[Path, typer.Argument()] = Path(),
+    onnx: Annotated[bool, typer.Option("--onnx", help="the converted form instead")] = False,
+) -> None:
+    """Download a version's files."""
+    name, version = split_reference(model)
+    with client() as nacre:
+        found = nacre.models.files(name, version)
+        wanted: list[FileEntry] = list(found.files)
+        if onnx:
+            if found.onnx is None:
+                raise RequestError(
+                    f"{name}/{found.version.number} has no ONNX form: {found.version.conversion}"
+                )
+            wanted = [found.onnx]
+        for entry in wanted:
+            nacre.blobs.download(entry.digest, folder / entry.path)
+
+    def render() -> None:
+        for entry in wanted:
+            out.print(f"{folder / entry.path}  {entry.size:,} bytes")
+
+    emit(found, render)
+
+
+@models.command("convert")
+def convert(model: Annotated[str, typer.Argument()]) -> None:
+    """Convert a version to ONNX again, after it failed."""
+    name, version = split_reference(model)
+    with client() as nacre:
+        found = _follow(nacre, nacre.models.convert(name, version))
+    emit(found, lambda: _show_version(found))
+    if found.conversion == ConversionState.FAILED:
+        raise typer.Exit(1)
+
+
+@models.command("alias")
+def alias(
+    model: Annotated[str, typer.Argument(help="name/3")],
+    name: Annotated[str, typer.Argument(metavar="ALIAS")],
+) -> None:
+    """Point an alias at a version."""
+    with client() as nacre:
+        target = nacre.models.get_version(*split_reference(model))
+        found = nacre.models.set_alias(target.model, name, target.number)
+    emit(found, lambda: out.print(f"{found.name}@{name} is now {found.name}/{target.number}"))
+
+
+@models.command("unalias")
+def unalias(model: Annotated[str, typer.Argument(metavar="MODEL@ALIAS")]) -> None:
+    """Delete an alias; the version stays."""
+    name, version = split_reference(model)
+    with client() as nacre:
+        nacre.models.delete_alias(name, version)
+    emit({"deleted": model}, lambda: out.print(f"{model} is gone; the version stays"))
+
+
+@models.command("delete")
+def delete(
+    model: Annotated[str, typer.Argument(help="a version (name/3), or the whole model (name)")],
+    yes: Annotated[bool, typer.Option("--yes", "-y")] = False,
+) -> None:
+    """Delete a version, or a model with every version."""
+    name, version = split_reference(model)
+    whole = version == "latest" and "/" not in model and "@" not in model
+    what = f"model {name} with all its versions" if whole else f"{name}/{version} with its evaluations"
+    if not yes:
+        typer.confirm(f"Delete {what}?", abort=True)
+    with client() as nacre:
+        if whole:
+            nacre.models.delete(name)
+        else:
+            nacre.models.delete_version(name, version)
+    emit({"deleted": model}, lambda: out.print(f"deleted {what}"))
+
+
+def evaluate(
+    model: Annotated[str, typer.Argument(help="name, name/3 or name@alias")],
+    data: Annotated[str, typer.Option("--data", help="a dataset, such as digits-test@1")],
+    features: Annotated[str | None, typer.Option(help="array with the samples")] = None,
+    label: Annotated[str | None, typer.Option(help="array or column with the labels")] = None,
+    wait: Annotated[bool, typer.Option(help="wait for the result")] = True,
+) -> None:
+    """Measure a model version on a dataset: accuracy, macro precision, recall, F1, confusion matrix."""
+    name, version = split_reference(model)
+    request = EvaluationCreate(data=data, features=features, label=label)
+    with client() as nacre:
+        found_version = (
+            nacre.models.wait(name, version) if wait else nacre.models.get_version(name, version)
+        )
+        found = nacre.evaluations.create(name, str(found_version.number), request)
+        if wait:
+            found = nacre.evaluations.wait(found.id)
+    emit(found, lambda: _show_evaluation(found))
+    if found.state == EvaluationState.FAILED:
+        raise typer.Exit(1)
+
+
+def _show_evaluation(found: Evaluation) -> None:
+    out.print(f"[bold]{found.model}/{found.version}[/bold] on {_summary(found)}")
+    if found.labels and found.confusion and len(found.labels) <= 30:
+        table(
+            ("truth", *found.labels),
+            (
+                (label, *(n or "·" for n in row))
+                for label, row in zip(found.labels, found.confusion, strict=True)
+            ),
+        )
+        out.print("rows: the truth; columns: what the model called it", style="dim")
+    if found.state == EvaluationState.FAILED:
+        out.print(f"see its log: [bold]nacre logs {found.job}[/bold]", style="dim")

@@ -1,0 +1,98 @@
+"""``client.endpoints``: deploy, and ask."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import httpx
+
+from nacre.errors import RequestError, Unavailable
+from nacre.schema.base import Page
+from nacre.schema.endpoints import Endpoint, EndpointDeploy, EndpointState
+from nacre.sdk.resources.base import Noun
+
+
+class Endpoints(Noun):
+    """URLs that serve model versions."""
+
+    def deploy(self, endpoint: str, request: EndpointDeploy, *, project: str | None = None) -> Endpoint:
+        """Serve a model version; an endpoint that exists swaps without a failed request."""
+        found: Endpoint = self._transport.call(
+            "endpoints.deploy",
+            Endpoint,
+            json=request.model_dump(),
+            repeatable=False,
+            endpoint=endpoint,
+            project=self._in(project),
+        )
+        return found
+
+    def list(
+        self, *, limit: int = 100, cursor: str | None = None, project: str | None = None
+    ) -> Page[Endpoint]:
+        """Newest first."""
+        found: Page[Endpoint] = self._transport.call(
+            "endpoints.list",
+            Page[Endpoint],
+            query={"limit": limit, "cursor": cursor},
+            project=self._in(project),
+        )
+        return found
+
+    def get(
+        self, endpoint: str, *, wait_s: float = 0, unless: str | None = None, project: str | None = None
+    ) -> Endpoint:
+        """One endpoint; waits up to ``wait_s`` while its state is ``unless``."""
+        found: Endpoint = self._transport.call(
+            "endpoints.get",
+            Endpoint,
+            query={"wait_s": wait_s, "unless": unless},
+            timeout_s=wait_s + 30,
+            endpoint=endpoint,
+            project=self._in(project),
+        )
+        return found
+
+    def wait(self, endpoint: str, *, timeout_s: float = 300, project: str | None = None) -> Endpoint:
+        """The endpoint once its newest revision answers, or has failed.
+
+        Raises:
+            Unavailable: neither happened in time.
+        """
+        deadline = time.monotonic() + timeout_s
+        unless: str | None = None
+        while time.monotonic() < deadline:
+            found = self.get(endpoint, wait_s=10, unless=unless, project=project)
+            if found.state in (EndpointState.READY, EndpointState.FAILED):
+                return found
+            unless = found.state
+        raise Unavailable(
+            f"endpoint {endpoint} was not ready within {timeout_s:.0f} s: see 'nacre endpoint show'"
+        )
+
+    def delete(self, endpoint: str, *, project: str | None = None) -> None:
+        """Stop serving; requests in flight finish."""
+        self._transport.call("endpoints.delete", None, endpoint=endpoint, project=self._in(project))
+
+    def predict(self, endpoint: Endpoint, body: dict[str, Any], *, timeout_s: float = 60) -> dict[str, Any]:
+        """Ask an endpoint with an Open Inference Protocol v2 request, straight at its own URL.
+
+        Raises:
+            RequestError: the endpoint refused the request; the sentence is its own.
+            Unavailable: it does not answer.
+        """
+        url = f"{endpoint.url}/v2/models/{endpoint.model}/infer"
+        headers = {"Authorization": f"Bearer {self._transport.token}"}
+        try:
+            answer = httpx.post(url, json=body, headers=headers, timeout=timeout_s)
+        except httpx.HTTPError as error:
+            raise Unavailable(f"endpoint {endpoint.name} does not answer at {url}: {error}") from error
+        if answer.status_code != 200:
+            try:
+                said = answer.json()["error"]
+            except (ValueError, KeyError, TypeError):
+                said = answer.text[:400]
+            raise RequestError(f"endpoint {endpoint.name} answered {answer.status_code}: {said}")
+        found: dict[str, Any] = answer.json()
+        return found

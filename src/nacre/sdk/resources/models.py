@@ -1,0 +1,196 @@
+"""``client.models`` and ``client.evaluations``."""
+
+from __future__ import annotations
+
+import time
+
+from nacre.errors import Unavailable
+from nacre.schema.base import Page
+from nacre.schema.models import (
+    AliasSet,
+    ConversionState,
+    Evaluation,
+    EvaluationCreate,
+    EvaluationState,
+    Model,
+    ModelFiles,
+    ModelRegister,
+    ModelVersion,
+)
+from nacre.sdk.resources.base import Noun
+
+_WAIT_S = 30.0
+
+
+class Models(Noun):
+    """Models, their versions and aliases. A ``version`` is a number, an alias or ``latest``."""
+
+    def register(self, model: str, request: ModelRegister, *, project: str | None = None) -> ModelVersion:
+        """The next version from a run's artifact; its conversion to ONNX starts at once."""
+        found: ModelVersion = self._transport.call(
+            "models.register",
+            ModelVersion,
+            json=request.model_dump(mode="json", exclude_none=True),
+            model=model,
+            project=self._in(project),
+        )
+        return found
+
+    def list(
+        self, *, limit: int = 100, cursor: str | None = None, project: str | None = None
+    ) -> Page[Model]:
+        """Newest first."""
+        found: Page[Model] = self._transport.call(
+            "models.list", Page[Model], query={"limit": limit, "cursor": cursor}, project=self._in(project)
+        )
+        return found
+
+    def get(self, model: str, *, project: str | None = None) -> Model:
+        """A model with its aliases and latest version."""
+        found: Model = self._transport.call("models.get", Model, model=model, project=self._in(project))
+        return found
+
+    def get_version(
+        self,
+        model: str,
+        version: str = "latest",
+        *,
+        wait_s: float = 0,
+        unless: str | None = None,
+        project: str | None = None,
+    ) -> ModelVersion:
+        """A version; waits up to ``wait_s`` while its conversion is in the state ``unless``."""
+        found: ModelVersion = self._transport.call(
+            "models.get_version",
+            ModelVersion,
+            query={"wait_s": wait_s, "unless": unless},
+            timeout_s=wait_s + 30,
+            model=model,
+            version=version,
+            project=self._in(project),
+        )
+        return found
+
+    def wait(
+        self, model: str, version: str = "latest", *, timeout_s: float = 3600, project: str | None = None
+    ) -> ModelVersion:
+        """The version once its conversion is over, well or badly.
+
+        Raises:
+            Unavailable: it was not over in time.
+        """
+        deadline = time.monotonic() + timeout_s
+        unless: str | None = None
+        while time.monotonic() < deadline:
+            found = self.get_version(model, version, wait_s=_WAIT_S, unless=unless, project=project)
+            if found.conversion in (ConversionState.READY, ConversionState.FAILED):
+                return found
+            version, unless = str(found.number), found.conversion
+        raise Unavailable(f"{model}/{version} was not converted within {timeout_s:.0f} s")
+
+    def files(self, model: str, version: str = "latest", *, project: str | None = None) -> ModelFiles:
+        """The version's files; read their bytes with ``client.blobs``."""
+        found: ModelFiles = self._transport.call(
+            "models.files", ModelFiles, model=model, version=version, project=self._in(project)
+        )
+        return found
+
+    def convert(self, model: str, version: str = "latest", *, project: str | None = None) -> ModelVersion:
+        """Convert again, after it failed."""
+        found: ModelVersion = self._transport.call(
+            "models.convert", ModelVersion, model=model, version=version, project=self._in(project)
+        )
+        return found
+
+    def set_alias(self, model: str, alias: str, version: int, *, project: str | None = None) -> Model:
+        """Point an alias at a version."""
+        found: Model = self._transport.call(
+            "models.set_alias",
+            Model,
+            json=AliasSet(version=version).model_dump(),
+            model=model,
+            alias=alias,
+            project=self._in(project),
+        )
+        return found
+
+    def delete_alias(self, model: str, alias: str, *, project: str | None = None) -> None:
+        """Remove an alias; the version stays."""
+        self._transport.call(
+            "models.delete_alias", None, model=model, alias=alias, project=self._in(project)
+        )
+
+    def delete_version(self, model: str, version: str, *, project: str | None = None) -> None:
+        """Delete a version that no endpoint serves."""
+        self._transport.call(
+            "models.delete_version", None, model=model, version=version, project=self._in(project)
+        )
+
+    def delete(self, model: str, *, project: str | None = None) -> None:
+        """Delete a model that no endpoint serves."""
+        self._transport.call("models.delete", None, model=model, project=self._in(project))
+
+
+class Evaluations(Noun):
+    """Metrics of model versions on dataset versions."""
+
+    def create(
+        self, model: str, version: str, request: EvaluationCreate, *, project: str | None = None
+    ) -> Evaluation:
+        """Start an evaluation; it runs as a job."""
+        found: Evaluation = self._transport.call(
+            "evaluations.create",
+            Evaluation,
+            json=request.model_dump(exclude_none=True),
+            model=model,
+            version=version,
+            project=self._in(project),
+        )
+        return found
+
+    def list(
+        self,
+        model: str,
+        version: str = "latest",
+        *,
+        limit: int = 100,
+        cursor: str | None = None,
+        project: str | None = None,
+    ) -> Page[Evaluation]:
+        """Newest first."""
+        found: Page[Evaluation] = self._transport.call(
+            "evaluations.list",
+            Page[Evaluation],
+            query={"limit": limit, "cursor": cursor},
+            model=model,
+            version=version,
+            project=self._in(project),
+        )
+        return found
+
+    def get(
+        self, evaluation: str, *, wait_s: float = 0, unless: str | None = None, project: str | None = None
+    ) -> Evaluation:
+        """One evaluation; waits up to ``wait_s`` while its state is ``unless``."""
+        found: Evaluation = self._transport.call(
+            "evaluations.get",
+            Evaluation,
+            query={"wait_s": wait_s, "unless": unless},
+            timeout_s=wait_s + 30,
+            evaluation=evaluation,
+            project=self._in(project),
+        )
+        return found
+
+    def wait(self, evaluation: str, *, timeout_s: float = 3600, project: str | None = None) -> Evaluation:
+        """The evaluation once it has ended, well or badly.
+
+        Raises:
+            Unavailable: it did not end in time.
+        """
+        deadline = time.monotonic() + timeout_s
+        while time.monotonic() < deadline:
+            found = self.get(evaluation, wait_s=_WAIT_S, unless=EvaluationState.RUNNING, project=project)
+            if found.state != EvaluationState.RUNNING:
+                return found
+        raise Unavailable(f"the evaluation did not end within {timeout_s:.0f} s: see 'nacre ps'")
