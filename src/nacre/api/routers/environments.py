@@ -1,0 +1,86 @@
+"""Routes of environments."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import Query
+from fastapi.responses import StreamingResponse
+
+from nacre.api.routes import Allowed, Routes, Wired
+from nacre.schema.base import Page
+from nacre.schema.environments import Environment, EnvironmentCreate
+from nacre.services.registry import Services
+
+routes = Routes()
+
+
+@routes.operation("environments.create", status=201)
+def create(caller: Allowed, services: Wired, body: EnvironmentCreate) -> Environment:
+    """It is resolved and built at once, in the background."""
+    return services.environments.create(caller, body)
+
+
+@routes.operation("environments.list")
+def list_environments(
+    caller: Allowed,
+    services: Wired,
+    cursor: str | None = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> Page[Environment]:
+    """The project's own, newest first, then the catalogue; without the text of the locks."""
+    return services.environments.list(caller, cursor=cursor, limit=limit)
+
+
+@routes.operation("environments.get")
+def get(caller: Allowed, services: Wired, environment: str) -> Environment:
+    """By name or id."""
+    return services.environments.get(caller, environment)
+
+
+@routes.operation("environments.build", status=202)
+def build(caller: Allowed, services: Wired, environment: str, upgrade: bool = False) -> Environment:
+    """One that failed is tried again. ``upgrade`` resolves again, to newer versions."""
+    return services.environments.build(caller, environment, upgrade=upgrade)
+
+
+@routes.operation("environments.logs", response_class=StreamingResponse)
+def logs(
+    caller: Allowed,
+    services: Wired,
+    environment: str,
+    follow: bool = False,
+    offset: Annotated[int, Query(ge=0)] = 0,
+) -> StreamingResponse:
+    """Plain text from the byte ``offset``; with ``follow`` until the environment is ready or failed."""
+    found = services.environments.get(caller, environment)
+    return StreamingResponse(
+        _stream(services, found.id, offset, follow), media_type="text/plain; charset=utf-8"
+    )
+
+
+@routes.operation("environments.delete", status=204)
+def delete(caller: Allowed, services: Wired, environment: str) -> None:
+    """Delete an environment of the project."""
+    services.environments.delete(caller, environment)
+
+
+async def _stream(
+    services: Services, environment_id: str, offset: int, follow: bool
+) -> AsyncIterator[bytes]:
+    with services.signals.listen_async(f"environment:{environment_id}") as changed:
+        while True:
+            changed.clear()
+            chunk, ended = await asyncio.to_thread(services.environments.read_log, environment_id, offset)
+            if chunk:
+                offset += len(chunk)
+                yield chunk
+            elif ended or not follow:
+                return
+            else:
+                try:
+                    await asyncio.wait_for(changed.wait(), 1.0)
+                except TimeoutError:
+                    continue
