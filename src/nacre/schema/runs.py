@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BeforeValidator, Field, PlainSerializer
+from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
 from nacre.schema.access import PROJECT, Access, Operation
 from nacre.schema.base import Answer, Digest, Name, Wire
@@ -50,9 +50,15 @@ class TrackRecord(Wire):
     type: Literal["m", "p", "t"]
     key: str = Field(min_length=1, max_length=250)
     value: Number | None = None
-    step: int = 0
-    time_ms: int
+    step: int = Field(0, ge=-(2**63), lt=2**63)
+    time_ms: int = Field(ge=0, lt=2**53)
     text: str | None = Field(None, max_length=8192)
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if (self.value if self.type == "m" else self.text) is None:
+            raise ValueError("a metric needs 'value', a param or tag needs 'text'")
+        return self
 
 
 class RunLog(Wire):

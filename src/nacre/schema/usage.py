@@ -8,6 +8,13 @@ from typing import Literal
 from nacre.schema.access import PROJECT, Access, Operation
 from nacre.schema.base import Answer, Micros, Name, Stamped
 
+
+def money(amount: int, currency: str) -> str:
+    """Micros for people: ``0.0123 USD``; what would round to nothing is shown to the micro."""
+    digits = 4 if amount == 0 or abs(amount) >= 100 else 6
+    return f"{amount / 1_000_000:.{digits}f} {currency}"
+
+
 UsageKind = Literal["job", "instance", "endpoint"]
 
 

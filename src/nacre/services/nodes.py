@@ -1,0 +1,113 @@
+"""Nodes and instance types: what the machines have, what is taken, which shapes fit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from sqlalchemy.orm import Session
+
+from nacre.db.connect import Database
+from nacre.domain.identity import Caller
+from nacre.ports.engines import NodeFacts
+from nacre.schema.base import Page
+from nacre.schema.resources import InstanceType, Node
+from nacre.services.prices import Prices
+
+
+class Holding(Protocol):
+    """What one attempt holds of a node. ``gpus``: their indices."""
+
+    @property
+    def node(self) -> str: ...
+    @property
+    def cpu(self) -> float: ...
+    @property
+    def memory(self) -> int: ...
+    @property
+    def gpus(self) -> Sequence[int]: ...
+
+
+@dataclass
+class _Taken:
+    cpu: float = 0.0
+    memory: int = 0
+    gpus: set[int] = field(default_factory=set)
+
+
+class Nodes:
+    """``nodes`` tells the machines with their totals, ``capacity`` what attempts hold of them."""
+
+    def __init__(
+        self,
+        db: Database,
+        nodes: Callable[[], list[NodeFacts]],
+        capacity: Callable[[Session], Iterable[Holding]],
+        prices: Prices,
+    ) -> None:
+        self._db = db
+        self._nodes = nodes
+        self._capacity = capacity
+        self._prices = prices
+
+    def list(self, caller: Caller) -> Page[Node]:
+        """Every machine. One on which attempts still count, but which the engine lost, is not alive."""
+        there = {facts.name: facts for facts in self._nodes()}
+        with self._db.read() as session:
+            taken = _by_node(self._capacity(session))
+        items = [_node(facts, taken.get(name, _Taken())) for name, facts in there.items()]
+        items += [_lost(name, held) for name, held in taken.items() if name not in there]
+        return Page(items=sorted(items, key=lambda node: node.name))
+
+    def instance_types(self, caller: Caller) -> Page[InstanceType]:
+        """Every named shape with its price, and whether any of the machines could ever hold it."""
+        there = self._nodes()
+        return Page(
+            items=[
+                shape.model_copy(update={"available": any(fits(shape, facts) for facts in there)})
+                for shape in self._prices.types()
+            ]
+        )
+
+
+def fits(shape: InstanceType, facts: NodeFacts) -> bool:
+    """Whether a machine could hold the shape if it were empty."""
+    gpus = [name for name in facts.gpus if not shape.gpu_name or shape.gpu_name.lower() in name.lower()]
+    return shape.cpu <= facts.cpu and shape.memory <= facts.memory and shape.gpu <= len(gpus)
+
+
+def _by_node(holdings: Iterable[Holding]) -> dict[str, _Taken]:
+    taken: dict[str, _Taken] = {}
+    for holding in holdings:
+        node = taken.setdefault(holding.node, _Taken())
+        node.cpu += holding.cpu
+        node.memory += holding.memory
+        node.gpus.update(holding.gpus)
+    return taken
+
+
+def _node(facts: NodeFacts, held: _Taken) -> Node:
+    return Node(
+        name=facts.name,
+        cpu=facts.cpu,
+        memory=facts.memory,
+        gpus=facts.gpus,
+        cpu_used=held.cpu,
+        memory_used=held.memory,
+        gpus_used=sorted(held.gpus),
+        isolation=facts.isolation,
+    )
+
+
+def _lost(name: str, held: _Taken) -> Node:
+    return Node(
+        name=name,
+        cpu=0,
+        memory=0,
+        cpu_used=held.cpu,
+        memory_used=held.memory,
+        gpus_used=sorted(held.gpus),
+        isolation="unknown",
+        alive=False,
+    )

@@ -1,0 +1,357 @@
+"""Runs: tracking records of jobs, notebooks and laptops, and the files they leave."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import BinaryIO
+
+from sqlalchemy import delete, event, select, update
+from sqlalchemy.dialects.postgresql import insert as postgres_insert
+from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+from sqlalchemy.orm import Session
+
+from nacre.clock import Clock
+from nacre.db.connect import Database
+from nacre.db.queries.runs import describe_runs, find_run, read_points, series_keys
+from nacre.db.tables.attempts import AttemptRow
+from nacre.db.tables.runs import ExperimentRow, RunRow
+from nacre.domain.curves import thin
+from nacre.domain.identity import Caller
+from nacre.errors import Conflict, InvalidSpec, NotFound, PermissionDenied, Unavailable
+from nacre.ids import new_run_id
+from nacre.schema.base import Page
+from nacre.schema.launch import FileEntry
+from nacre.schema.manifests import canonical, check_paths
+from nacre.schema.runs import (
+    MetricPoint,
+    MetricSeries,
+    Run,
+    RunArtifacts,
+    RunCreate,
+    RunLog,
+    RunState,
+    RunUpdate,
+    TrackRecord,
+)
+from nacre.services.blobs import BlobLedger
+from nacre.services.events import Events
+from nacre.services.signals import Signals
+from nacre.services.tracking import RecordWriter, storable
+
+MAX_POINTS = 100_000
+"""The most points of a metric in one answer; of more, each stretch's lowest and highest are sent."""
+_ATTEMPTS_TO_MERGE = 20
+
+
+class Runs:
+    """The only writer of runs. Topic after commits: ``run:ID``."""
+
+    def __init__(
+        self, db: Database, clock: Clock, ledger: BlobLedger, events: Events, signals: Signals
+    ) -> None:
+        self._db = db
+        self._clock = clock
+        self._ledger = ledger
+        self._events = events
+        self._signals = signals
+
+    # For other services, in their transactions
+
+    def create_for_job(
+        self,
+        session: Session,
+        *,
+        project_id: str,
+        user_id: str,
+        job_id: str,
+        job_name: str,
+        experiment: str | None = None,
+    ) -> str:
+        """The run of a job that is being submitted. Returns its id."""
+        return self._insert(
+            session,
+            project_id=project_id,
+            user_id=user_id,
+            name=job_name,
+            experiment=experiment or "default",
+            job=(job_id, job_name),
+        )
+
+    def apply(self, session: Session, run_id: str, records: Sequence[TrackRecord]) -> None:
+        """Bring records into a run. That each is given once is the caller's promise.
+
+        Nothing when the run was deleted meanwhile.
+        """
+        if (number := self._lock(session, run_id)) is not None and records:
+            RecordWriter(session, number).write(records)
+            self._notify_after(session, run_id)
+
+    def finish(self, session: Session, run_id: str, state: RunState, at: datetime) -> None:
+        """End a run; one that has ended stays as it is. ``running`` opens it again, for a retry."""
+        change = update(RunRow).where(RunRow.uuid == run_id)
+        if state is RunState.RUNNING:
+            session.execute(change.values(state=state, ended_at=None))
+        else:
+            session.execute(change.where(RunRow.ended_at.is_(None)).values(state=state, ended_at=at))
+        self._notify_after(session, run_id)
+
+    def set_artifacts(self, session: Session, run_id: str, manifest_digest: str) -> None:
+        """Replace a run's artifacts by those of a manifest, which the project must possess."""
+        row = session.scalars(select(RunRow).where(RunRow.uuid == run_id).with_for_update()).first()
+        if row is None:
+            return
+        if row.artifacts is not None:
+            self._ledger.drop_reference(session, "run", run_id)
+        self._ledger.add_reference(session, row.project_id, "run", run_id, manifest_digest)
+        row.artifacts = manifest_digest
+        session.flush()
+        self._notify_after(session, run_id)
+
+    def remove(self, session: Session, run_id: str) -> None:
+        """Delete a run with everything logged to it (when its job is deleted)."""
+        self._ledger.drop_reference(session, "run", run_id)
+        session.execute(delete(RunRow).where(RunRow.uuid == run_id))
+        self._notify_after(session, run_id)
+
+    def for_ids(self, session: Session, run_ids: Sequence[str]) -> dict[str, Run]:
+        """Runs by id; those that do not exist are left out."""
+        rows = session.scalars(select(RunRow).where(RunRow.uuid.in_(run_ids))).all()
+        return {run.id: run for run in describe_runs(session, rows)}
+
+    # Operations
+
+    def create(self, caller: Caller, spec: RunCreate) -> Run:
+        """Start a run outside a job. Without a name it is called ``run-`` and the start of its id."""
+        if _of_job(caller):
+            raise PermissionDenied("a job has a run already: log to it, its id is in NACRE_RUN_ID")
+        with self._db.write() as session:
+            run_id = self._insert(
+                session,
+                project_id=caller.project_id,
+                user_id=caller.user_id,
+                name=storable(spec.name) if spec.name else None,
+                experiment=spec.experiment,
+                job=None,
+            )
+            if spec.tags:
+                number = self._lock(session, run_id)
+                assert number is not None
+                now = int(self._clock.now().timestamp() * 1000)
+                tags = [
+                    TrackRecord(type="t", key=key, text=text, time_ms=now)
+                    for key, text in spec.tags.items()
+                ]
+                RecordWriter(session, number).write(tags)
+            self._events.add(session, caller.project_id, caller.user_id, "runs.create", run_id)
+        return self.get(caller, run_id)
+
+    def list(
+        self,
+        caller: Caller,
+        *,
+        cursor: str | None = None,
+        limit: int = 100,
+        experiment: str | None = None,
+    ) -> Page[Run]:
+        """The project's runs, newest first; ``experiment`` keeps those of one."""
+        statement = select(RunRow).where(RunRow.project_id == caller.project_id)
+        if experiment is not None:
+            statement = statement.join(ExperimentRow).where(ExperimentRow.name == experiment)
+        if cursor is not None:
+            last = select(RunRow.id).where(RunRow.uuid == cursor, RunRow.project_id == caller.project_id)
+            statement = statement.where(RunRow.id < last.scalar_subquery())
+        with self._db.read() as session:
+            rows = session.scalars(statement.order_by(RunRow.id.desc()).limit(limit + 1)).all()
+            items = describe_runs(session, rows[:limit])
+        return Page(items=items, next=items[-1].id if len(rows) > limit else None)
+
+    def get(self, caller: Caller, run: str) -> Run:
+        """A run by id, name, job name or prefix of its id."""
+        with self._db.read() as session:
+            return describe_runs(session, [self._find(session, caller, run)])[0]
+
+    def update(self, caller: Caller, run: str, change: RunUpdate) -> Run:
+        """End or rename a run.
+
+        Raises:
+            Conflict: the state of a job's run is the job's to change.
+        """
+        with self._db.write() as session:
+            row = self._find(session, caller, run, write=True)
+            if change.name is not None:
+                if not 1 <= len(change.name) <= 250:
+                    raise InvalidSpec("a run's name has 1 to 250 characters")
+                row.name = storable(change.name)
+            if change.state is not None:
+                if row.job_id is not None:
+                    raise Conflict(f"the run belongs to job {row.job_name}: 'nacre stop {row.job_name}'")
+                session.flush()
+                self.finish(session, row.uuid, change.state, self._clock.now())
+            self._notify_after(session, row.uuid)
+            run_id = row.uuid
+        return self.get(caller, run_id)
+
+    def log(self, caller: Caller, run: str, sent: RunLog) -> None:
+        """Apply records; a batch id that was seen before changes nothing."""
+        with self._db.write() as session:
+            row = self._find(session, caller, run, write=True)
+            writer = RecordWriter(session, row.id)
+            if sent.batch is not None and not writer.first_time(sent.batch):
+                return
+            writer.write(sent.records)
+            self._notify_after(session, row.uuid)
+
+    def metric(self, caller: Caller, run: str, key: str, *, limit: int = MAX_POINTS) -> MetricSeries:
+        """A metric's points in order of step, then time.
+
+        Of more than ``limit`` points the first, the last, and the lowest and highest of each stretch
+        between them are sent.
+        """
+        with self._db.read() as session:
+            row = self._find(session, caller, run)
+            points = read_points(session, row.id, key)
+            if points is None:
+                there = ", ".join(series_keys(session, row.id)[:20]) or "none yet"
+                raise NotFound(f"run {row.name} has no metric {key!r}; it has {there}")
+        kept = thin(points, max(4, min(limit, MAX_POINTS)))
+        return MetricSeries(
+            key=key,
+            points=[
+                MetricPoint(step=step, time_ms=ts, value=float("nan") if value is None else value)
+                for step, ts, value in kept
+            ],
+        )
+
+    def artifacts(self, caller: Caller, run: str) -> RunArtifacts:
+        """The files that a run left."""
+        with self._db.read() as session:
+            digest = self._find(session, caller, run).artifacts
+        if digest is None:
+            return RunArtifacts(manifest=None, files=[])
+        return RunArtifacts(manifest=digest, files=self._ledger.read_manifest(digest).files)
+
+    def add_artifacts(self, caller: Caller, run: str, files: Sequence[FileEntry]) -> RunArtifacts:
+        """Add files whose blobs the project has; one of the same path is replaced.
+
+        Raises:
+            InvalidSpec: a path is unsafe, or a blob has not been sent or has another length.
+        """
+        check_paths([entry.path for entry in files])
+        for _ in range(_ATTEMPTS_TO_MERGE):
+            with self._db.read() as session:
+                row = self._find(session, caller, run, write=True)
+                run_id, base = row.uuid, row.artifacts
+            merged = {} if base is None else {e.path: e for e in self._ledger.read_manifest(base).files}
+            merged.update((entry.path, entry) for entry in files)
+            check_paths(list(merged))
+            digest = self._ledger.keep(caller.project_id, canonical(merged.values()))
+            self._ledger.take_manifest(caller.project_id, digest)
+            with self._db.write() as session:
+                row = self._find(session, caller, run_id, write=True)
+                if row.artifacts != base:
+                    continue
+                self.set_artifacts(session, run_id, digest)
+            return RunArtifacts(manifest=digest, files=sorted(merged.values(), key=lambda e: e.path))
+        raise Unavailable("others keep adding artifacts to this run: try again")
+
+    def artifact(self, caller: Caller, run: str, path: str) -> tuple[FileEntry, BinaryIO]:
+        """One file of a run, and a stream of its bytes."""
+        found = self.artifacts(caller, run)
+        for entry in found.files:
+            if entry.path == path:
+                return entry, self._ledger.open(caller, entry.digest)
+        raise NotFound(f"the run has no artifact {path!r}: see 'nacre runs artifacts {run}'")
+
+    def delete(self, caller: Caller, run: str) -> None:
+        """Delete a run and everything logged to it.
+
+        Raises:
+            Conflict: the run belongs to a job.
+        """
+        with self._db.write() as session:
+            row = self._find(session, caller, run, write=True)
+            if row.job_id is not None:
+                raise Conflict(
+                    f"the run belongs to job {row.job_name}: 'nacre delete {row.job_name}' deletes both"
+                )
+            self._events.add(
+                session, caller.project_id, caller.user_id, "runs.delete", row.uuid, name=row.name
+            )
+            self.remove(session, row.uuid)
+
+    # Inside
+
+    def _insert(
+        self,
+        session: Session,
+        *,
+        project_id: str,
+        user_id: str,
+        name: str | None,
+        experiment: str,
+        job: tuple[str, str] | None,
+    ) -> str:
+        run_id = new_run_id()
+        row = RunRow(
+            uuid=run_id,
+            project_id=project_id,
+            experiment_id=self._experiment(session, project_id, experiment),
+            user_id=user_id,
+            name=name or f"run-{run_id[:6]}",
+            job_id=job[0] if job else None,
+            job_name=job[1] if job else None,
+            state=RunState.RUNNING,
+            created_at=self._clock.now(),
+        )
+        session.add(row)
+        session.flush()
+        return run_id
+
+    def _experiment(self, session: Session, project_id: str, name: str) -> int:
+        make = sqlite_insert if self._db.sqlite else postgres_insert
+        session.execute(
+            make(ExperimentRow)
+            .values(project_id=project_id, name=name, created_at=self._clock.now())
+            .on_conflict_do_nothing(index_elements=["project_id", "name"])
+        )
+        wanted = select(ExperimentRow.id).where(
+            ExperimentRow.project_id == project_id, ExperimentRow.name == name
+        )
+        return session.execute(wanted).scalar_one()
+
+    @staticmethod
+    def _lock(session: Session, run_id: str) -> int | None:
+        return session.scalar(
+            select(RunRow.id).where(RunRow.uuid == run_id).with_for_update(key_share=True)
+        )
+
+    def _find(self, session: Session, caller: Caller, run: str, *, write: bool = False) -> RunRow:
+        row = find_run(session, caller.project_id, run)
+        if row is None:
+            raise NotFound(f"there is no run {run!r} in this project: see 'nacre runs ls'")
+        if write and _of_job(caller):
+            own = session.scalar(select(AttemptRow.run_id).where(AttemptRow.id == caller.attempt_id))
+            if own != row.uuid:
+                raise PermissionDenied("a job's token may write to the job's own run only")
+        if write and session.get_transaction() is not None:
+            self._lock(session, row.uuid)
+            session.refresh(row)
+        return row
+
+    def _notify_after(self, session: Session, run_id: str) -> None:
+        """Wake who watches the run, once the transaction has been committed."""
+        if "nacre_runs" not in session.info:
+            session.info["nacre_runs"] = set()
+            event.listen(session, "after_commit", self._notify)
+        session.info["nacre_runs"].add(run_id)
+
+    def _notify(self, session: Session) -> None:
+        if session.in_nested_transaction():
+            return  # a savepoint's end: nobody can see it yet
+        self._signals.notify(*(f"run:{run_id}" for run_id in session.info.pop("nacre_runs", ())))
+
+
+def _of_job(caller: Caller) -> bool:
+    """Whether the token is that of a job's attempt (an instance's acts as its user)."""
+    return caller.attempt_id is not None and "*" not in caller.scopes
