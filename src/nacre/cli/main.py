@@ -9,7 +9,19 @@ import typer
 
 from nacre import __version__
 from nacre.cli.app import err, options
-from nacre.cli.commands import endpoints, models, server
+from nacre.cli.commands import (
+    endpoints,
+    environments,
+    events,
+    login,
+    models,
+    projects,
+    secrets,
+    server,
+    settings,
+    tokens,
+    users,
+)
 from nacre.errors import NacreError
 
 app = typer.Typer(
@@ -39,10 +51,17 @@ def _options(
     options.output, options.project, options.url = output, project, url
 
 
-server.register(app)
-
+app.add_typer(environments.app)
 endpoints.register(app)
+events.register(app)
+login.register(app)
 models.register(app)
+projects.register(app)
+secrets.register(app)
+server.register(app)
+settings.register(app)
+tokens.register(app)
+users.register(app)
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ from types import TracebackType
 
 from nacre.sdk.resources.endpoints import Endpoints
 from nacre.sdk.resources.models import Evaluations, Models
+from nacre.sdk.resources.environments import Environments
 from nacre.sdk.resources.projects import Events, Members, Projects
 from nacre.sdk.resources.secrets import Secrets
 from nacre.sdk.resources.server import Server
@@ -37,6 +38,7 @@ class Client:
         self.transport = Transport(connection.url, connection.token)
         self.endpoints = Endpoints(self.transport, self.project)
         self.evaluations = Evaluations(self.transport, self.project)
+        self.environments = Environments(self.transport, self.project)
         self.events = Events(self.transport, self.project)
         self.invitations = Invitations(self.transport, self.project)
         self.members = Members(self.transport, self.project)

@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from nacre.api.routers import (
     endpoints,
+    environments,
     events,
     invitations,
     members,
@@ -18,6 +19,7 @@ from nacre.api.routers import (
 
 ALL: tuple[APIRouter, ...] = (
     endpoints.routes,
+    environments.routes,
     events.routes,
     invitations.routes,
     members.routes,
