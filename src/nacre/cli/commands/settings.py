@@ -1,0 +1,41 @@
+"""``nacre settings``: what an administrator sets for the whole server."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from nacre.cli.app import client, emit, group, out
+from nacre.schema.users import Settings
+
+settings = group("settings", "What holds for the whole server.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.add_typer(settings)
+
+
+def _show(found: Settings) -> None:
+    emit(found, lambda: out.print(f"sign-up: {found.sign_up}"))
+
+
+@settings.command("show")
+def show() -> None:
+    """Show the server's settings."""
+    with client() as nacre:
+        _show(nacre.settings.get())
+
+
+@settings.command("set")
+def change(
+    sign_up: Annotated[
+        str | None, typer.Option(help="who may make an account: open, invite or closed")
+    ] = None,
+) -> None:
+    """Change the server's settings (administrators)."""
+    if sign_up is None:
+        raise typer.BadParameter("say what to set, such as --sign-up invite")
+    with client() as nacre:
+        _show(nacre.settings.update(sign_up=sign_up))

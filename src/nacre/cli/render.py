@@ -1,0 +1,17 @@
+"""How commands show what is not text."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from rich.markup import escape
+
+
+def when(instant: datetime | None, *, never: str = "never") -> str:
+    """An instant in this machine's time zone, to the minute."""
+    return instant.astimezone().strftime("%Y-%m-%d %H:%M") if instant is not None else never
+
+
+def plain(text: object) -> str:
+    """Text that somebody wrote, safe to print: brackets in it are no markup."""
+    return escape(str(text))
