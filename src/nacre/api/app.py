@@ -12,6 +12,8 @@ from nacre.services.registry import Services
 
 MAX_JSON_BYTES = 16 * 2**20
 MAX_BLOB_BYTES = 64 * 2**20
+MAX_ARTIFACT_BYTES = 2**40
+"""Of one file that a job leaves: launchers send it whole, and it goes to the disk as it comes."""
 
 
 class BodyLimit:
@@ -29,6 +31,8 @@ class BodyLimit:
             return
         raw = scope["path"]
         limit = MAX_BLOB_BYTES if "/blobs/" in raw or "/replicas/" in raw else MAX_JSON_BYTES
+        if raw.startswith("/api/v1/attempts/") and "/blobs/" in raw:
+            limit = MAX_ARTIFACT_BYTES
         declared = dict(scope["headers"]).get(b"content-length", b"0")
         error = TooLarge(f"the request's body is over the limit of {limit} bytes", limit=limit)
         if declared.isdigit() and int(declared) > limit:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shutil
 import threading
 from collections.abc import Sequence
 from datetime import datetime
@@ -338,6 +339,17 @@ class Attempts:
                 row.state = CLOSED
                 self._tokens.revoke_attempt(session, attempt_id)
         self._blobs.forget(attempt_id)
+
+    def remove(self, session: Session, subject_id: str) -> None:
+        """Delete a subject's attempts; what they cost stays on record."""
+        for row in self.of(session, [subject_id])[subject_id]:
+            self._tokens.revoke_attempt(session, row.id)
+            session.delete(row)
+
+    def remove_files(self, row: AttemptRow) -> None:
+        """Remove an ended attempt's folder and its log. May be repeated."""
+        self.engine.forget(row.handle)
+        shutil.rmtree(self.logs / row.id, ignore_errors=True)
 
     def notify(self, row: AttemptRow) -> None:
         """Wake who waits for this attempt or its subject; after the commit."""

@@ -138,15 +138,11 @@ class Channels:
         return frozenset(m for m in named if not self._possessed(row.project_id, m))
 
     def _possessed(self, project_id: str, manifest: str) -> bool:
-        with self._db.read() as session:
-            if not self._ledger.has(session, project_id, [manifest]):
-                return False
         try:
-            digests = {entry.digest for entry in self._ledger.read_manifest(manifest).files}
+            self._ledger.take_manifest(project_id, manifest)
         except RequestError:
             return False
-        with self._db.read() as session:
-            return digests <= set(self._ledger.has(session, project_id, list(digests)))
+        return True
 
     def _track(self, session: Session, row: AttemptRow, data: bytes) -> None:
         if row.run_id is None:
@@ -188,7 +184,7 @@ def _try(session: Session, row: AttemptRow, apply: Callable[[], None]) -> None:
 def _ack(row: AttemptRow, offset: int) -> ChannelAck:
     return ChannelAck(
         offset=offset,
-        desired=row.desired,  # type: ignore[arg-type]
+        desired=row.desired,
         reason=row.desired_reason,
     )
 

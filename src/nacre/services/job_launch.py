@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy.orm import Session
@@ -14,7 +16,6 @@ from nacre.db.tables.projects import ProjectRow
 from nacre.domain.jobs import command_line, may_follow, outcome
 from nacre.errors import NotFound, PluginError, Unavailable
 from nacre.ports.engines import Engine, NodeFacts
-from nacre.schema.environments import EnvironmentState
 from nacre.schema.jobs import JobRecord, JobSpec, JobState
 from nacre.schema.launch import ExitReason, LaunchInput, LaunchLimits, LaunchSpec
 from nacre.schema.runs import RunState
@@ -25,6 +26,7 @@ from nacre.services.launches import LaunchPlace
 from nacre.services.runs import Runs
 from nacre.services.secrets import Secrets
 
+_STATES = frozenset(JobState)
 _RUN_STATES = {
     JobState.SUCCEEDED: RunState.FINISHED,
     JobState.FAILED: RunState.FAILED,
@@ -83,7 +85,11 @@ class JobLaunches:
             code=record.code,
             workdir=spec.workdir,
             inputs=[
-                LaunchInput(name=name, manifest=digest, mode=spec.inputs[name].mode)
+                LaunchInput(
+                    name=name,
+                    manifest=digest,
+                    mode=spec.inputs[name].mode if name in spec.inputs else "ro_mount",
+                )
                 for name, digest in record.manifests.items()
             ],
             environment=built.folder,
@@ -129,7 +135,7 @@ class JobLaunches:
     def attempt_moved(self, session: Session, attempt: AttemptRow) -> None:
         """Follow the attempt; never backwards."""
         job = session.get(JobRow, attempt.subject_id, with_for_update=True)
-        if job is None or attempt.state not in JobState:
+        if job is None or attempt.state not in _STATES:
             return
         state = JobState(attempt.state)
         if may_follow(JobState(job.state), state):
@@ -192,10 +198,11 @@ class JobLaunches:
             self.finish(session, job)
         return True
 
-    def environment_state(self, session: Session, environment_id: str) -> tuple[EnvironmentState, str, str]:
-        """State of an environment, its name, and what there is to say of it."""
-        found = self._environments.status(session, environment_id)
-        return found.state, found.name, found.message or ""
+    def remove_files(self, job_id: str, attempts: Sequence[AttemptRow]) -> None:
+        """Remove what an ended job left on the disk. May be repeated."""
+        for attempt in attempts:
+            self._attempts.remove_files(attempt)
+        shutil.rmtree(self._place.checkpoints / job_id, ignore_errors=True)
 
 
 def end_job(job: JobRow, state: JobState, reason: str | None, message: str | None, at: datetime) -> None:

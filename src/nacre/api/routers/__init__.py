@@ -3,10 +3,14 @@
 from fastapi import APIRouter
 
 from nacre.api.routers import (
+    attempts,
+    blobs,
+    data,
     endpoints,
     environments,
     events,
     invitations,
+    jobs,
     members,
     models,
     projects,
@@ -18,10 +22,14 @@ from nacre.api.routers import (
 )
 
 ALL: tuple[APIRouter, ...] = (
+    attempts.routes,
+    blobs.routes,
+    data.routes,
     endpoints.routes,
     environments.routes,
     events.routes,
     invitations.routes,
+    jobs.routes,
     members.routes,
     models.routes,
     projects.routes,

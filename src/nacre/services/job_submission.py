@@ -1,0 +1,300 @@
+"""Submitting jobs: everything that a job needs is resolved and frozen into its record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from nacre.clock import Clock
+from nacre.db.connect import Database
+from nacre.db.tables.jobs import JobRow
+from nacre.domain.identity import Caller
+from nacre.domain.jobs import ENVIRONMENT_BUILDING, next_name, stem
+from nacre.domain.scheduling import Demand, never_fits, place
+from nacre.errors import Conflict, InvalidSpec
+from nacre.ids import new_id
+from nacre.ports.engines import Engine
+from nacre.schema.data import DatasetVersion
+from nacre.schema.environments import EnvironmentState
+from nacre.schema.jobs import JobPlan, JobRecord, JobSpec, JobState
+from nacre.schema.resources import Resources
+from nacre.services.attempts import Attempts
+from nacre.services.blobs import BlobLedger
+from nacre.services.datasets import Datasets
+from nacre.services.environments import EnvironmentCatalogue
+from nacre.services.events import Events
+from nacre.services.prices import Prices
+from nacre.services.queue import lock_digest, machines, waiting_demands
+from nacre.services.runs import Runs
+from nacre.services.secrets import Secrets
+from nacre.services.signals import Signals
+from nacre.services.tokens import after_commit
+
+HOLDER = "job"
+"""Kind of the references that jobs keep on blobs and datasets."""
+
+
+class JobSubmissions:
+    """Makes jobs."""
+
+    def __init__(
+        self,
+        *,
+        db: Database,
+        clock: Clock,
+        signals: Signals,
+        attempts: Attempts,
+        runs: Runs,
+        environments: EnvironmentCatalogue,
+        datasets: Datasets,
+        secrets: Secrets,
+        prices: Prices,
+        ledger: BlobLedger,
+        events: Events,
+        engine: Engine,
+        version: str,
+    ) -> None:
+        """``version``: of Nacre, for the record."""
+        self._db = db
+        self._clock = clock
+        self._signals = signals
+        self._attempts = attempts
+        self._runs = runs
+        self._environments = environments
+        self._datasets = datasets
+        self._secrets = secrets
+        self._prices = prices
+        self._ledger = ledger
+        self._events = events
+        self._engine = engine
+        self._version = version
+
+    def plan(self, caller: Caller, spec: JobSpec) -> JobPlan:
+        """What a submission would do; nothing is stored.
+
+        Raises:
+            NotFound: an input, environment, type or secret does not exist.
+        """
+        resources, price = self._shape(spec)
+        self._secrets.reveal(caller.project_id, spec.secrets)
+        inputs = self._inputs(caller.project_id, spec)
+        environment = self._environments.get(caller, spec.environment)
+        ready = environment.state is EnvironmentState.READY
+        demand = _demand("plan", spec.name or stem(spec.commands), resources)
+        there = machines(self._engine.nodes())
+        with self._db.read() as session:
+            queue, holdings = waiting_demands(session), self._attempts.holdings(session)
+        starts: Literal["now", "waits", "never"] = "now"
+        reason = message = None
+        if impossible := never_fits(demand, there):
+            starts, reason, message = "never", "no_capacity", impossible
+        elif environment.state is EnvironmentState.FAILED:
+            starts, reason, message = "never", "environment_failed", environment.message
+        elif waiting := place([*queue, demand], there, holdings).waiting.get(demand.id):
+            starts, reason, message = "waits", waiting.reason, waiting.message
+        elif not ready:
+            starts, reason = "waits", ENVIRONMENT_BUILDING
+            message = f"the environment {environment.name} must be built first"
+        attempts = spec.max_restarts + 1
+        return JobPlan(
+            spec=spec,
+            inputs={name: _reference(version) for name, version in inputs.items()},
+            environment_state=environment.state,
+            environment_digest=environment.digest,
+            price_per_hour=price,
+            max_cost=None
+            if spec.max_duration is None
+            else round(price * spec.max_duration / 3600) * attempts,
+            currency=self._prices.currency,
+            starts=starts,
+            reason=reason,
+            message=message,
+        )
+
+    def submit(self, caller: Caller, spec: JobSpec) -> str:
+        """Freeze everything that the job needs and queue it; the job's id.
+
+        Raises:
+            InvalidSpec: no machine could ever hold it, or its code was not sent.
+            NotFound: an input, environment, type or secret does not exist.
+            Conflict: the name is taken.
+        """
+        resources, price = self._shape(spec)
+        if impossible := never_fits(_demand("", "", resources), machines(self._engine.nodes())):
+            raise InvalidSpec(impossible, fields=[{"field": "resources", "message": impossible}])
+        self._secrets.reveal(caller.project_id, spec.secrets)
+        if spec.code is not None:
+            self._ledger.take_manifest(caller.project_id, spec.code)
+        inputs = self._inputs(caller.project_id, spec)
+        self._environments.get(caller, spec.environment)
+        for last in (False, False, True):
+            try:
+                with self._db.write() as session:
+                    name = self._free_name(session, caller.project_id, spec)
+                    job_id = self._insert(
+                        session,
+                        project_id=caller.project_id,
+                        user_id=caller.user_id,
+                        kind="task",
+                        name=name,
+                        spec=spec.model_copy(update={"name": name}),
+                        resources=resources,
+                        price=price,
+                        environment_id=self._environments.ensure(
+                            session, caller.project_id, spec.environment
+                        ),
+                        inputs={n: _reference(v) for n, v in inputs.items()},
+                        manifests={n: v.manifest for n, v in inputs.items()},
+                    )
+                    for version in inputs.values():
+                        self._datasets.hold(session, caller.project_id, HOLDER, job_id, version)
+                return job_id
+            except IntegrityError as error:  # somebody took the name at the same moment
+                if spec.name is not None or last:
+                    raise _taken(spec.name or stem(spec.commands)) from error
+        raise AssertionError("unreachable")
+
+    def submit_internal(
+        self,
+        session: Session,
+        *,
+        project_id: str,
+        user_id: str,
+        kind: Literal["convert", "evaluate"],
+        name: str,
+        spec: JobSpec,
+        environment_id: str,
+        manifests: Mapping[str, str] | None = None,
+    ) -> str:
+        """Queue work of the server's own in the caller's transaction; the job's id.
+
+        ``manifests`` become the job's inputs, by name. A number is put after a name that is taken.
+        """
+        resources, price = self._shape(spec)
+        if self._named(session, project_id, name) is not None:
+            name = next_name(name, self._like(session, project_id, name))
+        return self._insert(
+            session,
+            project_id=project_id,
+            user_id=user_id,
+            kind=kind,
+            name=name,
+            spec=spec,
+            resources=resources,
+            price=price,
+            environment_id=self._environments.ensure(session, project_id, environment_id),
+            inputs={},
+            manifests=dict(manifests or {}),
+        )
+
+    def _shape(self, spec: JobSpec) -> tuple[Resources, int]:
+        """What the job gets and what an hour of it costs."""
+        if spec.instance_type is None:
+            return spec.resources, self._prices.per_hour(spec.resources)
+        found = self._prices.type(spec.instance_type)
+        shape = {"cpu": found.cpu, "memory": found.memory, "gpu": found.gpu, "gpu_name": found.gpu_name}
+        return spec.resources.model_copy(update=shape), found.price_per_hour
+
+    def _inputs(self, project_id: str, spec: JobSpec) -> dict[str, DatasetVersion]:
+        return {
+            name: self._datasets.resolve(None, project_id, item.path) for name, item in spec.inputs.items()
+        }
+
+    def _named(self, session: Session, project_id: str, name: str) -> JobRow | None:
+        return session.scalars(
+            select(JobRow).where(JobRow.project_id == project_id, JobRow.name == name)
+        ).one_or_none()
+
+    def _like(self, session: Session, project_id: str, base: str) -> Sequence[str]:
+        names = select(JobRow.name).where(JobRow.project_id == project_id)
+        return session.scalars(names.where(JobRow.name.startswith(f"{base}-", autoescape=True))).all()
+
+    def _free_name(self, session: Session, project_id: str, spec: JobSpec) -> str:
+        if spec.name is None:
+            base = stem(spec.commands)
+            return next_name(base, self._like(session, project_id, base))
+        if self._named(session, project_id, spec.name) is not None:
+            raise _taken(spec.name)
+        return spec.name
+
+    def _insert(
+        self,
+        session: Session,
+        *,
+        project_id: str,
+        user_id: str,
+        kind: str,
+        name: str,
+        spec: JobSpec,
+        resources: Resources,
+        price: int,
+        environment_id: str,
+        inputs: dict[str, str],
+        manifests: dict[str, str],
+    ) -> str:
+        job_id = new_id("job")
+        now = self._clock.now()
+        environment = self._environments.status(session, environment_id)
+        record = JobRecord(
+            code=spec.code,
+            environment=environment.name,
+            environment_digest=environment.digest,
+            lock_digest=lock_digest(environment),
+            inputs=inputs,
+            manifests=manifests,
+            commands=spec.commands,
+            env=spec.env,
+            secrets=spec.secrets,
+            hardware={"instance_type": spec.instance_type, **resources.model_dump()},
+            nacre=self._version,
+        )
+        row = JobRow(
+            id=job_id,
+            project_id=project_id,
+            name=name,
+            kind=kind,
+            description=spec.description,
+            user_id=user_id,
+            state=JobState.QUEUED,
+            run_id=self._runs.create_for_job(
+                session,
+                project_id=project_id,
+                user_id=user_id,
+                job_id=job_id,
+                job_name=name,
+                experiment=spec.experiment_name,
+            ),
+            environment_id=environment_id,
+            spec=spec.model_dump(mode="json"),
+            record=record.model_dump(mode="json"),
+            cpu=resources.cpu,
+            memory=resources.memory,
+            gpu=resources.gpu,
+            gpu_name=resources.gpu_name,
+            price_per_hour=price,
+            created_at=now,
+            queued_at=now,
+        )
+        session.add(row)
+        session.flush()
+        for manifest in {*manifests.values(), *([spec.code] if spec.code else [])}:
+            self._ledger.add_reference(session, project_id, HOLDER, job_id, manifest)
+        self._events.add(session, project_id, user_id, "jobs.submit", job_id, name=name, kind=kind)
+        after_commit(session, lambda: self._signals.notify("jobs"))
+        return job_id
+
+
+def _taken(name: str) -> Conflict:
+    return Conflict(f"there is a job {name} already: choose another name, or leave the name out")
+
+
+def _reference(version: DatasetVersion) -> str:
+    return f"{version.dataset}@{version.number}"
+
+
+def _demand(job_id: str, name: str, resources: Resources) -> Demand:
+    return Demand(job_id, name, resources.cpu, resources.memory, resources.gpu, resources.gpu_name)

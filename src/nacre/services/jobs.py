@@ -1,0 +1,248 @@
+"""Jobs: planned, submitted, listed, stopped, deleted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from nacre.clock import Clock
+from nacre.db.connect import Database
+from nacre.db.tables.jobs import JobRow
+from nacre.db.tables.projects import ProjectRow
+from nacre.db.tables.users import UserRow
+from nacre.domain.identity import Caller
+from nacre.domain.jobs import CANCELLED
+from nacre.errors import Conflict, NotFound
+from nacre.schema.base import Page
+from nacre.schema.jobs import FINAL_STATES, Job, JobPlan, JobRecord, JobSpec, JobState, JobStop
+from nacre.services.attempts import Attempts, to_wire
+from nacre.services.blobs import BlobLedger
+from nacre.services.datasets import Datasets
+from nacre.services.environments import EnvironmentCatalogue
+from nacre.services.events import Events
+from nacre.services.job_launch import JobLaunches, end_job
+from nacre.services.job_logs import JobLogs
+from nacre.services.job_submission import HOLDER, JobSubmissions
+from nacre.services.prices import Prices
+from nacre.services.runs import Runs
+from nacre.services.signals import Signals
+from nacre.services.usage import UsageLedger
+
+
+class Jobs:
+    """The operations of jobs. ``logs`` reads their logs."""
+
+    def __init__(
+        self,
+        *,
+        db: Database,
+        clock: Clock,
+        signals: Signals,
+        attempts: Attempts,
+        launches: JobLaunches,
+        submissions: JobSubmissions,
+        runs: Runs,
+        environments: EnvironmentCatalogue,
+        datasets: Datasets,
+        prices: Prices,
+        usage: UsageLedger,
+        ledger: BlobLedger,
+        events: Events,
+    ) -> None:
+        self._db = db
+        self._clock = clock
+        self._signals = signals
+        self._attempts = attempts
+        self._launches = launches
+        self._submissions = submissions
+        self._runs = runs
+        self._datasets = datasets
+        self._prices = prices
+        self._usage = usage
+        self._ledger = ledger
+        self._events = events
+        self.logs = JobLogs(db, attempts)
+        environments.guard(self._uses_environment)
+
+    # Submitting
+
+    def plan(self, caller: Caller, spec: JobSpec) -> JobPlan:
+        """What a submission would do; nothing is stored.
+
+        Raises:
+            NotFound: an input, environment, type or secret does not exist.
+        """
+        return self._submissions.plan(caller, spec)
+
+    def submit(self, caller: Caller, spec: JobSpec) -> Job:
+        """Freeze everything that the job needs and queue it.
+
+        Raises:
+            InvalidSpec: no machine could ever hold it, or its code was not sent.
+            NotFound: an input, environment, type or secret does not exist.
+            Conflict: the name is taken.
+        """
+        return self.get(caller, self._submissions.submit(caller, spec))
+
+    def submit_internal(
+        self,
+        session: Session,
+        *,
+        project_id: str,
+        user_id: str,
+        kind: Literal["convert", "evaluate"],
+        name: str,
+        spec: JobSpec,
+        environment_id: str,
+        manifests: Mapping[str, str] | None = None,
+    ) -> str:
+        """Queue work of the server's own in the caller's transaction; the job's id.
+
+        ``manifests`` become the job's inputs, by name. A number is put after a name that is taken.
+        """
+        return self._submissions.submit_internal(
+            session,
+            project_id=project_id,
+            user_id=user_id,
+            kind=kind,
+            name=name,
+            spec=spec,
+            environment_id=environment_id,
+            manifests=manifests,
+        )
+
+    # Reading
+
+    def list(
+        self, caller: Caller, *, cursor: str | None = None, limit: int = 100, active: bool = False
+    ) -> Page[Job]:
+        """The project's jobs, newest first; ``active``: only those that have not ended."""
+        statement = select(JobRow).where(JobRow.project_id == caller.project_id)
+        if active:
+            statement = statement.where(JobRow.state.not_in([str(s) for s in FINAL_STATES]))
+        if cursor is not None:
+            statement = statement.where(JobRow.id < cursor)
+        with self._db.read() as session:
+            rows = session.scalars(statement.order_by(JobRow.id.desc()).limit(limit + 1)).all()
+            shown = rows[:limit]
+            items = self._wire(session, caller, shown)
+        return Page(items=[*items], next=shown[-1].id if len(rows) > limit else None)
+
+    def get(self, caller: Caller, job: str) -> Job:
+        """A job by name, id or its run's id."""
+        with self._db.read() as session:
+            return self._wire(session, caller, [self.find(session, caller.project_id, job)])[0]
+
+    def find(self, session: Session, project_id: str, job: str, *, lock: bool = False) -> JobRow:
+        """The row of a job by name, id or its run's id.
+
+        Raises:
+            NotFound: there is none in this project.
+        """
+        either = or_(JobRow.id == job, JobRow.name == job, JobRow.run_id == job)
+        statement = select(JobRow).where(JobRow.project_id == project_id, either)
+        rows = session.scalars(statement.with_for_update() if lock else statement).all()
+        if not rows:
+            raise NotFound(f"there is no job {job!r} in this project: see 'nacre ps -a'", job=job)
+        return max(rows, key=lambda row: row.id == job)
+
+    def _wire(self, session: Session, caller: Caller, rows: Sequence[JobRow]) -> Sequence[Job]:
+        ids = [row.id for row in rows]
+        attempts = self._attempts.of(session, ids)
+        costs = self._usage.cost_of(session, ids)
+        users = dict(
+            session.execute(
+                select(UserRow.id, UserRow.name).where(UserRow.id.in_({row.user_id for row in rows}))
+            ).tuples()
+        )
+        project = session.get_one(ProjectRow, caller.project_id).name
+        currency = self._prices.currency
+        return [
+            Job(
+                id=row.id,
+                created_at=row.created_at,
+                project=project,
+                user=users.get(row.user_id, row.user_id),
+                run=row.run_id,
+                spec=JobSpec.model_validate(row.spec),
+                record=JobRecord.model_validate(row.record),
+                attempts=[to_wire(attempt) for attempt in attempts[row.id]],
+                cost=costs.get(row.id, 0),
+                currency=currency,
+                **_plain(row),
+            )
+            for row in rows
+        ]
+
+    # Ending
+
+    def stop(self, caller: Caller, job: str, request: JobStop | None = None) -> Job:
+        """Ask a job to end: SIGTERM, then SIGKILL after ``stop_duration``. Nothing when it has ended."""
+        with self._db.write() as session:
+            job_id = self.find(session, caller.project_id, job).id
+            attempt = self._attempts.active(session, job_id)
+            if attempt is not None:  # locked before the job, as reports do
+                self._attempts.stop(session, attempt.id, CANCELLED)
+            row = session.get_one(JobRow, job_id, with_for_update=True, populate_existing=True)
+            if row.state not in FINAL_STATES and row.stop_reason is None:
+                row.stop_reason = CANCELLED
+                said = f": {request.reason}" if request and request.reason else ""
+                message = f"stopped by {caller.user_name}{said}"
+                if row.state == JobState.QUEUED:
+                    end_job(row, JobState.CANCELLED, CANCELLED, message, self._clock.now())
+                    self._launches.finish(session, row)
+                else:
+                    row.state, row.reason, row.message = JobState.STOPPING, CANCELLED, message
+                self._events.add(
+                    session, caller.project_id, caller.user_id, "jobs.stop", job_id, name=row.name
+                )
+        self._signals.notify("attempts", "jobs", f"job:{job_id}", f"log:{job_id}")
+        return self.get(caller, job_id)
+
+    def delete(self, caller: Caller, job: str) -> None:
+        """Delete an ended job, its log, its checkpoints and its run.
+
+        Raises:
+            Conflict: it has not ended.
+        """
+        with self._db.read() as session:
+            row = self.find(session, caller.project_id, job)
+            attempts = self._attempts.of(session, [row.id])[row.id]
+        if row.state not in FINAL_STATES:
+            raise Conflict(f"job {row.name} is {row.state}: stop it first with 'nacre stop {row.name}'")
+        self._launches.remove_files(row.id, attempts)
+        with self._db.write() as session:
+            self._attempts.remove(session, row.id)
+            self._ledger.drop_reference(session, HOLDER, row.id)
+            self._datasets.release(session, HOLDER, row.id)
+            self._runs.remove(session, row.run_id)
+            session.delete(session.get_one(JobRow, row.id))
+            self._events.add(
+                session, caller.project_id, caller.user_id, "jobs.delete", row.id, name=row.name
+            )
+
+    def _uses_environment(self, session: Session, environment_id: str) -> str | None:
+        statement = select(JobRow.name).where(
+            JobRow.environment_id == environment_id, JobRow.state.not_in([str(s) for s in FINAL_STATES])
+        )
+        name = session.scalars(statement.limit(1)).first()
+        return None if name is None else f"job {name}"
+
+
+def _plain(row: JobRow) -> dict[str, Any]:
+    names = (
+        "name",
+        "kind",
+        "description",
+        "state",
+        "reason",
+        "message",
+        "exit_code",
+        "started_at",
+        "ended_at",
+        "price_per_hour",
+    )
+    return {name: getattr(row, name) for name in names}
