@@ -110,7 +110,9 @@ def bind_unix(path: Path) -> socket.socket:
     """A listening unix socket that every local process may connect to: tokens guard what it serves."""
     path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    listener.bind(str(path))
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
+    listener.bind(f"/proc/self/fd/{folder}/{path.name}")  # a socket's path must be short; a home's need not
+    os.close(folder)
     path.chmod(0o666)
     path.parent.chmod(0o755)
     listener.listen(512)

@@ -121,7 +121,8 @@ class Conversions:
         if version is None or job is None:
             return
         signature: Signature | None = None
-        manifest = onnx = None
+        manifest: str | None = None
+        onnx: str | None = None
         reason, message = job.reason or "conversion_failed", job.message
         if job.state == JobState.SUCCEEDED and run is not None and run.artifacts:
             manifest = run.artifacts
@@ -133,7 +134,7 @@ class Conversions:
             model = session.get(ModelRow, row.model_id) if row else None
             if row is None or model is None or row.conversion != ConversionState.CONVERTING:
                 return
-            if signature is None:
+            if signature is None or manifest is None:
                 row.conversion, row.reason, row.message = ConversionState.FAILED, reason, message
                 return
             row.conversion, row.reason, row.message = ConversionState.READY, None, None

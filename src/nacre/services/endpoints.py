@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -23,7 +24,6 @@ from nacre.schema.base import Page
 from nacre.schema.endpoints import Endpoint, EndpointDeploy, EndpointState, Revision
 from nacre.schema.models import ConversionState
 from nacre.schema.serving import Routes, ServedRevision, ServingStatus, Signature, TokenGrant
-from nacre.services.blobs import BlobLedger
 from nacre.services.events import Events
 from nacre.services.prices import Prices
 from nacre.services.signals import Signals
@@ -34,7 +34,7 @@ class Endpoints:
     """The only writer of endpoints and revisions.
 
     ``observed`` gives the model server's latest status, or null when it cannot tell; ``base_url`` is the
-    inference listener's.
+    inference listener's; ``blobs_root`` the folder where the model server reads ONNX files.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Endpoints:
         db: Database,
         clock: Clock,
         signals: Signals,
-        ledger: BlobLedger,
+        blobs_root: Path,
         prices: Prices,
         usage: UsageLedger,
         events: Events,
@@ -52,7 +52,7 @@ class Endpoints:
         self._db = db
         self._clock = clock
         self._signals = signals
-        self._ledger = ledger
+        self._blobs_root = blobs_root
         self._prices = prices
         self._usage = usage
         self._events = events
@@ -71,8 +71,8 @@ class Endpoints:
             _, version = find_version(session, caller.project_id, request.model, request.version)
             if version.conversion != ConversionState.READY:
                 raise Conflict(
-                    f"{request.model}/{version.number} is not ready to serve (conversion {version.conversion}"
-                    f"{': ' + version.message if version.message else ''}): see 'nacre model show {request.model}'"
+                    f"{request.model}/{version.number} is not ready to serve, its conversion is "
+                    f"{version.conversion}: see 'nacre model show {request.model}/{version.number}'"
                 )
             row = self._find(session, caller.project_id, name)
             now = self._clock.now()
@@ -197,11 +197,12 @@ class Endpoints:
         found: dict[str, ServedRevision] = {}
         with self._db.read() as session:
             for endpoint, version, model, project in session.execute(statement):
+                assert version.onnx_digest is not None  # only converted versions are deployed
                 found[f"{project}/{endpoint.name}"] = ServedRevision(
                     revision=endpoint.revision,
                     model=model,
                     model_version=version.number,
-                    path=str(blob_path(self._ledger.root, version.onnx_digest)),
+                    path=str(blob_path(self._blobs_root, version.onnx_digest)),
                     digest=version.onnx_digest,
                     signature=Signature.model_validate(version.signature),
                 )

@@ -32,7 +32,7 @@ def predict(session: Any, x: NDArray[Any]) -> NDArray[Any]:
     found = []
     for start in range(0, len(x), BATCH):
         found.append(session.run(outputs, {name: x[start : start + BATCH]})[0])
-    scores = np.concatenate(found)
+    scores: NDArray[Any] = np.concatenate(found)
     if scores.ndim == 1:
         return scores
     scores = scores.reshape(len(scores), -1)

@@ -1,0 +1,317 @@
+"""The composition root: one of each service and loop, put together."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography.fernet import Fernet
+
+from nacre import __version__
+from nacre.clock import Clock
+from nacre.control.attempts import AttemptsLoop
+from nacre.control.blobs import BlobLoop
+from nacre.control.environments import EnvironmentLoop
+from nacre.control.instances import InstanceLoop
+from nacre.control.loop import Loop, LoopThread
+from nacre.control.models import ModelLoop
+from nacre.control.queue import QueueLoop
+from nacre.control.serving import ModelServer, ServingLoop
+from nacre.control.tokens import TokenLoop
+from nacre.db.connect import Database
+from nacre.ports.blobs import Blobs, LocalBlobs
+from nacre.ports.converters import Converter
+from nacre.ports.engines import Engine
+from nacre.ports.environments import Environments
+from nacre.server.home import write_private
+from nacre.server.plugins import load, load_all
+from nacre.server.settings import Settings
+from nacre.server.site import make_site
+from nacre.services.attempts import Attempts
+from nacre.services.blobs import BlobLedger
+from nacre.services.conversions import Conversions
+from nacre.services.datasets import Datasets
+from nacre.services.endpoints import Endpoints
+from nacre.services.environment_work import EnvironmentWork
+from nacre.services.environments import EnvironmentCatalogue
+from nacre.services.evaluations import Evaluations
+from nacre.services.events import Events
+from nacre.services.instance_launch import InstanceLaunches
+from nacre.services.instance_queue import InstanceQueue
+from nacre.services.instances import Instances
+from nacre.services.job_launch import JobLaunches
+from nacre.services.job_submission import JobSubmissions
+from nacre.services.jobs import Jobs
+from nacre.services.launches import LaunchPlace
+from nacre.services.models import Models
+from nacre.services.nodes import Nodes
+from nacre.services.prices import Prices
+from nacre.services.projects import Projects
+from nacre.services.queue import JobQueue
+from nacre.services.registry import Services
+from nacre.services.runs import Runs
+from nacre.services.secrets import Secrets
+from nacre.services.settings import ServerSettings
+from nacre.services.signals import Signals
+from nacre.services.status import Addresses, Status
+from nacre.services.tokens import Tokens
+from nacre.services.usage import UsageLedger
+from nacre.services.users import Users
+
+
+@dataclass(frozen=True)
+class Plugins:
+    """The implementations of the ports that this server uses."""
+
+    blobs: Blobs
+    engine: Engine
+    environments: Environments
+    converters: tuple[Converter, ...]
+
+
+def load_plugins(settings: Settings) -> Plugins:
+    """The built-in ones: files, this machine, uv."""
+    return Plugins(
+        blobs=load("blobs", "files")(settings.home / "blobs"),
+        engine=load("engines", "local")(settings.home),
+        environments=load("environments", "uv")(settings.home / "environments"),
+        converters=tuple(load_all("converters")),
+    )
+
+
+class Wiring:
+    """The services and loops of one server process. Made by :func:`wire`."""
+
+    def __init__(self, settings: Settings, services: Services, loops: list[Loop]) -> None:
+        self.services = services
+        self._settings = settings
+        self._threads = [LoopThread(loop, services.signals) for loop in loops]
+
+    def start(self) -> None:
+        """Sign the owner in on this machine, then start the loops: they adopt what was left."""
+        keep_owner(self._settings, self.services.users)
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """End the loops. Work that runs goes on."""
+        for thread in self._threads:
+            thread.stop()
+
+    def instance_socket(self, instance_id: str) -> tuple[str, str] | None:
+        """Where the proxy finds an instance: socket path and Jupyter's token."""
+        return self.services.instances.upstream(instance_id)
+
+
+def keep_owner(settings: Settings, users: Users) -> None:
+    """``owner.json``: the owner's token for the CLI on this machine, readable by this user only."""
+    path = settings.home / "owner.json"
+    try:
+        kept = json.loads(path.read_text())["token"]
+    except (OSError, ValueError, KeyError):
+        kept = None
+    _, secret = users.ensure_owner(kept)
+    write_private(path, json.dumps({"url": settings.url, "token": secret, "project": "default"}))
+
+
+def _secret_key(path: Path) -> bytes:
+    """The key of the secrets, made at the first start. Without it they cannot be read again."""
+    if not path.is_file():
+        write_private(path, Fernet.generate_key().decode())
+    return path.read_bytes()
+
+
+def wire(settings: Settings, db: Database, clock: Clock, plugins: Plugins | None = None) -> Wiring:
+    """Put the server together; nothing runs before :meth:`Wiring.start`."""
+    plugins = plugins or load_plugins(settings)
+    engine = plugins.engine
+    signals = Signals()
+    events = Events(db, clock)
+    tokens = Tokens(db, clock, signals)
+    projects = Projects(db, clock, events)
+    server_settings = ServerSettings(db, events)
+    secrets = Secrets(db, clock, events, _secret_key(settings.home / "secret.key"))
+    prices = Prices(settings.home / "prices.toml")
+    usage = UsageLedger(db, clock, prices)
+    ledger = BlobLedger(db, clock, plugins.blobs)
+    datasets = Datasets(db, clock, ledger, events)
+    environments = EnvironmentCatalogue(
+        db, clock, plugins.environments, signals, events, settings.logs / "environments"
+    )
+    runs = Runs(db, clock, ledger, events, signals)
+    attempts = Attempts(
+        db=db,
+        clock=clock,
+        signals=signals,
+        runs=runs,
+        usage=usage,
+        tokens=tokens,
+        ledger=ledger,
+        engine=engine,
+        logs=settings.logs,
+    )
+    place = LaunchPlace(
+        server=settings.url,
+        attempts=settings.home / "attempts",
+        trees=settings.home / "trees",
+        checkpoints=settings.home / "checkpoints",
+        blobs_root=plugins.blobs.root if isinstance(plugins.blobs, LocalBlobs) else None,
+        nacre_site=make_site(settings.home / "site"),
+        api_socket_folder=settings.api_socket.parent,
+        root=os.geteuid() == 0,
+    )
+    launches = JobLaunches(
+        db=db,
+        clock=clock,
+        attempts=attempts,
+        runs=runs,
+        environments=environments,
+        secrets=secrets,
+        events=events,
+        engine=engine,
+        place=place,
+    )
+    submissions = JobSubmissions(
+        db=db,
+        clock=clock,
+        signals=signals,
+        attempts=attempts,
+        runs=runs,
+        environments=environments,
+        datasets=datasets,
+        secrets=secrets,
+        prices=prices,
+        ledger=ledger,
+        events=events,
+        engine=engine,
+        version=__version__,
+    )
+    jobs = Jobs(
+        db=db,
+        clock=clock,
+        signals=signals,
+        attempts=attempts,
+        launches=launches,
+        submissions=submissions,
+        runs=runs,
+        environments=environments,
+        datasets=datasets,
+        prices=prices,
+        usage=usage,
+        ledger=ledger,
+        events=events,
+    )
+    instance_launches = InstanceLaunches(
+        db=db,
+        clock=clock,
+        attempts=attempts,
+        environments=environments,
+        secrets=secrets,
+        events=events,
+        engine=engine,
+        place=place,
+        folder=settings.home / "instances",
+    )
+    instances = Instances(
+        db=db,
+        clock=clock,
+        signals=signals,
+        events=events,
+        attempts=attempts,
+        launches=instance_launches,
+        environments=environments,
+        datasets=datasets,
+        secrets=secrets,
+        prices=prices,
+        usage=usage,
+        tokens=tokens,
+        content_url=settings.content_url,
+    )
+    conversions = Conversions(db, clock, signals, ledger, jobs, plugins.converters)
+    models = Models(db, clock, signals, ledger, runs, conversions, environments, events, plugins.converters)
+    evaluations = Evaluations(db, clock, signals, ledger, datasets, jobs, environments, events)
+    model_server = ModelServer(settings.serving, settings.host, settings.inference_port)
+    endpoints = Endpoints(
+        db,
+        clock,
+        signals,
+        settings.home / "blobs",
+        prices,
+        usage,
+        events,
+        settings.inference_url,
+        model_server.status,
+    )
+    services = Services(
+        db=db,
+        clock=clock,
+        signals=signals,
+        events=events,
+        settings=server_settings,
+        users=Users(db, clock, tokens, projects, events),
+        tokens=tokens,
+        projects=projects,
+        secrets=secrets,
+        prices=prices,
+        usage=usage,
+        nodes=Nodes(db, engine.nodes, attempts.holdings, prices),
+        blobs=ledger,
+        datasets=datasets,
+        environments=environments,
+        runs=runs,
+        attempts=attempts,
+        jobs=jobs,
+        instances=instances,
+        models=models,
+        conversions=conversions,
+        evaluations=evaluations,
+        endpoints=endpoints,
+        status=Status(
+            db,
+            server_settings,
+            __version__,
+            Addresses(settings.url, settings.content_url, settings.inference_url),
+            isolation=lambda: engine.nodes()[0].isolation,
+            model_server=model_server.state,
+        ),
+    )
+    loops: list[Loop] = [
+        AttemptsLoop(attempts, clock),
+        QueueLoop(
+            JobQueue(
+                db=db,
+                signals=signals,
+                attempts=attempts,
+                launches=launches,
+                environments=environments,
+                engine=engine,
+            )
+        ),
+        InstanceLoop(
+            InstanceQueue(
+                db=db,
+                clock=clock,
+                signals=signals,
+                attempts=attempts,
+                instances=instances,
+                launches=instance_launches,
+                environments=environments,
+                engine=engine,
+            ),
+            instance_launches,
+            clock,
+        ),
+        EnvironmentLoop(
+            EnvironmentWork(db, clock, signals),
+            plugins.environments,
+            signals,
+            settings.logs / "environments",
+        ),
+        ModelLoop(conversions, evaluations),
+        ServingLoop(model_server, endpoints, tokens),
+        TokenLoop(tokens),
+        BlobLoop(ledger),
+    ]
+    return Wiring(settings, services, loops)
