@@ -50,7 +50,6 @@ ONNX: dict[str, Datatype] = {
 """Datatype of the protocol for each type name that ONNX Runtime uses."""
 
 _SPECIAL = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
-_ALIGNMENT = 16
 
 
 class TensorError(ValueError):
@@ -182,7 +181,7 @@ def from_binary(raw: memoryview, datatype: str, count: int) -> Array:
         return octets.view(np.bool_)
     array: Array = np.frombuffer(raw, wanted)
     # A JSON header of any length comes before: kernels expect aligned memory.
-    return array if array.ctypes.data % _ALIGNMENT == 0 else array.copy()
+    return array if array.flags.aligned else array.copy()
 
 
 def _unpack_strings(raw: memoryview, count: int) -> Array:
