@@ -10,7 +10,6 @@ import os
 import sys
 
 from nacre.launcher.folder import Folder
-from nacre.launcher.processes import stat
 from nacre.launcher.run import Launch
 from nacre.launcher.spec import load
 
@@ -32,8 +31,6 @@ def main(arguments: list[str]) -> int:
     except (OSError, ValueError, KeyError) as error:
         sys.stderr.write(f"{folder.root} holds no work that can be launched: {error!r}\n")
         return 2
-    me = stat(os.getpid())
-    folder.write_json("launcher.json", {"pid": os.getpid(), "start": me.start if me else 0})
     return Launch(folder, spec).run()
 
 

@@ -6,12 +6,14 @@ import json
 import os
 import stat
 import threading
+from importlib import import_module
 
 from nacre.launcher.folder import Folder
 from nacre.launcher.masks import Masks
 
 LOG_CHUNK = 256 * 2**10
 LINES_CHUNK = 2**20
+_PUNCH_EACH = 2**20
 
 
 class Channel:
@@ -71,7 +73,9 @@ class LogChannel(Channel):
         self._cap = cap
         self._masks = masks
         saved = folder.read_json("cut.json") or {}
-        self._cut: int = saved.get("bytes", 0)
+        self._lost: int = saved.get("lost", 0)
+        self._cut: int = saved.get("cut", 0)
+        self._punched = 0
         self._sealed: bool = saved.get("sealed", False)
         self._lock = threading.Lock()
 
@@ -100,10 +104,14 @@ class LogChannel(Channel):
             self._trim()
 
     def _trim(self) -> None:
-        over = self.size() - self._cap
-        if over > 0 and not self._sealed:
+        size = self.size()
+        if self._sealed or size - max(self._cap, self._punched) < _PUNCH_EACH:
+            return
+        if import_module("nacre.launcher.holes").punch(self.path, self._cap, size):
+            self._punched = size
+        else:  # shortening loses count of what is written meanwhile
             os.truncate(self.path, self._cap)
-            self._cut += over
+            self._lost += size - self._cap
             self._save()
 
     def seal(self) -> None:
@@ -112,16 +120,19 @@ class LogChannel(Channel):
             self._seal()
 
     def _seal(self) -> None:
-        self._trim()
-        if self._cut and not self._sealed:
+        cut = self._cut or self.size() - self._cap + self._lost
+        if cut > 0 and not self._sealed:
             held = self._masks.held(self.read(max(0, self._cap - self._masks.reach), self._cap))
             notice = (
-                f"\n[nacre] The log ends here: the command printed {self._cut:,} bytes more than the "
+                f"\n[nacre] The log ends here: the command printed {cut:,} bytes more than the "
                 f"{self._cap:,} that are kept.\n"
             )
             fd = os.open(self.path, os.O_WRONLY)
             try:
                 os.pwrite(fd, b"*" * held, self._cap - held)  # the limit may cut through a secret
+                self._cut = cut  # if we are killed from here on, the next launcher writes the same
+                self._save()
+                os.ftruncate(fd, self._cap)
                 os.pwrite(fd, notice.encode(), self._cap)
             finally:
                 os.close(fd)
@@ -130,11 +141,11 @@ class LogChannel(Channel):
         self.final = True
 
     def _save(self) -> None:
-        self._folder.write_json("cut.json", {"bytes": self._cut, "sealed": self._sealed})
+        self._folder.write_json("cut.json", {"lost": self._lost, "cut": self._cut, "sealed": self._sealed})
 
     def last_line(self) -> str:
         """The last line that is not blank, secrets masked, at most 300 characters."""
-        size = min(self.size(), self._cap)
+        size = self.size()
         text = self._masks.hide(self.read(max(0, size - 8192), size)).decode("utf-8", "replace")
         lines = ["".join(c if c.isprintable() else " " for c in line).strip() for line in text.splitlines()]
         found = [line for line in lines if line]

@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 
-class Failure(Exception):  # noqa: N818 - it is how the work ended, not a defect
+class Failure(Exception):
     """The work cannot go on; becomes the exit event. ``message`` is a sentence for people."""
 
     def __init__(self, reason: str, message: str) -> None:
@@ -19,7 +19,7 @@ class Failure(Exception):  # noqa: N818 - it is how the work ended, not a defect
         self.message = message
 
 
-class Fenced(Exception):  # noqa: N818
+class Fenced(Exception):
     """The server says that this attempt is no longer the current one."""
 
 

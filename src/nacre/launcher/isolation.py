@@ -103,7 +103,9 @@ def _level(works: list[str], groups: cgroups.Groups, *, seccomp: bool) -> Level:
 def _version(bwrap: str | None) -> str | None:
     if bwrap is None:
         return None
-    done = subprocess.run([bwrap, "--version"], capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
+    done = subprocess.run(
+        [bwrap, "--version"], capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
+    )
     return done.stdout.split()[-1] if done.stdout.split() else None
 
 
@@ -178,7 +180,9 @@ def _sentences(
     elif works:
         found.append("Work runs in bubblewrap; every project shares this server's user number.")
     elif bwrap is None:
-        found.append("bubblewrap is not installed: work runs as a plain process. Install bubblewrap (bwrap).")
+        found.append(
+            "bubblewrap is not installed: work runs as a plain process. Install bubblewrap (bwrap)."
+        )
     else:
         found.append(f"bubblewrap does not work here ({reasons[0]}): work runs as a plain process.")
     for limit, fallback in (

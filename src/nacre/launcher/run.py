@@ -11,7 +11,7 @@ import sys
 import time
 from typing import Any
 
-from nacre.launcher import cgroups
+from nacre.launcher import cgroups, processes
 from nacre.launcher.control import Control
 from nacre.launcher.folder import Events, Failure, Fenced, Folder
 from nacre.launcher.outcome import Outcome, Seen, decide
@@ -29,7 +29,7 @@ DONE, FENCED, INTERRUPTED = 0, 4, 75
 """Exit codes: all is sent; the server fenced this attempt; ended by SIGTERM with something left to do."""
 
 
-class Interrupted(Exception):  # noqa: N818
+class Interrupted(Exception):
     """SIGTERM while there is no work left to stop: leave the folder to the next launcher."""
 
 
@@ -49,6 +49,8 @@ class Launch:
     def run(self) -> int:
         """Bring the work to its end and its record to the server; an exit code of this module."""
         self._control.listen()
+        me = processes.stat(os.getpid())
+        self._folder.write_json("launcher.json", {"pid": os.getpid(), "start": me.start if me else 0})
         self._shipper.start()
         try:
             if not self._events.ended:
@@ -115,8 +117,8 @@ class Launch:
         limits = self._spec.limits
         name = f"{self._spec.attempt_id}-{self._spec.rank}".replace("/", "_")
         # bubblewrap's two processes are not the user's.
-        processes = None if limits.processes is None else limits.processes + 2 * self._spec.boxed
-        return cgroups.create(name, limits.memory_bytes, processes, limits.cpu)
+        most = None if limits.processes is None else limits.processes + 2 * self._spec.boxed
+        return cgroups.create(name, limits.memory_bytes, most, limits.cpu)
 
     def _known_groups(self) -> cgroups.Groups:
         raw = (self._folder.read_json("plan.json") or {}).get("groups") or {}
@@ -204,7 +206,7 @@ class Launch:
         argv = [sys.executable, "-m", "nacre.launcher.upload", self._folder.root]
         environment = {"PATH": TOOLS, "PYTHONPATH": ":".join(filter(None, sys.path))}
         actions = [(os.POSIX_SPAWN_DUP2, write_end, 1)]
-        pid = os.posix_spawn(argv[0], argv, environment, file_actions=actions)  # noqa: S606
+        pid = os.posix_spawn(argv[0], argv, environment, file_actions=actions)
         os.close(write_end)
         while True:
             ended, status = os.waitpid(pid, os.WNOHANG)

@@ -51,7 +51,9 @@ def command_line(spec: Spec, folder: Folder, places: Places, inputs: dict[str, s
     _system(view, spec, folder)
     _workload(view, spec, folder, places, inputs)
     argv = [bwrap, "--unshare-ipc", "--unshare-pid", "--unshare-uts", "--unshare-cgroup-try"]
-    argv += ["--hostname", "nacre", "--new-session", "--cap-drop", "ALL"]
+    # bubblewrap's parent is the shell that notes the exit code, never the launcher. Without this option
+    # its init would wait for whatever the command left running.
+    argv += ["--die-with-parent", "--hostname", "nacre", "--new-session", "--cap-drop", "ALL"]
     if spec.network == "none":
         argv.append("--unshare-net")
     if spec.sandbox == "bwrap-root":
@@ -59,8 +61,9 @@ def command_line(spec: Spec, folder: Folder, places: Places, inputs: dict[str, s
             argv += ["--cap-add", capability]
     else:
         argv += ["--unshare-user", "--uid", "1000", "--gid", "1000", "--disable-userns"]
-    # In a user namespace the command owns these two, and memory there has no limit of its own.
-    argv += [*view.argv, "--remount-ro", "/dev", "--remount-ro", "/", "--chdir", "/"]
+    # In a user namespace the command owns these, and what it wrote there would fill the memory.
+    sealed = [word for path in ("/run", "/dev", "/") for word in ("--remount-ro", path)]
+    argv += [*view.argv, *sealed, "--chdir", "/"]
     if os.path.exists(filter_path(spec.trees_root)):
         argv += ["--seccomp", "3"]
     argv.append("--")

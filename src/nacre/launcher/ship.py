@@ -49,7 +49,8 @@ class Shipper(threading.Thread):
         while not self._closing and not self._control.fenced:
             try:
                 moved = self._round()
-            except Away:
+            except (Away, OSError, ValueError, KeyError, TypeError):
+                # Whatever it was, of the server or of this disk: it must not end the sending for good.
                 away = min(_AWAY_MAX_S, away * 2)
                 self._rest(away)
                 continue

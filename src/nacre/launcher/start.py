@@ -170,7 +170,7 @@ def _launch(argv: list[str], stdin: int | None, stdout: int, stderr: int) -> int
     program = argv[0] if argv[0].startswith("/") else find(argv[0])
     if program is None:
         raise Failure("launch_failed", f"The program {argv[0]} is not installed on this node.")
-    return os.posix_spawn(  # noqa: S606
+    return os.posix_spawn(
         program,
         argv,
         {"PATH": TOOLS, "LANG": "C.UTF-8"},
@@ -231,6 +231,6 @@ def ensure_filter(trees_root: str) -> str:
     os.makedirs(os.path.dirname(path), exist_ok=True)
     argv = [sys.executable, "-m", "nacre.launcher.seccomp", path]
     environment = {"PATH": TOOLS, "PYTHONPATH": ":".join(filter(None, sys.path))}
-    pid = os.posix_spawn(argv[0], argv, environment)  # noqa: S606
+    pid = os.posix_spawn(argv[0], argv, environment)
     os.waitpid(pid, 0)
     return path if os.path.exists(path) else ""

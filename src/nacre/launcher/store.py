@@ -32,7 +32,7 @@ class Entry:
         except (KeyError, TypeError, ValueError):
             raise Failure("data_missing", f"The manifest of {whose} is not a manifest.") from None
         parts = self.path.split("/") if isinstance(self.path, str) else [""]
-        if "\0" in self.path or any(part in ("", ".", "..") for part in parts):
+        if any(part in ("", ".", "..") or "\0" in part for part in parts):
             message = f"The manifest of {whose} names the path {self.path!r}, which may leave its folder."
             raise Failure("data_missing", message)
         check_digest(self.digest, whose)
@@ -77,9 +77,9 @@ class Store:
         try:
             with open(path, "rb") as file:
                 files = json.load(file)["files"]
+            return [Entry(item, whose) for item in files]
         except (ValueError, KeyError, TypeError):
             raise Failure("data_missing", f"The manifest of {whose} is not a manifest.") from None
-        return [Entry(item, whose) for item in files]
 
 
 class RemoteStore(Store):

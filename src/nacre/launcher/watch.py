@@ -102,6 +102,8 @@ class Watch:
     def _step(self) -> None:
         self._note_running()
         now = time.monotonic()
+        if self._folder.has("exit"):
+            return  # it ended by itself; its shell is about to
         if self._control.fenced:
             self.kill()
         elif self._kill_at is not None:
@@ -166,7 +168,7 @@ class Watch:
         """After the command: what it left behind ends too, and the last bytes reach the log."""
         if self._groups.paths:
             self._groups.kill()
-        elif not self._spec.boxed:
+        else:
             processes.end_all(self._work.pid, self._work.marks)
         deadline = time.monotonic() + 5
         while self._work.pumping() and time.monotonic() < deadline:

@@ -13,11 +13,11 @@ from typing import Any, BinaryIO
 _FENCING = (401, 403, 404, 409, 410)
 
 
-class Away(Exception):  # noqa: N818 - a state of the world, not a defect
+class Away(Exception):
     """The server cannot be reached, is starting, or is broken; trying again may help."""
 
 
-class Refused(Exception):  # noqa: N818
+class Refused(Exception):
     """The server understood and said no (a 4xx with Nacre's ``code``)."""
 
     def __init__(self, status: int, code: str, detail: str) -> None:

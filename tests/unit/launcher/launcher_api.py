@@ -29,7 +29,7 @@ class FakeApi:
         self.puts: list[tuple[float, str, int, int]] = []
         self.wrong: list[str] = []
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"api": self}))
         self._server.daemon_threads = True
         self._server.block_on_close = False
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
@@ -65,65 +65,73 @@ class FakeApi:
                 answer["reason"] = self.reason
             return answer
 
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        api = self
 
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-            disable_nagle_algorithm = True
+class _Handler(BaseHTTPRequestHandler):
+    """Routes of the launcher's part of the API."""
 
-            def log_message(self, *_args: object) -> None:
-                pass
+    api: FakeApi
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
-            def _answer(self, status: int, value: object) -> None:
-                data = value if isinstance(value, bytes) else json.dumps(value).encode()
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
+    def log_message(self, *_args: object) -> None:
+        pass
 
-            def _turn(self) -> None:
-                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                if api.away:
-                    self.close_connection = True
-                    return
-                if self.headers["Authorization"] != "Bearer secret-token":
-                    self._answer(401, {"code": "unauthenticated", "detail": "wrong token"})
-                elif api.fenced:
-                    self._answer(409, {"code": "conflict", "detail": "another attempt is current"})
-                else:
-                    self._route(urlsplit(self.path).path.split("/")[3:], body)
+    def _answer(self, status: int, value: object) -> None:
+        data = value if isinstance(value, bytes) else json.dumps(value).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
 
-            def _route(self, parts: list[str], body: bytes) -> None:
-                match parts:
-                    case ["attempts", _, "replicas", rank, name]:
-                        self._channel(f"{rank}/{name}", body)
-                    case ["attempts", _, "blobs", "missing"]:
-                        asked = json.loads(body)["digests"]
-                        self._answer(200, {"missing": [d for d in asked if d not in api.blobs]})
-                    case ["attempts", _, "blobs", digest] if self.command == "PUT":
-                        if blake3(body).hexdigest() != digest:
-                            self._answer(422, {"code": "invalid_spec", "detail": "not that digest"})
-                            return
-                        api.blobs[digest] = body
-                        api.sent_blobs.append(digest)
-                        self._answer(200, {})
-                    case ["attempts", _, "blobs", digest] if digest in api.blobs:
-                        self._answer(200, api.blobs[digest])
-                    case _:
-                        self._answer(404, {"code": "not_found", "detail": "no such blob"})
+    def _turn(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.api.away:
+            self.close_connection = True
+        elif self.headers["Authorization"] != "Bearer secret-token":
+            self._answer(401, {"code": "unauthenticated", "detail": "wrong token"})
+        elif self.api.fenced:
+            self._answer(409, {"code": "conflict", "detail": "another attempt is current"})
+        else:
+            self._route(urlsplit(self.path).path.split("/")[3:], body)
 
-            def _channel(self, key: str, body: bytes) -> None:
-                if body and api.refuse(key, body):
-                    self._answer(422, {"code": "invalid_spec", "detail": "a line is not understood"})
-                    return
-                offset = int(parse_qs(urlsplit(self.path).query)["offset"][0])
-                answer = api.put(key, offset, body)
-                if api.lose_every and len(api.puts) % api.lose_every == 0:
-                    self.close_connection = True
-                    return
-                self._answer(200, answer)
+    def do_PUT(self) -> None:
+        self._turn()
 
-            do_PUT = do_POST = do_GET = _turn
+    def do_POST(self) -> None:
+        self._turn()
 
-        return Handler
+    def do_GET(self) -> None:
+        self._turn()
+
+    def _route(self, parts: list[str], body: bytes) -> None:
+        match parts:
+            case ["attempts", _, "replicas", rank, name]:
+                self._channel(f"{rank}/{name}", body)
+            case ["attempts", _, "blobs", "missing"]:
+                asked = json.loads(body)["digests"]
+                self._answer(200, {"missing": [d for d in asked if d not in self.api.blobs]})
+            case ["attempts", _, "blobs", digest] if self.command == "PUT":
+                self._blob(digest, body)
+            case ["attempts", _, "blobs", digest] if digest in self.api.blobs:
+                self._answer(200, self.api.blobs[digest])
+            case _:
+                self._answer(404, {"code": "not_found", "detail": "no such blob"})
+
+    def _blob(self, digest: str, body: bytes) -> None:
+        if blake3(body).hexdigest() != digest:
+            self._answer(422, {"code": "invalid_spec", "detail": "not that digest"})
+            return
+        self.api.blobs[digest] = body
+        self.api.sent_blobs.append(digest)
+        self._answer(200, {})
+
+    def _channel(self, key: str, body: bytes) -> None:
+        if body and self.api.refuse(key, body):
+            self._answer(422, {"code": "invalid_spec", "detail": "a line is not understood"})
+            return
+        offset = int(parse_qs(urlsplit(self.path).query)["offset"][0])
+        answer = self.api.put(key, offset, body)
+        if self.api.lose_every and len(self.api.puts) % self.api.lose_every == 0:
+            self.close_connection = True
+            return
+        self._answer(200, answer)

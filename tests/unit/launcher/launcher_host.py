@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import blake3
+from launcher_api import FakeApi
 
+from nacre.ids import new_id
 from nacre.launcher import processes, seccomp
 from nacre.launcher.isolation import detect
 from nacre.launcher.sandbox import filter_path
 from nacre.ports.blobs import blob_path
-
-from launcher_api import FakeApi
 
 UID = 61234
 NOBODY = 65534
@@ -41,7 +41,10 @@ def host_modes() -> list[str]:
 def _others_can_run() -> bool:
     argv = [*as_nobody(), SYSTEM_PYTHON, "-c", "import nacre.launcher.run, nacre.launcher.upload"]
     env = {"PYTHONPATH": f"{SRC}:{SITE}", "PYTHONDONTWRITEBYTECODE": "1"}
-    return shutil.which("setpriv") is not None and subprocess.run(argv, env=env, capture_output=True).returncode == 0
+    return (
+        shutil.which("setpriv") is not None
+        and subprocess.run(argv, env=env, capture_output=True, check=False).returncode == 0
+    )
 
 
 def as_nobody() -> list[str]:
@@ -61,7 +64,7 @@ class Host:
         self.mode = mode
         self.blobs = root / "blobs"
         self.trees = root / "cache" / "trees"
-        self.folder = root / "attempts" / "a1"
+        self.folder = root / "attempts" / new_id("att")
         self.as_user = mode == "bwrap-user" and os.geteuid() == 0
         for path in (self.blobs, self.trees, self.folder):
             path.mkdir(parents=True)
@@ -112,7 +115,9 @@ class Host:
         env = {"PYTHONPATH": f"{SRC}:{SITE}", "PYTHONDONTWRITEBYTECODE": "1", "PATH": os.environ["PATH"]}
         argv = [sys.executable]
         if self.as_user:
-            subprocess.run(["chown", "-R", str(NOBODY), str(self.root / "attempts"), str(self.trees)], check=True)
+            subprocess.run(
+                ["chown", "-R", str(NOBODY), str(self.root / "attempts"), str(self.trees)], check=True
+            )
             argv = [*as_nobody(), SYSTEM_PYTHON]
         with open(self.root / "launcher.err", "ab") as errors:
             process = subprocess.Popen(

@@ -9,6 +9,8 @@ from launcher_host import Host, wait_for
 
 from nacre.launcher.processes import alive
 
+TALKS = "while :; do echo up; sleep 0.05; done"
+
 
 def test_a_command_that_succeeds_is_recorded_from_preparing_to_exit(host: Host) -> None:
     event = host.run("sh", "-c", "echo hello; echo there >&2; pwd")
@@ -61,7 +63,10 @@ def test_a_working_folder_that_does_not_exist_is_said(host: Host) -> None:
 
 def test_a_command_past_its_time_is_asked_to_end_then_made_to(host: Host) -> None:
     event = host.run(
-        "sh", "-c", "trap 'echo asked' TERM; while :; do sleep 0.05; done", limits={"max_duration_s": 0.6, "grace_s": 0.5}
+        "sh",
+        "-c",
+        "trap 'echo asked' TERM; while :; do sleep 0.05; done",
+        limits={"max_duration_s": 0.6, "grace_s": 0.5},
     )
     assert event["reason"] == "timed_out"
     assert "0.6 seconds" in event["message"]
@@ -77,7 +82,7 @@ def test_a_command_may_use_its_grace_time_to_save(host: Host) -> None:
 
 
 def test_the_server_can_stop_the_work_with_a_reason(host: Host) -> None:
-    host.spec("sh", "-c", "echo up; sleep 60")
+    host.spec("sh", "-c", TALKS)
     process = host.start()
     wait_for(lambda: "up" in host.log())
     host.api.desired, host.api.reason = "stop", "preempted"
@@ -95,7 +100,7 @@ def test_sigterm_to_the_launcher_stops_the_work(host: Host) -> None:
 
 
 def test_a_fenced_attempt_ends_at_once_and_reports_nothing_more(host: Host) -> None:
-    host.spec("sh", "-c", "echo up; trap '' TERM; sleep 60")
+    host.spec("sh", "-c", "trap '' TERM;" + TALKS)
     process = host.start()
     wait_for(lambda: "up" in host.log())
     pid = host_workload(host)
@@ -122,3 +127,22 @@ def test_what_a_command_leaves_running_ends_with_it(host: Host) -> None:
 def test_output_may_be_opened_by_name_without_losing_what_was_printed(host: Host, stream: str) -> None:
     host.run("sh", "-c", f"echo one; echo two > {stream}; echo three")
     assert host.log() == "one\ntwo\nthree\n"
+
+
+def test_a_silent_command_hears_of_a_stop_by_the_heartbeat(plain: Host) -> None:
+    plain.spec("sh", "-c", "sleep 60")
+    process = plain.start()
+    wait_for(lambda: any(e.get("state") == "running" for e in plain.api.events()))
+    plain.api.desired = "stop"
+    assert process.wait(20) == 0
+    assert plain.exit_event()["reason"] == "cancelled_by_user"
+
+
+def test_an_instance_keeps_its_home_and_sends_no_artifacts(host: Host) -> None:
+    home = host.root / "attempts" / "home"
+    home.mkdir()
+    command = "echo note >> $HOME/notes; echo x > $NACRE_OUTPUT_DIR/f"
+    event = host.run("sh", "-c", command, kind="instance", home=str(home))
+    assert event["reason"] == "succeeded"
+    assert (home / "notes").read_text() == "note\n"
+    assert not any(e["type"] == "artifacts" for e in host.api.events())
