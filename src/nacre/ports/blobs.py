@@ -63,13 +63,42 @@ class LocalBlobs(ABC):
         """The folder; :func:`blob_path` tells where in it a blob lies."""
 
 
+PART_BYTES = 8 * 2**20
+"""Length of the parts of a large blob, except its last one."""
+
+
+def part_ranges(size: int) -> list[tuple[int, int]]:
+    """The (offset, length) ranges that a blob of ``size`` bytes arrives in; an empty blob has none."""
+    return [(start, min(PART_BYTES, size - start)) for start in range(0, size, PART_BYTES)]
+
+
 class PartialBlobs(ABC):
-    """Ability: large blobs arrive in parts, in any order, from several senders at once."""
+    """Ability: large blobs arrive in parts, in any order, from several processes at once.
+
+    ``sender`` is a word (a project's id). What senders have sent is kept apart, even when the store has
+    the blob already: to complete a blob is to have shown all of it. Parts are those of
+    :func:`part_ranges`; any other range is ``InvalidSpec``.
+    """
 
     @abstractmethod
-    def parts(self, digest: str, size: int) -> list[tuple[int, int]]:
-        """The (offset, length) ranges still missing; empty when the blob is complete."""
+    def parts(self, digest: str, size: int, sender: str = "") -> list[tuple[int, int]]:
+        """The (offset, length) ranges that ``sender`` has still to send.
+
+        Once the blob is complete nothing is remembered of its parts: all of them are named again.
+        """
 
     @abstractmethod
-    def put_part(self, digest: str, size: int, offset: int, data: bytes) -> bool:
-        """Keep one part durably. True when the blob is complete, verified and visible."""
+    def put_part(self, digest: str, size: int, offset: int, data: bytes, sender: str = "") -> bool:
+        """Keep one part durably. True when the blob is complete, verified and visible.
+
+        A part that was kept before is not written again. When the last part is there and the whole
+        does not hash to ``digest``, all of the sender's parts are dropped and ``InvalidSpec`` is raised.
+        """
+
+
+class BatchBlobs(ABC):
+    """Ability: many small blobs are stored for little more than the price of one."""
+
+    @abstractmethod
+    def put_many(self, items: list[tuple[str, bytes]]) -> None:
+        """Store them all; on a mismatch ``InvalidSpec`` names the digest, and none of them is stored."""

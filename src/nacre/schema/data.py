@@ -36,6 +36,12 @@ class PartStored(Answer):
     complete: bool
 
 
+class BlobsStored(Answer):
+    """How many blobs the request carried; all of them are kept and verified."""
+
+    stored: int
+
+
 class VersionCreate(Wire):
     """Turns a manifest whose blobs have arrived into the next version of a dataset."""
 
@@ -53,6 +59,13 @@ class DatasetVersion(Stamped):
     size: int = Field(description="bytes, of all files together")
     note: str = ""
     user: str | None = None
+
+
+class VersionCreated(DatasetVersion):
+    """The version, new or, when its manifest is that of the latest version, that one (``created``
+    is false)."""
+
+    created: bool = True
 
 
 class Dataset(Stamped):
@@ -89,6 +102,15 @@ OPERATIONS = (
         "PUT",
         f"{_B}/{{digest}}",
         "Send a small blob whole",
+        Access.EDITOR,
+        "data:write",
+        "data push",
+    ),
+    Operation(
+        "blobs.put_many",
+        "POST",
+        _B,
+        "Send many small blobs at once, framed",
         Access.EDITOR,
         "data:write",
         "data push",
