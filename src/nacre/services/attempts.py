@@ -8,9 +8,9 @@ import threading
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.orm import Session
 
 from nacre.clock import Clock
@@ -23,7 +23,6 @@ from nacre.domain.scheduling import Holding, Taken, taken
 from nacre.errors import NacreError, Unavailable
 from nacre.ports.engines import Engine
 from nacre.schema.data import BlobsMissing
-from nacre.schema.jobs import Attempt
 from nacre.schema.launch import Channel, ChannelAck, ExitReason, LaunchSpec, ReplicaEvent
 from nacre.services.attempt_blobs import AttemptBlobs
 from nacre.services.blobs import BlobLedger
@@ -233,6 +232,12 @@ class Attempts:
             for row, name in rows
         ]
 
+    def claim(self, session: Session) -> list[Holding]:
+        """The holdings, which nobody else adds to until this transaction ends: look again, then create."""
+        if session.get_bind().dialect.name == "postgresql":
+            session.execute(text("SELECT pg_advisory_xact_lock(7373)"))
+        return self.holdings(session)
+
     def active(self, session: Session, subject_id: str) -> AttemptRow | None:
         """The attempt of a subject that has not ended, if there is one."""
         return session.scalars(
@@ -383,18 +388,3 @@ class Attempts:
             PermissionDenied: the blob is not part of them.
         """
         return self._blobs.open(caller, attempt, digest)
-
-
-def to_wire(row: AttemptRow) -> Attempt:
-    """The attempt as clients see it."""
-    fields: dict[str, Any] = {
-        name: getattr(row, name)
-        for name in ("id", "number", "reason", "message", "exit_code", "started_at", "ended_at")
-    }
-    return Attempt(
-        created_at=row.allocated_at,
-        state=ENDED if row.state == CLOSED else row.state,
-        peak_memory=row.peak_memory,
-        isolation=row.isolation,
-        **fields,
-    )

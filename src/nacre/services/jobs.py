@@ -18,7 +18,8 @@ from nacre.domain.jobs import CANCELLED
 from nacre.errors import Conflict, NotFound
 from nacre.schema.base import Page
 from nacre.schema.jobs import FINAL_STATES, Job, JobPlan, JobRecord, JobSpec, JobState, JobStop
-from nacre.services.attempts import Attempts, to_wire
+from nacre.services.attempt_wire import to_wire
+from nacre.services.attempts import Attempts
 from nacre.services.blobs import BlobLedger
 from nacre.services.datasets import Datasets
 from nacre.services.environments import EnvironmentCatalogue

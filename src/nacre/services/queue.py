@@ -15,13 +15,13 @@ from nacre.db.connect import Database
 from nacre.db.tables.jobs import JobRow
 from nacre.db.tables.projects import ProjectRow
 from nacre.domain.jobs import ENVIRONMENT_BUILDING, ENVIRONMENT_FAILED
-from nacre.domain.scheduling import Demand, Machine, Placement, Waiting, place
+from nacre.domain.scheduling import Demand, Holding, Machine, Placement, Taken, Waiting, place, taken
 from nacre.errors import NacreError, Unavailable
 from nacre.ids import new_id
 from nacre.ports.engines import Engine, NodeFacts
 from nacre.schema.environments import Environment, EnvironmentState
 from nacre.schema.jobs import JobState
-from nacre.schema.launch import ExitReason
+from nacre.schema.launch import ExitReason, LaunchSpec
 from nacre.services.attempts import Attempts
 from nacre.services.environments import EnvironmentCatalogue
 from nacre.services.job_launch import JobLaunches
@@ -162,6 +162,8 @@ class JobQueue:
                 return None
             if self._attempts.active(session, job_id) is not None:
                 return None
+            if not _still_free(spec, current, facts, self._attempts.claim(session)):
+                return None  # an instance was faster; the next pass finds another place
             current.state, current.reason, current.message = JobState.PREPARING, None, None
             current.record = job.record
             return self._attempts.create(
@@ -175,6 +177,17 @@ class JobQueue:
                 gpus=found.gpus,
                 price_per_hour=current.price_per_hour,
             )
+
+
+def _still_free(spec: LaunchSpec, job: JobRow, facts: NodeFacts, holdings: list[Holding]) -> bool:
+    """Whether the place that was found is free now, with these very devices."""
+    held = taken(holdings).get(facts.name, Taken())
+    demand = Demand(job.id, job.name, job.cpu, job.memory)
+    here = [Holding(facts.name, "", held.cpu, held.memory)]
+    return (
+        not held.gpus & set(spec.limits.gpus)
+        and demand.id in place([demand], machines([facts]), here).placed
+    )
 
 
 def machines(nodes: Iterable[NodeFacts]) -> list[Machine]:
