@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import secrets as random
 from dataclasses import dataclass
 from pathlib import Path
-
-from cryptography.fernet import Fernet
 
 from nacre import __version__
 from nacre.clock import Clock
@@ -119,8 +118,8 @@ def keep_owner(settings: Settings, users: Users) -> None:
 def _secret_key(path: Path) -> bytes:
     """The key of the secrets, made at the first start. Without it they cannot be read again."""
     if not path.is_file():
-        write_private(path, Fernet.generate_key().decode())
-    return path.read_bytes()
+        write_private(path, random.token_hex(32))
+    return bytes.fromhex(path.read_text())
 
 
 def wire(settings: Settings, db: Database, clock: Clock, plugins: Plugins | None = None) -> Wiring:

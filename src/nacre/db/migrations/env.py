@@ -1,13 +1,26 @@
 """Alembic's entry: runs the migrations on the engine that ``nacre.db.migrate`` hands over."""
 
+from typing import Any, Literal
+
 from alembic import context
 from nacre.db.tables import ALL_TABLES
+from nacre.db.tables.base import Instant
+
+
+def plain(kind: str, thing: Any, _autogenerate: Any) -> str | Literal[False]:
+    """Migrations name plain types only, so that they never change with the code."""
+    return "sa.BigInteger()" if kind == "type" and isinstance(thing, Instant) else False
+
 
 engine = context.config.attributes["engine"]
 
 with engine.connect() as connection:
     context.configure(
-        connection=connection, target_metadata=ALL_TABLES, render_as_batch=True, compare_type=True
+        connection=connection,
+        target_metadata=ALL_TABLES,
+        render_as_batch=True,
+        render_item=plain,
+        compare_type=True,
     )
     with context.begin_transaction():
         context.run_migrations()

@@ -1,8 +1,33 @@
 """Tables, one module per noun. ``ALL_TABLES`` knows every one of them."""
 
-from nacre.db.tables import attempts, data, environments, jobs, projects, runs, usage, users
+from nacre.db.tables import (
+    attempts,
+    data,
+    endpoints,
+    environments,
+    instances,
+    jobs,
+    models,
+    projects,
+    runs,
+    usage,
+    users,
+)
 from nacre.db.tables.base import Row
 
 ALL_TABLES = Row.metadata
 
-__all__ = ["ALL_TABLES", "attempts", "data", "environments", "jobs", "projects", "runs", "usage", "users"]
+__all__ = [
+    "ALL_TABLES",
+    "attempts",
+    "data",
+    "endpoints",
+    "environments",
+    "instances",
+    "jobs",
+    "models",
+    "projects",
+    "runs",
+    "usage",
+    "users",
+]
