@@ -10,9 +10,11 @@ import typer
 from nacre import __version__
 from nacre.cli.app import err, options
 from nacre.cli.commands import (
+    data,
     endpoints,
     environments,
     events,
+    instances,
     login,
     models,
     projects,
@@ -51,9 +53,11 @@ def _options(
     options.output, options.project, options.url = output, project, url
 
 
+data.register(app)
 app.add_typer(environments.app)
 endpoints.register(app)
 events.register(app)
+app.add_typer(instances.app)
 login.register(app)
 models.register(app)
 projects.register(app)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from types import TracebackType
 
+from nacre.sdk.resources.blobs import Blobs
+from nacre.sdk.resources.data import Data
 from nacre.sdk.resources.endpoints import Endpoints
 from nacre.sdk.resources.models import Evaluations, Models
 from nacre.sdk.resources.environments import Environments
+from nacre.sdk.resources.instances import Instances
 from nacre.sdk.resources.projects import Events, Members, Projects
 from nacre.sdk.resources.secrets import Secrets
 from nacre.sdk.resources.server import Server
@@ -36,10 +39,13 @@ class Client:
         connection = find_connection(url, token, project)
         self.project = connection.project
         self.transport = Transport(connection.url, connection.token)
+        self.blobs = Blobs(self.transport, self.project)
+        self.data = Data(self.transport, self.project)
         self.endpoints = Endpoints(self.transport, self.project)
         self.evaluations = Evaluations(self.transport, self.project)
         self.environments = Environments(self.transport, self.project)
         self.events = Events(self.transport, self.project)
+        self.instances = Instances(self.transport, self.project)
         self.invitations = Invitations(self.transport, self.project)
         self.members = Members(self.transport, self.project)
         self.models = Models(self.transport, self.project)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Row, Select, select
@@ -30,6 +29,7 @@ from nacre.services.instance_launch import InstanceLaunches
 from nacre.services.prices import Prices
 from nacre.services.secrets import Secrets
 from nacre.services.signals import Signals
+from nacre.services.tokens import Tokens
 from nacre.services.usage import UsageLedger
 
 LAB = "jupyterlab"
@@ -59,8 +59,10 @@ class Instances:
         secrets: Secrets,
         prices: Prices,
         usage: UsageLedger,
-        door: InstanceDoor,
+        tokens: Tokens,
+        content_url: str,
     ) -> None:
+        """``content_url``: origin of the user-content listener, ``http://host:7374``."""
         self._db = db
         self._clock = clock
         self._signals = signals
@@ -72,7 +74,7 @@ class Instances:
         self._secrets = secrets
         self._prices = prices
         self._usage = usage
-        self.door = door
+        self.door = InstanceDoor(db, clock, events, tokens, content_url)
         environments.guard(self._uses)
 
     # Operations
@@ -240,12 +242,19 @@ class Instances:
         self._launches.remove(row.id)
         self._changed(row)
 
-    def log_file(self, caller: Caller, name: str) -> tuple[Instance, Path | None]:
-        """The instance, and the file of its latest attempt's log; null before the first start."""
-        found = self.get(caller, name)
+    def read_log(self, instance_id: str, offset: int, limit: int = 1 << 18) -> tuple[bytes, bool]:
+        """Bytes of the latest attempt's log from ``offset``, and whether no more will come of it."""
         with self._db.read() as session:
-            attempts = self._attempts.of(session, [found.id])[found.id]
-        return found, self._attempts.log_path(attempts[-1].id) if attempts else None
+            attempts = self._attempts.of(session, [instance_id])[instance_id]
+        if not attempts:
+            return b"", True
+        try:
+            with self._attempts.log_path(attempts[-1].id).open("rb") as stream:
+                stream.seek(offset)
+                data = stream.read(limit)
+        except FileNotFoundError:
+            data = b""
+        return data, attempts[-1].ended_at is not None
 
     def upstream(self, instance_id: str) -> tuple[str, str] | None:
         """Path of JupyterLab's unix socket, and its token; null when it does not run."""
