@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import struct
 import time
@@ -158,10 +159,8 @@ class Notebook:
         """End the kernel and the connections."""
         if self._socket is not None:
             self._socket.close()
-        try:
+        with contextlib.suppress(httpx.HTTPError):  # it stops with its instance anyway
             self._http.request("DELETE", f"api/kernels/{self.kernel_id}")
-        except httpx.HTTPError:
-            pass  # it stops with its instance
         self._http.close()
 
     def __enter__(self) -> Notebook:

@@ -263,7 +263,7 @@ class Instances:
 
     # Within
 
-    def _select(self) -> Select[Any]:
+    def _select(self) -> Select[*tuple[Any, ...]]:
         return (
             select(InstanceRow, ProjectRow.name, UserRow.name)
             .join(ProjectRow, ProjectRow.id == InstanceRow.project_id)
@@ -302,7 +302,7 @@ class Instances:
     def _changed(self, row: InstanceRow) -> None:
         self._signals.notify(TOPIC, "attempts", f"instance:{row.id}")
 
-    def _wire(self, found: Row[Any], costs: dict[str, int]) -> Instance:
+    def _wire(self, found: Row[*tuple[Any, ...]], costs: dict[str, int]) -> Instance:
         row: InstanceRow = found[0]
         idle_s = None
         if row.state == InstanceState.RUNNING and row.started_at is not None:

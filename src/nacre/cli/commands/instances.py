@@ -128,7 +128,7 @@ def exec_(
     """Run Python in a fresh kernel of the instance and print what it prints."""
     with client() as nacre:
         text = run_cell(nacre, name, _code(code), timeout_s=timeout)
-    emit({"text": text}, lambda: sys.stdout.write(text) and None)
+    emit({"text": text}, lambda: _write(text))
 
 
 @app.command("delete")
@@ -144,6 +144,10 @@ def delete(
         nacre.instances.delete(found.id)
     if not as_json():
         out.print(f"deleted {plain(found.name)} and its home")
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(text)
 
 
 def _data(given: list[str]) -> dict[str, str]:
@@ -169,9 +173,10 @@ def _code(given: str) -> str:
 def _watch(nacre: Client, found: Instance) -> Instance:
     """Follow it until it runs or rests, saying what it waits for."""
     said = None
-    for found in nacre.instances.watch(found.id, timeout_s=_START_SECONDS):  # noqa: B020 - the newest one
-        line = f"{found.state}: {found.message}" if found.message else str(found.state)
-        moving = found.state not in (InstanceState.RUNNING, InstanceState.FAILED, InstanceState.STOPPED)
+    for seen in nacre.instances.watch(found.id, timeout_s=_START_SECONDS):
+        found = seen
+        line = f"{seen.state}: {seen.message}" if seen.message else str(seen.state)
+        moving = seen.state not in (InstanceState.RUNNING, InstanceState.FAILED, InstanceState.STOPPED)
         if moving and line != said:
             err.print(line, style="dim", markup=False)
             said = line
