@@ -19,6 +19,7 @@ from nacre.server.settings import Settings, read_settings
 
 Check = dict[str, Any]
 GIB = 2**30
+_PROBE = "import json; from nacre.launcher.isolation import detect; print(json.dumps(detect().to_json()))"
 
 
 def _check(name: str, level: str, message: str) -> Check:
@@ -60,14 +61,16 @@ def check_gpus() -> Check:
 
 def check_isolation() -> list[Check]:
     """The launcher's own finding, one line per sentence."""
-    done = subprocess.run(
-        [sys.executable, "-m", "nacre.launcher.isolation"], capture_output=True, check=False, timeout=60
-    )
+    done = subprocess.run([sys.executable, "-c", _PROBE], capture_output=True, check=False, timeout=60)
     if done.returncode != 0:
         return [_check("isolation", "error", done.stderr.decode(errors="replace").strip()[-400:])]
     found = json.loads(done.stdout)
-    level = {"full": "ok", "partial": "warning"}.get(found["level"], "warning")
-    checks = [_check("isolation", level, f"{found['level']} ({found['mode']})")]
+    level = "ok" if found["level"] == "full" else "warning"
+    groups = [name for name in ("memory", "processes", "cpu") if found[name]]
+    held = f"cgroup v{found['cgroup_version']} holds {', '.join(groups)}" if groups else "no cgroup limits"
+    filtered = "system calls are filtered" if found["seccomp"] else "system calls are not filtered"
+    program = f"bubblewrap {found['bubblewrap_version']}" if found["bubblewrap_works"] else "no bubblewrap"
+    checks = [_check("isolation", level, f"{found['level']}: {program}, {held}, {filtered}")]
     return checks + [_check("isolation", level, sentence) for sentence in found["sentences"]]
 
 
