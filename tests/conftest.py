@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,9 +76,10 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     url = f"postgresql://nacre@127.0.0.1:{port}/postgres"
     ready = [programs / "pg_isready", "-q", "-h", "127.0.0.1", "-p", str(port), "-t", "1"]
     try:
-        for _ in range(60):
-            if subprocess.run(ready, check=False).returncode == 0:
-                break
+        deadline = time.monotonic() + 60
+        while subprocess.run(ready, check=False).returncode != 0:  # a refused connection answers at once
+            assert time.monotonic() < deadline, "PostgreSQL did not start within a minute"
+            time.sleep(0.05)
         yield url
     finally:
         server.terminate()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Row, column, delete, func, or_, select, table
+from sqlalchemy import Row, column, delete, func, or_, select, table, text
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -15,7 +15,7 @@ from nacre.db.connect import Database
 from nacre.db.queries.pages import newest_first
 from nacre.db.tables import ALL_TABLES
 from nacre.db.tables.projects import MemberRow, ProjectRow
-from nacre.db.tables.users import UserRow
+from nacre.db.tables.users import SettingRow, UserRow
 from nacre.domain.identity import Caller, ProjectRef, check_unlimited
 from nacre.errors import Conflict, InvalidSpec, NotFound
 from nacre.ids import new_id
@@ -24,7 +24,6 @@ from nacre.schema.base import Page
 from nacre.schema.projects import Member, MemberSet, Project, ProjectCreate, ProjectUpdate
 from nacre.services.brief import Brief
 from nacre.services.events import Events
-from nacre.services.settings import read_setting, write_setting
 
 _ENTERED_SECONDS = 5.0
 _RESERVED = frozenset({"all", "current", "default", "me", "new", "none"})
@@ -131,12 +130,13 @@ class Projects:
         Raises:
             Conflict: the name is taken.
         """
+        number = _next_number(session)
         if session.execute(select(ProjectRow.id).where(ProjectRow.name == name)).first() is not None:
             raise Conflict(f"the name {name} is taken: choose another one; 'nacre project ls' lists yours")
         now = self._clock.now()
         row = ProjectRow(
             id=new_id("prj"),
-            number=_next_number(session),
+            number=number,
             name=name,
             description=description,
             network="none",
@@ -347,11 +347,15 @@ def _check_other_owner(session: Session, caller: Caller, person: UserRow) -> Non
 
 
 def _next_number(session: Session) -> int:
-    """A number that no project, also no deleted one, ever had."""
-    last = int(read_setting(session, _NUMBER) or 0)
+    """A number that no project, also no deleted one, ever had. Whoever makes a project meanwhile waits."""
+    made = text("INSERT INTO settings (key, value) VALUES (:key, '0') ON CONFLICT DO NOTHING")
+    session.execute(made, {"key": _NUMBER})
+    last = session.execute(
+        select(SettingRow).where(SettingRow.key == _NUMBER).with_for_update()
+    ).scalar_one()
     highest = session.execute(select(func.max(ProjectRow.number))).scalar() or 0
-    number = max(last, highest) + 1
-    write_setting(session, _NUMBER, str(number))
+    number = max(int(last.value), highest) + 1
+    last.value = str(number)
     return number
 
 

@@ -117,7 +117,7 @@ class Secrets:
         nonce = row.sealed[len(_FORMAT) : start]
         try:
             plain = self._cipher.decrypt(nonce, row.sealed[start:], _bound(row.project_id, row.name))
-        except InvalidTag as error:
+        except (InvalidTag, ValueError) as error:  # ValueError: cut short
             raise Unavailable(
                 f"the secret {row.name} does not open with this server's key: restore the key file, "
                 f"or set it again with 'nacre secret set {row.name}'"
