@@ -15,7 +15,6 @@ _NETWORK = (
     "Request failed after",
     "network was disabled",
     "operation timed out",
-    "Failed to download",
 )
 _SPEC = (
     "No solution found",

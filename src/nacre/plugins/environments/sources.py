@@ -15,6 +15,7 @@ from nacre.domain.requirements import canonical, logical_lines
 from nacre.errors import InvalidSpec
 
 _REQUIREMENT = re.compile(r"^([A-Za-z0-9](?:[\w.-]*[A-Za-z0-9])?)\s*(\[[\w\s,.-]*\])?\s*(.*)$")
+_SPECIFIER = re.compile(r"[\w\s.,<>=!~*+()-]*")
 _INDEX = re.compile(r"^(-i|--index-url|--extra-index-url|-f|--find-links)[\s=]+(\S+)$")
 _HASH = re.compile(r"\s--hash[=\s](sha(?:256|384|512):[0-9a-f]+)")
 _TORCH = ("torch", "torchvision", "torchaudio")
@@ -67,7 +68,11 @@ def _safe_url(url: str, line: str) -> None:
 def _requirement(line: str) -> str:
     match = _REQUIREMENT.match(line)
     rest = match[3] if match else ""
-    if match is None or "://" in line.partition("@")[0] or re.match(r"[/\\:]", rest) or "$" in line:
+    specifier = rest.partition(";")[0]
+    plain = rest.startswith("@") or (
+        _SPECIFIER.fullmatch(specifier) and not re.search(r"(^|\s)-", specifier)
+    )
+    if match is None or not plain or "$" in line:
         raise InvalidSpec(
             f"{line!r} is not a package name with a version: files and folders cannot be installed; "
             "put your own code beside the script instead"
