@@ -15,9 +15,11 @@ from nacre.cli.commands import (
     environments,
     events,
     instances,
+    jobs,
     login,
     models,
     projects,
+    run,
     secrets,
     server,
     settings,
@@ -58,9 +60,11 @@ app.add_typer(environments.app)
 endpoints.register(app)
 events.register(app)
 app.add_typer(instances.app)
+jobs.register(app)
 login.register(app)
 models.register(app)
 projects.register(app)
+run.register(app)
 secrets.register(app)
 server.register(app)
 settings.register(app)

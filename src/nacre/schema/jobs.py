@@ -66,6 +66,11 @@ class JobSpec(Wire):
 
     model_config = Wire.model_config | {"populate_by_name": True}
 
+    @field_validator("type", mode="before")
+    @classmethod
+    def _kinds(cls, value: Any) -> Any:
+        return "task" if value == "command" else value  # Azure ML's word
+
     @field_validator("commands", mode="before")
     @classmethod
     def _list(cls, value: Any) -> Any:

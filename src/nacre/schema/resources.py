@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from nacre.schema.access import Access, Operation
 from nacre.schema.base import Answer, Micros, Name, Wire
@@ -58,6 +58,22 @@ class Resources(Wire):
     gpu_name: str | None = None
     disk: Size = 20 * 2**30
     shm_size: Size = 2**30
+
+    @model_validator(mode="before")
+    @classmethod
+    def _usual_names(cls, value: Any) -> Any:
+        """Names of other platforms, and ``gpu: H100:2`` for a count of a kind."""
+        if not isinstance(value, dict):
+            return value
+        value = dict(value)
+        for alias, name in (("cpus", "cpu"), ("disk_size", "disk"), ("accelerators", "gpu")):
+            if alias in value:
+                value.setdefault(name, value.pop(alias))
+        gpu = value.get("gpu")
+        if isinstance(gpu, str) and not gpu.strip().isdigit():
+            kind, _, count = gpu.strip().partition(":")
+            value["gpu_name"], value["gpu"] = kind, count or 1
+        return value
 
     @field_validator("gpu", mode="before")
     @classmethod

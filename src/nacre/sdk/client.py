@@ -7,9 +7,10 @@ from types import TracebackType
 from nacre.sdk.resources.blobs import Blobs
 from nacre.sdk.resources.data import Data
 from nacre.sdk.resources.endpoints import Endpoints
-from nacre.sdk.resources.models import Evaluations, Models
 from nacre.sdk.resources.environments import Environments
 from nacre.sdk.resources.instances import Instances
+from nacre.sdk.resources.jobs import Jobs
+from nacre.sdk.resources.models import Evaluations, Models
 from nacre.sdk.resources.projects import Events, Members, Projects
 from nacre.sdk.resources.secrets import Secrets
 from nacre.sdk.resources.server import Server
@@ -47,6 +48,7 @@ class Client:
         self.events = Events(self.transport, self.project)
         self.instances = Instances(self.transport, self.project)
         self.invitations = Invitations(self.transport, self.project)
+        self.jobs = Jobs(self.transport, self.project)
         self.members = Members(self.transport, self.project)
         self.models = Models(self.transport, self.project)
         self.projects = Projects(self.transport, self.project)

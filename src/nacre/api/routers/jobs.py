@@ -97,7 +97,11 @@ async def logs(
     return StreamingResponse(
         _bytes(services, caller, found.id, offset, follow=follow),
         media_type="text/plain; charset=utf-8",
-        headers={"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"},
+        headers={
+            "X-Content-Type-Options": "nosniff",
+            "Cache-Control": "no-store",
+            "Nacre-Offset": str(offset),
+        },
     )
 
 

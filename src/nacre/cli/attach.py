@@ -1,0 +1,90 @@
+"""Following a job: its log on standard output, what happens to it on standard error."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Iterator
+
+from nacre.cli.app import err
+from nacre.cli.render import plain
+from nacre.errors import NacreError
+from nacre.schema.jobs import FINAL_STATES, Job, JobState
+from nacre.sdk.client import Client
+
+_WAIT_S = 30.0
+
+
+def money(micros: int, currency: str) -> str:
+    """An amount for people: two decimals, or as many as a small one needs."""
+    amount = micros / 1_000_000
+    return f"{amount:.2f} {currency}" if amount >= 1 or amount == 0 else f"{amount:.4f} {currency}"
+
+
+def attach(nacre: Client, job: Job) -> int:
+    """Follow a job to its end; the exit code for this program.
+
+    Ctrl-C leaves the job running and says how to come back.
+    """
+    try:
+        return exit_code(_follow(nacre, job))
+    except KeyboardInterrupt:
+        err.print(
+            f"\ndetached: [bold]{job.name}[/bold] goes on\n"
+            f"come back with [bold]nacre logs -f {job.name}[/bold], "
+            f"stop it with [bold]nacre stop {job.name}[/bold]"
+        )
+        return 0
+
+
+def exit_code(job: Job) -> int:
+    """The job's own exit code; 1 when it did not succeed and left none."""
+    if job.state is JobState.SUCCEEDED:
+        return 0
+    return job.exit_code or 1
+
+
+def write_log(chunks: Iterator[bytes]) -> None:
+    """Write bytes as they are, at once."""
+    for chunk in chunks:
+        sys.stdout.buffer.write(chunk)
+        sys.stdout.buffer.flush()
+
+
+def _follow(nacre: Client, job: Job) -> Job:
+    failed: list[NacreError] = []
+
+    def log() -> None:
+        try:
+            write_log(nacre.jobs.logs(job.id, follow=True))
+        except NacreError as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=log, daemon=True, name="log")
+    thread.start()
+    seen = ""
+    while True:
+        line = describe(job)
+        if line != seen:
+            err.print(f"[dim]{line}[/dim]")
+            seen = line
+        if job.state in FINAL_STATES:
+            break
+        job = nacre.jobs.get(job.id, unless=f"{job.state}:{job.reason or ''}", wait_s=_WAIT_S)
+    while thread.is_alive():
+        thread.join(0.5)  # in pieces, so that Ctrl-C is heard
+    if failed:
+        err.print(f"[yellow]the log is incomplete:[/yellow] {plain(failed[0].detail)}")
+    job = nacre.jobs.get(job.id)
+    err.print(f"[dim]cost {money(job.cost, job.currency)} · nacre show {job.name}[/dim]")
+    return job
+
+
+def describe(job: Job) -> str:
+    """The state in a line, with its reason and message."""
+    line = f"{plain(job.name)}: {job.state}"
+    if job.reason:
+        line += f" ({plain(job.reason)})"
+    if job.message:
+        line += f": {plain(job.message)}"
+    return line

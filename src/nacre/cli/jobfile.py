@@ -1,0 +1,135 @@
+"""From the command line or a YAML file to a job's spec. Nothing is sent here."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from nacre.errors import InvalidSpec, NotFound
+from nacre.schema.jobs import Job, JobSpec
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_SCRIPT = re.compile(r".*\.(py|sh)")
+
+
+@dataclass(frozen=True)
+class Draft:
+    """Fields of a spec that is not complete yet. ``folder``: the code to snapshot, if any."""
+
+    fields: dict[str, Any]
+    folder: Path | None
+
+    def spec(self, code: str | None = None) -> JobSpec:
+        """The spec, with the digest of the code once it is known.
+
+        Raises:
+            InvalidSpec: the sentence names the field.
+        """
+        fields = self.fields | ({"code": code} if code else {})
+        try:
+            return JobSpec.model_validate(fields)
+        except ValidationError as error:
+            found = [(".".join(map(str, e["loc"])), e["msg"]) for e in error.errors()]
+            where, what = found[0]
+            more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+            raise InvalidSpec(
+                f"{where or 'the job'}: {what.removeprefix('Value error, ')}{more}",
+                fields=[{"field": field, "message": message} for field, message in found],
+            ) from error
+
+
+def from_command(script: str, arguments: Sequence[str], folder: Path) -> Draft:
+    """The draft of ``nacre run SCRIPT -- ARGUMENTS`` with the code in ``folder``.
+
+    A ``.py`` file is run by the environment's Python, a ``.sh`` file by the shell; anything else is a
+    command, such as ``python -m train``.
+
+    Raises:
+        NotFound: the script is not in the folder.
+    """
+    if not _SCRIPT.fullmatch(script):
+        return Draft({"commands": [shlex.join([script, *arguments])]}, folder)
+    path = Path(script)
+    inside = path.resolve() if path.is_absolute() else (folder / path).resolve()
+    if not inside.is_file():
+        raise NotFound(
+            f"there is no script {script} in {folder.resolve()}: check the path, or give --workdir"
+        )
+    if not inside.is_relative_to(folder.resolve()):
+        raise InvalidSpec(f"{script} lies outside of the code folder {folder.resolve()}: give --workdir")
+    name = inside.relative_to(folder.resolve()).as_posix()
+    program = "python" if inside.suffix == ".py" else "sh"
+    return Draft({"commands": [shlex.join([program, name, *arguments])]}, folder)
+
+
+def from_file(path: Path, folder: Path | None = None) -> Draft:
+    """The draft of ``nacre run -f job.yaml``.
+
+    ``code`` may name a folder, relative to the file; the default is the file's own folder. A digest means
+    code that was sent before.
+
+    Raises:
+        NotFound: there is no such file.
+        InvalidSpec: it is not YAML, or not a job.
+    """
+    try:
+        found = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise NotFound(f"there is no file {path}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InvalidSpec(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(found, dict):
+        raise InvalidSpec(f"{path} does not describe a job: it needs at least 'commands'")
+    fields = {str(key): value for key, value in found.items() if key != "$schema"}
+    code = fields.get("code")
+    if isinstance(code, str) and _DIGEST.fullmatch(code):
+        return Draft(fields, None)
+    fields.pop("code", None)
+    base = path.parent / code if isinstance(code, str) else path.parent
+    for name in ("resources", "env", "inputs"):
+        if name in fields and fields[name] is None:
+            del fields[name]
+    return Draft(fields, folder or base)
+
+
+def from_job(job: Job) -> Draft:
+    """The draft that does a job again: the same code, data, environment, command and resources."""
+    assert job.record is not None
+    fields = job.spec.model_dump(mode="json", exclude={"name"})
+    fields["code"] = job.record.code
+    for name, reference in job.record.inputs.items():
+        fields["inputs"][name]["path"] = reference
+    return Draft(fields, None)
+
+
+def variables(given: Sequence[str], shell: Mapping[str, str]) -> dict[str, str]:
+    """``K=V`` as it stands, ``K`` with the shell's value.
+
+    Raises:
+        InvalidSpec: the shell has no such variable.
+    """
+    found: dict[str, str] = {}
+    for item in given:
+        name, equals, value = item.partition("=")
+        if not equals and name not in shell:
+            raise InvalidSpec(f"--env {name}: the shell has no such variable; write --env {name}=VALUE")
+        found[name] = value if equals else shell[name]
+    return found
+
+
+def inputs(given: Sequence[str]) -> dict[str, str]:
+    """``digits``, ``digits@3`` or ``NAME=digits@3`` → name and reference."""
+    found: dict[str, str] = {}
+    for item in given:
+        name, equals, reference = item.partition("=")
+        if not equals:
+            name, reference = item.partition("@")[0], item
+        found[name] = reference
+    return found
