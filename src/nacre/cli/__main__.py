@@ -1,0 +1,3 @@
+from nacre.cli.main import main
+
+main()
