@@ -15,11 +15,16 @@ Names are loaded on first use: importing the package costs next to nothing and n
 works in every environment. Modules of Nacre never import this package root's names.
 """
 
+from __future__ import annotations
+
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from nacre.sdk.client import Client as Client
+    from nacre.sdk.track import (
+        end_run as end_run,
+    )
     from nacre.sdk.track import (
         log_artifact as log_artifact,
     )
@@ -41,11 +46,15 @@ if TYPE_CHECKING:
     from nacre.sdk.track import (
         set_tag as set_tag,
     )
+    from nacre.sdk.track import (
+        start_run as start_run,
+    )
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Client": "nacre.sdk.client",
+    "end_run": "nacre.sdk.track",
     "log_artifact": "nacre.sdk.track",
     "log_metric": "nacre.sdk.track",
     "log_metrics": "nacre.sdk.track",
@@ -53,6 +62,7 @@ _HOMES = {
     "log_param": "nacre.sdk.track",
     "log_params": "nacre.sdk.track",
     "set_tag": "nacre.sdk.track",
+    "start_run": "nacre.sdk.track",
 }
 
 __all__ = ["Client", "__version__", *sorted(set(_HOMES) - {"Client"})]  # noqa: PLE0604
@@ -60,7 +70,8 @@ __all__ = ["Client", "__version__", *sorted(set(_HOMES) - {"Client"})]  # noqa: 
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
-        return getattr(import_module(_HOMES[name]), name)
+        found = globals()[name] = getattr(import_module(_HOMES[name]), name)
+        return found
     raise AttributeError(f"module 'nacre' has no attribute {name!r}")
 
 

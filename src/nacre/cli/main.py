@@ -19,11 +19,14 @@ from nacre.cli.commands import (
     login,
     models,
     projects,
+    resources,
     run,
+    runs,
     secrets,
     server,
     settings,
     tokens,
+    usage,
     users,
 )
 from nacre.errors import NacreError
@@ -65,10 +68,13 @@ login.register(app)
 models.register(app)
 projects.register(app)
 run.register(app)
+resources.register(app)
+app.add_typer(runs.app)
 secrets.register(app)
 server.register(app)
 settings.register(app)
 tokens.register(app)
+usage.register(app)
 users.register(app)
 
 

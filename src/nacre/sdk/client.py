@@ -8,14 +8,18 @@ from nacre.sdk.resources.blobs import Blobs
 from nacre.sdk.resources.data import Data
 from nacre.sdk.resources.endpoints import Endpoints
 from nacre.sdk.resources.environments import Environments
+from nacre.sdk.resources.instance_types import InstanceTypes
 from nacre.sdk.resources.instances import Instances
 from nacre.sdk.resources.jobs import Jobs
 from nacre.sdk.resources.models import Evaluations, Models
+from nacre.sdk.resources.nodes import Nodes
 from nacre.sdk.resources.projects import Events, Members, Projects
+from nacre.sdk.resources.runs import Runs
 from nacre.sdk.resources.secrets import Secrets
 from nacre.sdk.resources.server import Server
 from nacre.sdk.resources.settings import ServerSettings
 from nacre.sdk.resources.tokens import Tokens
+from nacre.sdk.resources.usage import Usage
 from nacre.sdk.resources.users import Invitations, Users
 from nacre.sdk.settings import find_connection
 from nacre.sdk.transport import Transport
@@ -46,16 +50,20 @@ class Client:
         self.evaluations = Evaluations(self.transport, self.project)
         self.environments = Environments(self.transport, self.project)
         self.events = Events(self.transport, self.project)
+        self.instance_types = InstanceTypes(self.transport, self.project)
         self.instances = Instances(self.transport, self.project)
         self.invitations = Invitations(self.transport, self.project)
         self.jobs = Jobs(self.transport, self.project)
         self.members = Members(self.transport, self.project)
         self.models = Models(self.transport, self.project)
+        self.nodes = Nodes(self.transport, self.project)
         self.projects = Projects(self.transport, self.project)
+        self.runs = Runs(self.transport, self.project)
         self.secrets = Secrets(self.transport, self.project)
         self.server = Server(self.transport, self.project)
         self.settings = ServerSettings(self.transport, self.project)
         self.tokens = Tokens(self.transport, self.project)
+        self.usage = Usage(self.transport, self.project)
         self.users = Users(self.transport, self.project)
 
     def close(self) -> None:

@@ -15,10 +15,13 @@ from nacre.api.routers import (
     members,
     models,
     projects,
+    resources,
+    runs,
     secrets,
     server,
     settings,
     tokens,
+    usage,
     users,
 )
 
@@ -35,9 +38,12 @@ ALL: tuple[APIRouter, ...] = (
     members.routes,
     models.routes,
     projects.routes,
+    resources.routes,
+    runs.routes,
     secrets.routes,
     server.routes,
     settings.routes,
     tokens.routes,
+    usage.routes,
     users.routes,
 )

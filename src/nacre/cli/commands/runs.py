@@ -1,0 +1,130 @@
+"""``nacre runs``: tracking records and the files they left."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from nacre.cli.app import as_json, client, emit, err, group, out, table
+from nacre.cli.render import size, when
+from nacre.cli.render.runs import number
+from nacre.errors import Conflict, InvalidSpec, NotFound
+from nacre.schema.launch import FileEntry
+from nacre.schema.manifests import check_paths
+from nacre.schema.runs import Run
+from nacre.sdk.client import Client
+
+app = group("runs", "Runs: what was logged, and the files that were left.")
+
+RunName = Annotated[str, typer.Argument(help="id, start of it, name, or the job's name", metavar="RUN")]
+
+
+@app.command("ls")
+def ls(
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="at most so many")] = 20,
+    experiment: Annotated[str | None, typer.Option(help="only those of this experiment")] = None,
+) -> None:
+    """List runs, newest first."""
+    with client() as connected:
+        found = connected.runs.list(limit=limit, experiment=experiment)
+    emit(
+        found,
+        lambda: table(
+            ("run", "name", "state", "started", "by", "last metrics"),
+            [
+                (run.id[:12], escape(run.name), run.state, when(run.created_at), run.user, _last(run))
+                for run in found
+            ],
+            empty="no runs yet: 'nacre run train.py', or nacre.log_metric in a notebook",
+        ),
+    )
+
+
+def _last(run: Run) -> str:
+    shown = [f"{escape(m.key)} {number(m.last)}" for m in run.metrics[:3]]
+    return "  ".join([*shown, "…"] if len(run.metrics) > 3 else shown)
+
+
+@app.command("artifacts")
+def artifacts(run: RunName) -> None:
+    """List the files that a run left."""
+    with client() as connected:
+        found = connected.runs.artifacts(run)
+    emit(
+        found,
+        lambda: table(
+            ("path", "size"),
+            [(escape(entry.path), size(entry.size)) for entry in found.files],
+            empty="no artifacts: what a job writes to $NACRE_OUTPUT_DIR becomes one",
+        ),
+    )
+
+
+@app.command("pull")
+def pull(
+    run: RunName,
+    path: Annotated[str | None, typer.Argument(help="one file, or a folder; all by default")] = None,
+    to: Annotated[Path, typer.Option("--to", help="folder to write to; - prints one file")] = Path("."),
+    force: Annotated[bool, typer.Option("--force", "-f", help="replace files that are there")] = False,
+) -> None:
+    """Download a run's artifacts."""
+    with client() as connected:
+        found = connected.runs.artifacts(run).files
+        wanted = [e for e in found if path in (None, e.path) or e.path.startswith(f"{path}/".lstrip("/"))]
+        if not wanted:
+            raise NotFound(f"the run has no artifact {path or ''}: see 'nacre runs artifacts {run}'")
+        if str(to) == "-":
+            _print(connected, run, wanted)
+            return
+        check_paths([entry.path for entry in wanted])
+        there = [entry.path for entry in wanted if (to / entry.path).exists()]
+        if there and not force:
+            raise Conflict(f"{to / there[0]} is there already: use --force to replace it")
+        for entry in wanted:
+            _fetch(connected, run, entry, to / entry.path)
+            if not as_json():
+                out.print(f"{escape(str(to / entry.path))}  [dim]{size(entry.size)}[/dim]")
+    if as_json():
+        emit(wanted, lambda: None)
+
+
+def _print(connected: Client, run: str, wanted: list[FileEntry]) -> None:
+    if len(wanted) != 1:
+        raise InvalidSpec(f"--to - prints one file, and this names {len(wanted)}")
+    with connected.runs.artifact(run, wanted[0].path) as pieces:
+        for piece in pieces:
+            sys.stdout.buffer.write(piece)
+
+
+def _fetch(connected: Client, run: str, entry: FileEntry, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".nacre-{os.getpid()}-{target.name}"[:250])
+    try:
+        with connected.runs.artifact(run, entry.path) as pieces, partial.open("wb") as stream:
+            for piece in pieces:
+                stream.write(piece)
+        if entry.executable:
+            partial.chmod(partial.stat().st_mode | 0o111)
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@app.command("delete")
+def delete(
+    runs: Annotated[list[str], typer.Argument(help="id, start of it, or name", metavar="RUN...")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask")] = False,
+) -> None:
+    """Delete runs and everything logged to them."""
+    with client() as connected:
+        for run in runs:
+            found = connected.runs.get(run)
+            if not yes:
+                typer.confirm(f"Delete run {found.name} ({found.id[:12]}) and its artifacts?", abort=True)
+            connected.runs.delete(found.id)
+            err.print(f"deleted {escape(found.name)}")

@@ -1,0 +1,67 @@
+"""A run on the terminal: params, the last of each metric, a small plot of each, its artifacts."""
+
+from __future__ import annotations
+
+import shutil
+
+from rich.markup import escape
+
+from nacre.cli.app import out, table
+from nacre.cli.render import when
+from nacre.cli.render.plot import plot
+from nacre.schema.runs import Run
+from nacre.sdk.client import Client
+
+_PLOTS = 6
+_HEIGHT = 6
+
+
+def render_run(client: Client, run: Run) -> None:
+    """Print a run for people. Reads the points of the first few metrics and the list of artifacts."""
+    out.print(f"[bold]{escape(run.name)}[/bold]  run {run.id[:12]}  {run.state}")
+    ended = f", ended {when(run.ended_at)}" if run.ended_at else ""
+    out.print(
+        f"[dim]experiment {escape(run.experiment)}, by {escape(run.user or '?')}, "
+        f"started {when(run.created_at)}{ended}[/dim]"
+    )
+    if run.params:
+        out.print("\n[bold]params[/bold]")
+        table(("name", "value"), [(escape(k), escape(v)) for k, v in run.params.items()])
+    if run.metrics:
+        out.print("\n[bold]metrics[/bold]")
+        rows = [
+            (escape(m.key), number(m.last), number(m.min), number(m.max), m.step, m.count)
+            for m in run.metrics
+        ]
+        table(("name", "last", "min", "max", "step", "points"), rows)
+        _plots(client, run)
+    _artifacts(client, run)
+
+
+def _plots(client: Client, run: Run) -> None:
+    width = max(30, min(shutil.get_terminal_size().columns, 100))
+    curves = [metric for metric in run.metrics if metric.count > 1]
+    for metric in curves[:_PLOTS]:
+        points = client.runs.metric(run.id, metric.key, limit=2 * width, project=run.project).points
+        lines = plot([(point.step, point.value) for point in points], width, _HEIGHT)
+        if lines:
+            out.print(f"\n{escape(metric.key)}")
+            for line in lines:
+                out.print(line, markup=False)
+    if len(curves) > _PLOTS:
+        out.print(f"[dim]… and {len(curves) - _PLOTS} more curves: see the console[/dim]")
+
+
+def _artifacts(client: Client, run: Run) -> None:
+    if run.artifacts is None:
+        return
+    files = client.runs.artifacts(run.id, project=run.project).files
+    out.print(
+        f"\n[bold]artifacts[/bold]  {len(files)} file{'' if len(files) == 1 else 's'}  "
+        f"[dim]nacre runs artifacts {run.id[:12]}[/dim]"
+    )
+
+
+def number(value: float) -> str:
+    """A metric's value, to six digits."""
+    return f"{value:.6g}"
