@@ -175,6 +175,7 @@ class UvEnvironments(Environments):
         if wheel is not None:
             code, said, text = self._try(lines, options, python, log, constraint=f"torch=={wheel}")
             if code == 0:
+                _warn_of_mixed_builds(pins(text), log)
                 return text
             first = to_error("resolving", said, code)
             if f"torch=={wheel}" not in "\n".join(said):
@@ -276,3 +277,10 @@ class UvEnvironments(Environments):
         compiled = self._bytecode.warm(folder, lock.python, self._variables)
         if compiled:
             log(f"Compiled {compiled} modules")
+
+
+def _warn_of_mixed_builds(found: dict[str, str], log: Log) -> None:
+    """PyPI's torchvision is linked to CUDA's torch and does not import with another."""
+    for name in ("torchvision", "torchaudio"):
+        if name in found and "+" in found["torch"] and "+" not in found[name]:
+            log(f"warning: {name} {found[name]} may not import with torch {found['torch']}: builds differ")

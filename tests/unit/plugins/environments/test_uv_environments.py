@@ -326,3 +326,16 @@ def test_a_local_torch_that_fits_is_preferred_to_the_indexs(
     wheel(tmp_path / "wheels", "torch", "1.6")
     assert pins(resolve(uv, "torch").text) == {"torch": "1.5+cpu"}
     assert pins(resolve(uv, "torch==1.5").text) == {"torch": "1.5+cpu"}
+
+
+def test_a_torchvision_of_another_build_is_warned_of(
+    uv: UvEnvironments, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(uv, "_gpu", False)
+    made = wheel(tmp_path / "wheels", "torch", "1.5+cpu")
+    tag = f"cp{sys.version_info[0]}{sys.version_info[1]}"
+    made.rename(made.with_name(f"torch-1.5+cpu-{tag}-{tag}-manylinux_2_28_{os.uname().machine}.whl"))
+    wheel(tmp_path / "wheels", "torchvision", "0.9")
+    lines: list[str] = []
+    uv.resolve(Source(requirements="torch\ntorchvision"), lines.append)
+    assert any(line.startswith("warning: torchvision 0.9 may not import") for line in lines)
