@@ -154,11 +154,8 @@ class Jobs:
         ids = [row.id for row in rows]
         attempts = self._attempts.of(session, ids)
         costs = self._usage.cost_of(session, ids)
-        users = dict(
-            session.execute(
-                select(UserRow.id, UserRow.name).where(UserRow.id.in_({row.user_id for row in rows}))
-            ).tuples()
-        )
+        named = select(UserRow.id, UserRow.name).where(UserRow.id.in_({row.user_id for row in rows}))
+        users = {row.id: row.name for row in session.execute(named)}
         project = session.get_one(ProjectRow, caller.project_id).name
         currency = self._prices.currency
         return [
