@@ -6,12 +6,12 @@ server fenced the attempt; 75 ended by SIGTERM with something left to send, so s
 
 from __future__ import annotations
 
+import _thread
 import os
 import sys
+from importlib import import_module
 
-from nacre.launcher.folder import Folder
-from nacre.launcher.run import Launch
-from nacre.launcher.spec import load
+from nacre.launcher import warm
 
 
 def main(arguments: list[str]) -> int:
@@ -20,18 +20,9 @@ def main(arguments: list[str]) -> int:
     if len(names) != 1:
         sys.stderr.write("usage: python -m nacre.launcher FOLDER [--adopt]\n")
         return 2
-    folder = Folder(os.path.abspath(names[0]))
-    try:
-        if not folder.lock():
-            sys.stderr.write(f"another launcher has {folder.root}\n")
-            return 3
-        if "--adopt" in arguments and not folder.has("spec.json") and folder.has("events.jsonl"):
-            return 0  # it came to its end, and everything is sent
-        spec = load(folder.path("spec.json"))
-    except (OSError, ValueError, KeyError) as error:
-        sys.stderr.write(f"{folder.root} holds no work that can be launched: {error!r}\n")
-        return 2
-    return Launch(folder, spec).run()
+    _thread.start_new_thread(warm.move_to_own_groups, ())
+    run = import_module("nacre.launcher.run")  # the rest is imported while the kernel gets ready
+    return int(run.open_and_run(os.path.abspath(names[0]), adopt="--adopt" in arguments))
 
 
 if __name__ == "__main__":

@@ -85,18 +85,18 @@ class LogChannel(Channel):
 
     def peek(self) -> bytes:
         """The next bytes, secrets masked, also those that lie across a border of two sends."""
-        end = self._end()
-        if self.offset >= end:
+        end, offset = self._end(), self.offset  # once: another thread moves it while we look
+        if offset >= end:
             return b""
         reach = self._masks.reach
-        stop = min(end, self.offset + LOG_CHUNK)
-        first = max(0, self.offset - reach)
+        stop = min(end, offset + LOG_CHUNK)
+        first = max(0, offset - reach)
         window = self.read(first, min(end, stop + reach))
         ready = len(window)
         if not self.final:  # the rest of a secret may not be written yet: keep its beginning back
             ready -= self._masks.held(window)
         hidden = self._masks.hide(window)
-        return hidden[self.offset - first : max(self.offset - first, min(stop - first, ready))]
+        return hidden[offset - first : max(offset - first, min(stop - first, ready))]
 
     def trim(self) -> None:
         """Give the disk back what lies past the limit."""
@@ -167,12 +167,13 @@ class LinesChannel(Channel):
 
     def peek(self) -> bytes:
         """The next whole lines; one alone while the server refuses some."""
-        data = self.read(self.offset, min(self.size(), self.offset + LINES_CHUNK))
+        offset = self.offset  # once: another thread moves it while we look
+        data = self.read(offset, min(self.size(), offset + LINES_CHUNK))
         if not data:
             return b""
-        if self.offset and self.read(self.offset - 1, self.offset) != b"\n":
+        if offset and self.read(offset - 1, offset) != b"\n":
             return self._blank_rest(data)
-        careful = self.offset < self._careful_until
+        careful = offset < self._careful_until
         end = (data.find(b"\n") if careful else data.rfind(b"\n")) + 1
         if end:
             return self._masks.hide_json(data[:end]) if self._masks is not None else data[:end]

@@ -18,15 +18,32 @@ from nacre.launcher.outcome import Outcome, Seen, decide
 from nacre.launcher.prepare import FOLDERS, prepare, remove, used_bytes
 from nacre.launcher.sandbox import TOOLS, filter_path
 from nacre.launcher.ship import Shipper
-from nacre.launcher.spec import Spec
+from nacre.launcher.spec import Spec, load
 from nacre.launcher.start import Workload, find_workload, rlimit_memory, start
 from nacre.launcher.store import RemoteStore, Store
 from nacre.launcher.variables import unusable
 from nacre.launcher.watch import Watch, disk_full
 from nacre.launcher.wire import Server
 
-DONE, FENCED, INTERRUPTED = 0, 4, 75
-"""Exit codes: all is sent; the server fenced this attempt; ended by SIGTERM with something left to do."""
+DONE, NO_WORK, TAKEN, FENCED, INTERRUPTED = 0, 2, 3, 4, 75
+"""Exit codes: all is sent; nothing to launch; another launcher has it; the server fenced it; ended
+by SIGTERM with something left to do."""
+
+
+def open_and_run(root: str, *, adopt: bool) -> int:
+    """Lock a folder and bring its work to an end; an exit code of this module."""
+    folder = Folder(root)
+    try:
+        if not folder.lock():
+            sys.stderr.write(f"another launcher has {root}\n")
+            return TAKEN
+        if adopt and not folder.has("spec.json") and folder.has("events.jsonl"):
+            return DONE  # it came to its end, and everything is sent
+        spec = load(folder.path("spec.json"))
+    except (OSError, ValueError, KeyError) as error:
+        sys.stderr.write(f"{root} holds no work that can be launched: {error!r}\n")
+        return NO_WORK
+    return Launch(folder, spec).run()
 
 
 class Interrupted(Exception):

@@ -113,3 +113,10 @@ def test_any_bytes_may_be_printed(host: Host) -> None:
 def test_the_number_of_threads_follows_the_cpu_limit(host: Host) -> None:
     host.run("sh", "-c", "echo $OMP_NUM_THREADS", limits={"cpu": 2.5})
     assert host.log() == "2\n"
+
+
+def test_a_large_log_arrives_whole(plain: Host) -> None:
+    code = "import os\nfor i in range(480): os.write(1, bytes([i % 251]) * 65536)"
+    event = plain.run("python3", "-c", code)
+    assert event["reason"] == "succeeded"
+    assert plain.api.channel("log") == b"".join(bytes([i % 251]) * 65536 for i in range(480))
