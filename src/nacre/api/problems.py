@@ -74,6 +74,8 @@ def install(app: FastAPI) -> None:
             return problem_response(NotFound(f"there is no route {request.method} {request.url.path}"))
         if isinstance(error.__cause__, NacreError):  # raised while FastAPI read the body
             return problem_response(error.__cause__)
+        if isinstance(error.__cause__, ValueError | RecursionError):
+            return problem_response(InvalidSpec("body: not JSON in UTF-8, or nested too deep", fields=[]))
         body = {"detail": str(error.detail)}
         found = from_problem(error.status_code, body)
         document = found.problem() | {"status": error.status_code}

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from sqlalchemy import Row, select
+from sqlalchemy.exc import IntegrityError
 
 from nacre.clock import Clock
 from nacre.db.connect import Database
@@ -56,17 +57,21 @@ class Secrets:
         value = body.value.get_secret_value()
         _check(name, body.kind, value)
         sealed = self._seal(caller.project_id, name, value)
+        try:
+            return self._put(caller, name, body.kind, sealed)
+        except IntegrityError:  # another server set it for the first time just now: ours replaces that
+            return self._put(caller, name, body.kind, sealed)
+
+    def _put(self, caller: Caller, name: str, kind: str, sealed: bytes) -> Secret:
         now = self._clock.now()
         with self._db.write() as session:
             row = session.get(SecretRow, (caller.project_id, name))
             if row is None:
                 row = SecretRow(project_id=caller.project_id, name=name, created_at=now)
                 session.add(row)
-            row.kind, row.sealed, row.updated_at = body.kind, sealed, now
+            row.kind, row.sealed, row.updated_at = kind, sealed, now
             session.flush()
-            self._events.add(
-                session, caller.project_id, caller.user_id, "secrets.set", name, kind=body.kind
-            )
+            self._events.add(session, caller.project_id, caller.user_id, "secrets.set", name, kind=kind)
         return _secret(row)
 
     def list(self, caller: Caller, *, cursor: str | None = None, limit: int = 100) -> Page[Secret]:

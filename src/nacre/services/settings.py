@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sqlalchemy import select, text
 from sqlalchemy.orm import Session
 
 from nacre.db.connect import Database
@@ -43,15 +44,13 @@ def sign_up_policy(session: Session) -> SignUpPolicy:
 
 def read_setting(session: Session, key: str) -> str | None:
     """One setting's text; null when it was never set."""
-    row = session.get(SettingRow, key)
-    return row.value if row else None
+    return session.execute(select(SettingRow.value).where(SettingRow.key == key)).scalar_one_or_none()
 
 
 def write_setting(session: Session, key: str, value: str) -> None:
     """Set one setting's text."""
-    row = session.get(SettingRow, key)
-    if row is None:
-        session.add(SettingRow(key=key, value=value))
-    else:
-        row.value = value
-    session.flush()
+    upsert = text(
+        "INSERT INTO settings (key, value) VALUES (:key, :value) "
+        "ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+    )
+    session.execute(upsert, {"key": key, "value": value})
