@@ -39,11 +39,11 @@ def open_and_run(root: str, *, adopt: bool) -> int:
             return TAKEN
         if adopt and not folder.has("spec.json") and folder.has("events.jsonl"):
             return DONE  # it came to its end, and everything is sent
-        spec = load(folder.path("spec.json"))
+        launch = Launch(folder, load(folder.path("spec.json")))
     except (OSError, ValueError, KeyError) as error:
         sys.stderr.write(f"{root} holds no work that can be launched: {error!r}\n")
         return NO_WORK
-    return Launch(folder, spec).run()
+    return launch.run()
 
 
 class Interrupted(Exception):
@@ -67,7 +67,8 @@ class Launch:
         """Bring the work to its end and its record to the server; an exit code of this module."""
         self._control.listen()
         me = processes.stat(os.getpid())
-        self._folder.write_json("launcher.json", {"pid": os.getpid(), "start": me.start if me else 0})
+        with contextlib.suppress(OSError):  # a full disk must not keep us from ending what runs
+            self._folder.write_json("launcher.json", {"pid": os.getpid(), "start": me.start if me else 0})
         self._shipper.start()
         try:
             if not self._events.ended:
@@ -99,6 +100,12 @@ class Launch:
         except Failure as failure:
             return Outcome(failure.reason, failure.message)
 
+    def _write_plan(self, plan: dict[str, Any]) -> None:
+        try:
+            self._folder.write_json("plan.json", plan)
+        except OSError as error:
+            raise Failure("launch_failed", f"The attempt's folder cannot be written: {error}.") from error
+
     def _begin(self) -> Workload:
         plan = self._folder.read_json("plan.json")
         if plan is None:
@@ -110,7 +117,7 @@ class Launch:
             self._groups = self._make_groups()
             plan = {"inputs": inputs, "groups": self._groups.to_json()}
             # From here on another launcher may find the command started: it must not prepare again.
-            self._folder.write_json("plan.json", plan)
+            self._write_plan(plan)
         self._groups = self._known_groups()
         work = start(self._spec, self._folder, self._groups, plan["inputs"])
         self._shipper.nudge()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -106,8 +107,6 @@ def test_half_a_line_waits_for_its_end(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
 def test_a_channel_reads_nothing_but_a_file(tmp_path: Path, kind: str) -> None:
-    import os
-
     path = tmp_path / "track.jsonl"
     (tmp_path / "other").write_text("private\n")
     make = {"link": lambda: path.symlink_to("other"), "pipe": lambda: os.mkfifo(path), "folder": path.mkdir}
