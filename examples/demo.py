@@ -29,7 +29,7 @@ def install() -> None:
     started = time.monotonic()
     print("· making a virtual environment and installing Nacre …", flush=True)
     venv.create(FOLDER / "venv", with_pip=True, clear=True)
-    pip = [str(PYTHON), "-m", "pip", "install", "--quiet"]
+    pip = [str(PYTHON), "-m", "pip", "install", "--quiet", "--quiet"]
     subprocess.run([*pip, "--editable", str(ROOT), "scikit-learn"], check=True)
     stamp.write_bytes(wanted)
     print(f"  done in {time.monotonic() - started:.0f} s", flush=True)

@@ -118,13 +118,26 @@ def steps(folder: Path) -> None:
     nacre("doctor")
 
     say("1 · Account: the owner invites Grace, who signs up")
-    invitation = ask("user", "invite", "--project", "default", "--role", "editor")
-    nacre("user", "sign-up", "grace", "--invitation", invitation["secret"], env={"NACRE_PASSWORD": "rear-admiral"})
+    invitation = ask("user", "invite", "--to", "default", "--role", "editor")
+    nacre(
+        "user",
+        "sign-up",
+        "--name",
+        "grace",
+        "--invitation",
+        invitation["secret"],
+        env={"NACRE_PASSWORD": "rear-admiral"},
+    )
     nacre("project", "members")
 
     say("2, 3 · Instance and environment: a notebook with PyTorch, one cell run through the proxy")
     nacre("instance", "create", "lab", "--type", "cpu.small", "--env", "pytorch")
-    nacre("instance", "exec", "lab", "import torch, nacre; nacre.log_metric('hello', 1.0); print('torch', torch.__version__)")
+    nacre(
+        "instance",
+        "exec",
+        "lab",
+        "import torch, nacre; nacre.log_metric('hello', 1.0); print('torch', torch.__version__)",
+    )
     nacre("instance", "stop", "lab")
 
     say("4 · Data: push scikit-learn's digits as a train set and a test set")
@@ -132,14 +145,26 @@ def steps(folder: Path) -> None:
     nacre("data", "push", str(data / "test"), "--name", "digits-test")
 
     say("5, 6 · Code and training: a CNN in PyTorch, as a job")
-    run = ["run", "--environment", "pytorch", "--data", "digits", "--type", "cpu.small", "--name", "digits-cnn"]
+    run = [
+        "run",
+        "--environment",
+        "pytorch",
+        "--data",
+        "digits",
+        "--type",
+        "cpu.small",
+        "--name",
+        "digits-cnn",
+    ]
     nacre(*run, "--workdir", str(HERE), "train.py", "--", "--epochs", "15")
     nacre("show", "digits-cnn")
 
     say("7 · Evaluate: register the model, convert it, measure it on the held-out digits")
     nacre("model", "register", "digits-cnn:model.pt", "--name", "digits-cnn")
     evaluation = ask("evaluate", "digits-cnn", "--data", "digits-test")
-    print(f"test accuracy {evaluation['accuracy']:.4f} on {evaluation['samples']} digits, macro F1 {evaluation['f1']:.4f}")
+    print(
+        f"test accuracy {evaluation['accuracy']:.4f} on {evaluation['samples']} digits, macro F1 {evaluation['f1']:.4f}"
+    )
     show_confusion(evaluation)
     if evaluation["accuracy"] < LEAST_ACCURACY:
         sys.exit(f"the test accuracy is under {LEAST_ACCURACY}")
@@ -150,7 +175,9 @@ def steps(folder: Path) -> None:
     answers = [predict(endpoint["url"], token, image) for image in x_test[:20]]
     right = sum(a == int(b) for a, b in zip(answers, y_test[:20], strict=True))
     print(f"POST {endpoint['url']}/v2/models/digits-cnn/infer")
-    print(f"the first held-out digit is a {y_test[0]}, the endpoint says {answers[0]}; {right} of 20 are right")
+    print(
+        f"the first held-out digit is a {y_test[0]}, the endpoint says {answers[0]}; {right} of 20 are right"
+    )
     if answers[0] != int(y_test[0]):
         sys.exit("the endpoint called the held-out digit wrongly")
     nacre("endpoint", "show", "digits")

@@ -163,18 +163,18 @@ def _workload(view: _View, spec: Spec, folder: Folder, places: Places, inputs: d
     for path in (spec.interpreter, spec.environment):
         if path is not None:
             view.show(os.path.normpath(path))
-    view.show(folder.path("work"), "/work", writable=True)
-    view.show(folder.path("output"), "/output", writable=True)
-    view.show(spec.home or folder.path("home"), "/home/user", writable=True)
+    view.show(folder.path("work"), places.work, writable=True)
+    view.show(folder.path("output"), places.output, writable=True)
+    view.show(spec.home or folder.path("home"), places.home, writable=True)
     view.show(folder.path("io"), "/run/nacre", writable=True)
     view.show(folder.path("env.sh"), places.env_file)
-    view.parents("/data/any")
+    view.parents(f"{places.input_root}/any")
     for item in spec.inputs:
         view.show(inputs[item.name], places.inputs[item.name], writable=item.mode == "download")
     if spec.secret_files:
         view.show(folder.path("secrets"), "/run/secrets")
-    if spec.checkpoints is not None:
-        view.show(spec.checkpoints, "/checkpoints", writable=True)
+    if spec.checkpoints is not None and places.checkpoints is not None:
+        view.show(spec.checkpoints, places.checkpoints, writable=True)
     if spec.api_socket_folder is not None:
         view.show(spec.api_socket_folder, "/run/nacre-api")
     if spec.nacre_site is not None:

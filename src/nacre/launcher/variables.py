@@ -9,6 +9,15 @@ from nacre.launcher.spec import Spec
 
 _PLACE = re.compile(r"\$\{\{\s*([A-Za-z0-9_.-]+)\s*\}\}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_OWN = ("/work", "/output", "/data", "/checkpoints", "/home/user")
+
+
+def _own(spec: Spec) -> str:
+    """What stands before the sandbox's own folders: nothing, unless one of them is where this host keeps
+    environments or interpreters, which must be seen at their own paths."""
+    kept = [spec.environment, spec.interpreter, *(m.source for m in spec.mounts if m.source == m.target)]
+    clash = any(path and path.startswith(f"{folder}/") for path in kept for folder in _OWN)
+    return "/nacre" if clash else ""
 
 
 class Places:
@@ -17,18 +26,19 @@ class Places:
     def __init__(self, spec: Spec, folder: Folder, inputs: dict[str, str]) -> None:
         """``inputs``: the host's path of each input, which is also the command's without a sandbox."""
         boxed = spec.boxed
-        self.work = "/work" if boxed else folder.path("work")
-        self.output = "/output" if boxed else folder.path("output")
+        own = _own(spec)
+        self.work = f"{own}/work" if boxed else folder.path("work")
+        self.output = f"{own}/output" if boxed else folder.path("output")
         self.io = "/run/nacre" if boxed else folder.path("io")
-        self.input_root = "/data" if boxed else folder.path("inputs")
-        self.inputs = {name: f"/data/{name}" if boxed else path for name, path in inputs.items()}
-        self.home = "/home/user" if boxed else spec.home or folder.path("home")
+        self.input_root = f"{own}/data" if boxed else folder.path("inputs")
+        self.inputs = {name: f"{own}/data/{name}" if boxed else path for name, path in inputs.items()}
+        self.home = f"{own}/home/user" if boxed else spec.home or folder.path("home")
         self.tmp = "/tmp" if boxed else folder.path("tmp")  # noqa: S108 - the sandbox's own
         self.secrets = "/run/secrets" if boxed else folder.path("secrets")
         self.env_file = "/run/nacre-env" if boxed else folder.path("env.sh")
         self.checkpoints = None
         if spec.checkpoints is not None:
-            self.checkpoints = "/checkpoints" if boxed else spec.checkpoints
+            self.checkpoints = f"{own}/checkpoints" if boxed else spec.checkpoints
         self.site = None
         if spec.nacre_site is not None:
             self.site = "/opt/nacre" if boxed else folder.path("site")
