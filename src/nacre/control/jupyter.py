@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import http.client
 import json
+import socket
 import time
+from contextlib import closing
 from datetime import datetime
 from typing import Any
-
-import httpx
 
 from nacre.domain.instances import Kernel, Terminal
 from nacre.errors import Unavailable
@@ -53,22 +54,26 @@ def _time(text: str) -> datetime:
 def _get(upstream: Upstream, path: str) -> Any:
     """JSON of a bounded size in a bounded time: whatever answers belongs to the user."""
     deadline = time.monotonic() + _SECONDS
+    headers = {"Authorization": f"token {upstream.token}", "Connection": "close"}
+    with closing(socket.socket(socket.AF_UNIX)) as connected, SocketFile(upstream.socket) as file:
+        connected.settimeout(_SECONDS)
+        connection = http.client.HTTPConnection("localhost")
+        connection.sock = connected
+        try:
+            connected.connect(file.path)
+            connection.request("GET", path, headers=headers)
+            with connection.getresponse() as response:
+                if response.status != 200:
+                    raise Unavailable(f"JupyterLab answered {response.status}")
+                return json.loads(_read(response, deadline))
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise Unavailable(f"JupyterLab does not answer ({error})") from error
+
+
+def _read(response: http.client.HTTPResponse, deadline: float) -> bytes:
     body = b""
-    try:
-        with (
-            SocketFile(upstream.socket) as file,
-            httpx.HTTPTransport(uds=file.path, verify=False) as transport,
-            httpx.Client(transport=transport, timeout=_SECONDS) as client,
-            client.stream(
-                "GET", f"http://localhost{path}", headers={"Authorization": f"token {upstream.token}"}
-            ) as response,
-        ):
-            if response.status_code != 200:
-                raise Unavailable(f"JupyterLab answered {response.status_code}")
-            for chunk in response.iter_raw():
-                body += chunk
-                if len(body) > _MAX_BYTES or time.monotonic() > deadline:
-                    raise Unavailable("JupyterLab answered too much or too slowly")
-        return json.loads(body)
-    except (httpx.HTTPError, ValueError) as error:
-        raise Unavailable(f"JupyterLab does not answer ({error})") from error
+    while chunk := response.read1(65_536):
+        body += chunk
+        if len(body) > _MAX_BYTES or time.monotonic() > deadline:
+            raise Unavailable("JupyterLab answered too much or too slowly")
+    return body

@@ -16,7 +16,8 @@ from nacre.db.tables.projects import ProjectRow
 from nacre.db.tables.users import UserRow
 from nacre.domain.identity import Caller
 from nacre.domain.instances import ALIVE, STOPPED_BY_USER
-from nacre.errors import Conflict, NotFound
+from nacre.domain.scheduling import Demand, never_fits
+from nacre.errors import Conflict, InvalidSpec, NotFound
 from nacre.ids import new_id
 from nacre.schema.base import Page
 from nacre.schema.instances import Instance, InstanceCreate, InstanceState, InstanceUrl
@@ -27,6 +28,7 @@ from nacre.services.events import Events
 from nacre.services.instance_door import InstanceDoor
 from nacre.services.instance_launch import InstanceLaunches
 from nacre.services.prices import Prices
+from nacre.services.queue import machines
 from nacre.services.secrets import Secrets
 from nacre.services.signals import Signals
 from nacre.services.tokens import Tokens
@@ -84,9 +86,13 @@ class Instances:
 
         Raises:
             Conflict: the project has an instance of that name.
+            InvalidSpec: no machine could ever hold the type.
             NotFound: the type, the environment, a dataset or a secret is not there.
         """
         shape = self._prices.type(body.type)
+        demand = Demand("", "", shape.cpu, shape.memory, shape.gpu, shape.gpu_name)
+        if impossible := never_fits(demand, machines(self._attempts.engine.nodes())):
+            raise InvalidSpec(impossible, fields=[{"field": "type", "message": impossible}])
         self._secrets.reveal(caller.project_id, body.secrets)
         try:
             with self._db.write() as session:
