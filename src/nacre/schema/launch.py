@@ -5,7 +5,7 @@ The launcher is a standard-library program: it reads these fields from plain JSO
 The attempt folder, one per replica, is the launcher's spool and survives every crash::
 
     spec.json        LaunchSpec, mode 0600
-    log              stdout and stderr of the command, appended by the command itself
+    log              stdout and stderr of the command, appended by a pipe that outlives the launcher
     io/track.jsonl   tracking records, appended by the command (``/run/nacre`` inside the sandbox)
     events.jsonl     ReplicaEvent lines, appended by the launcher
     acks.json        {"log": n, "track": n, "events": n}: how many bytes the server has taken
@@ -112,7 +112,7 @@ class LaunchSpec(Wire):
     secrets: dict[str, str] = {}
     secret_files: dict[str, str] = Field({}, description="file name in /run/secrets → content")
     checkpoints: str | None = None
-    home: str | None = Field(None, description="persistent home; the output folder when null")
+    home: str | None = Field(None, description="persistent home; a private folder when null")
     mounts: list[LaunchMount] = []
     api_socket_folder: str | None = Field(None, description="bound at /run/nacre-api")
     sandbox: SandboxMode
