@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -45,7 +46,7 @@ def _free_port() -> int:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_server() -> Iterator[str]:
     """URL of a private PostgreSQL server on loopback; ``NACRE_TEST_POSTGRES`` names another one."""
     if given := os.environ.get("NACRE_TEST_POSTGRES"):
         yield given
@@ -53,7 +54,8 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     programs = postgres_programs()
     if programs is None:
         pytest.skip("PostgreSQL is not installed (Debian: postgresql)")
-    folder = tmp_path_factory.mktemp("postgres")
+    # not in pytest's own folder: each run of pytest closes that to other users, such as PostgreSQL's
+    folder = Path(tempfile.mkdtemp(prefix="nacre-postgres-"))
     demote: list[str] = []
     if os.geteuid() == 0:  # PostgreSQL refuses to run as root
         demote = ["setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups"]
@@ -84,6 +86,7 @@ def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     finally:
         server.terminate()
         server.wait(30)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
