@@ -201,8 +201,11 @@ def _sentence(demand: Demand, free: _Free) -> str:
         need = f"{_gib(demand.memory)} of memory"
         amount = f"{_gib(used_bytes)} of {_gib(machine.memory)} in use"
     by = f" by {_list(users)}" if users else ""
-    ahead = f"; {_list(free.promised)} {'is' if len(free.promised) == 1 else 'are'} before it in the queue"
-    return f"waits for {need}: {amount}{by}{ahead if free.promised else ''}"
+    ahead = ""
+    if free.promised:
+        verb = "is" if len(free.promised) == 1 else "are"
+        ahead = f"; {_list(free.promised)} {verb} before it in the queue"
+    return f"waits for {need}: {amount}{by}{ahead}"
 
 
 def _amounts(cpu: float, memory: int, gpu: int, gpu_name: str | None, *, total: bool = False) -> str:

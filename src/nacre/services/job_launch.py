@@ -13,11 +13,11 @@ from nacre.db.connect import Database
 from nacre.db.tables.attempts import AttemptRow
 from nacre.db.tables.jobs import JobRow
 from nacre.db.tables.projects import ProjectRow
-from nacre.domain.jobs import command_line, may_follow, outcome
+from nacre.domain.jobs import CANCELLED, command_line, may_follow, outcome
 from nacre.errors import NotFound, PluginError, Unavailable
 from nacre.ports.engines import Engine, NodeFacts
 from nacre.schema.jobs import JobRecord, JobSpec, JobState
-from nacre.schema.launch import ExitReason, LaunchInput, LaunchLimits, LaunchSpec
+from nacre.schema.launch import LaunchInput, LaunchLimits, LaunchSpec
 from nacre.schema.runs import RunState
 from nacre.services.attempts import Attempts
 from nacre.services.environments import EnvironmentCatalogue
@@ -164,13 +164,14 @@ class JobLaunches:
             )
             return
         assert attempt.ended_at is not None
-        succeeded = decided.state is JobState.SUCCEEDED
-        reason = attempt.reason
-        if decided.state is JobState.CANCELLED:
-            reason = job.stop_reason or ExitReason.CANCELLED_BY_USER.value
-        end_job(job, decided.state, None if succeeded else reason, attempt.message, attempt.ended_at)
-        if succeeded:
-            job.message = None
+        reason, message = attempt.reason, attempt.message
+        if decided.state is JobState.SUCCEEDED:
+            end_job(job, decided.state, None, None, attempt.ended_at)
+        elif decided.state is JobState.CANCELLED:  # who stopped it says more than that it was stopped
+            reason = job.stop_reason or CANCELLED
+            end_job(job, decided.state, reason, job.message or message, attempt.ended_at)
+        else:
+            end_job(job, decided.state, reason, message, attempt.ended_at)
         self.finish(session, job)
 
     def finish(self, session: Session, job: JobRow) -> None:

@@ -68,6 +68,8 @@ class JobLogs:
         parts, _ = self._parts(job_id)
         sizes = [part.size() for part in parts]
         left, at = lines, sum(sizes)
+        if lines == 0:
+            return at
         last = True
         for part, size in zip(reversed(parts), reversed(sizes), strict=True):
             end = size
