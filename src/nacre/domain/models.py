@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from nacre.errors import InvalidSpec
-from nacre.ports.converters import Converter
 from nacre.schema.launch import FileEntry
 
 SIDECAR = ".signature.json"
@@ -29,18 +28,22 @@ def select_files(files: Sequence[FileEntry], path: str) -> tuple[str, list[FileE
     return path[skip:], [f.model_copy(update={"path": f.path[skip:]}) for f in chosen]
 
 
-def detect_framework(entry: str, files: Sequence[FileEntry], converters: Sequence[Converter]) -> str:
+def detect_framework(
+    entry: str, files: Sequence[FileEntry], suffixes: Mapping[str, tuple[str, ...]]
+) -> str:
     """The framework that the entry's suffix, or a SavedModel inside it, tells.
+
+    ``suffixes``: those of each framework's files.
 
     Raises:
         InvalidSpec: it cannot be told.
     """
     if any(f.path.endswith("/saved_model.pb") for f in files):
         return "tensorflow"
-    for converter in converters:
-        if entry.lower().endswith(converter.suffixes or ("\0",)):
-            return converter.framework
-    known = ", ".join(s for c in converters for s in c.suffixes)
+    for framework, endings in suffixes.items():
+        if endings and entry.lower().endswith(endings):
+            return framework
+    known = ", ".join(s for endings in suffixes.values() for s in endings)
     raise InvalidSpec(
         f"cannot tell the framework of {entry!r} ({known} are known): name it with --framework"
     )

@@ -74,7 +74,9 @@ class Models:
         """
         lineage, job, found = self._source(caller, request)
         entry, files = select_files(found, request.path or found[0].path)
-        framework = request.framework or detect_framework(entry, files, list(self._converters.values()))
+        framework = request.framework or detect_framework(
+            entry, files, {c.framework: c.suffixes for c in self._converters.values()}
+        )
         manifest = self._ledger.write_manifest(caller.project_id, Manifest(files=files))
         with self._db.write() as session:
             row = self._model(session, caller, model)
