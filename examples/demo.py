@@ -36,8 +36,6 @@ def install() -> None:
 
 
 def main() -> None:
-    if sys.version_info < (3, 11):
-        sys.exit("Nacre's server needs Python 3.11 or newer")
     FOLDER.mkdir(exist_ok=True)
     install()
     steps = ROOT / "examples" / "digits" / "steps.py"

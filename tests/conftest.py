@@ -69,9 +69,9 @@ def postgres_server() -> Iterator[str]:
         check=True,
         stdout=subprocess.DEVNULL,
     )
+    settings = ["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c", "max_connections=200"]
     server = subprocess.Popen(
-        [*demote, programs / "postgres", "-D", data, "-p", str(port), "-k", folder]
-        + ["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c", "max_connections=200"],
+        [*demote, programs / "postgres", "-D", data, "-p", str(port), "-k", folder, *settings],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

@@ -104,7 +104,7 @@ def _from_arrays(arrays: dict[str, NDArray[Any]], features: str | None, label: s
 
 
 def _from_table(file: Path, label: str | None) -> Samples:
-    import pandas  # noqa: PLC0415 - only tables need it
+    import pandas
 
     frame = pandas.read_parquet(file) if file.suffix == ".parquet" else pandas.read_csv(file)
     chosen = label or next((c for c in LABEL_COLUMNS if c in frame.columns), None)
@@ -116,7 +116,7 @@ def _from_table(file: Path, label: str | None) -> Samples:
 
 
 def _from_images(folder: Path, files: list[Path]) -> Samples:
-    from PIL import Image  # noqa: PLC0415 - only images need it
+    from PIL import Image
 
     classes = sorted({p.parent.name for p in files if p.parent != folder})
     if len(classes) < 2 or any(p.parent == folder for p in files):

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 from onnx import TensorProto, helper
 from sklearn.metrics import accuracy_score, confusion_matrix, precision_recall_fscore_support
 

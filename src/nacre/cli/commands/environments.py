@@ -117,7 +117,8 @@ def _after(nacre: Client, found: Environment, follow: bool) -> None:
 def _print_end(found: Environment) -> None:
     if found.state is EnvironmentState.READY:
         out.print(
-            f"[green]ready[/green] {found.name} ({_size(found.size)}): nacre run --environment {found.name} …"
+            f"[green]ready[/green] {found.name} ({_size(found.size)}): "
+            f"nacre run --environment {found.name} …"
         )
     elif found.state is EnvironmentState.FAILED:
         err.print(f"failed: {found.message}", markup=False, style="red")

@@ -3,6 +3,7 @@
 from typing import Any, Literal
 
 from alembic import context
+
 from nacre.db.tables import ALL_TABLES
 from nacre.db.tables.base import Instant
 
