@@ -117,7 +117,7 @@ class Conversions:
         with self._db.read() as session:
             version = session.get(ModelVersionRow, version_id)
             job = session.get(JobRow, version.conversion_job_id) if version else None
-            run = session.get(RunRow, job.run_id) if job else None
+            run = session.scalar(select(RunRow).where(RunRow.uuid == job.run_id)) if job else None
         if version is None or job is None:
             return
         signature: Signature | None = None

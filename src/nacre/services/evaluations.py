@@ -162,7 +162,7 @@ class Evaluations:
         with self._db.read() as session:
             row = session.get(EvaluationRow, evaluation_id)
             job = session.get(JobRow, row.job_id) if row else None
-            run = session.get(RunRow, job.run_id) if job else None
+            run = session.scalar(select(RunRow).where(RunRow.uuid == job.run_id)) if job else None
         if job is None:
             return
         result = (
