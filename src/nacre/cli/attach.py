@@ -8,17 +8,13 @@ from collections.abc import Iterator
 
 from nacre.cli.app import err
 from nacre.cli.render import plain
+from nacre.cli.render.jobs import describe, exit_code
 from nacre.errors import NacreError
-from nacre.schema.jobs import FINAL_STATES, Job, JobState
+from nacre.schema.jobs import FINAL_STATES, Job
+from nacre.schema.usage import money
 from nacre.sdk.client import Client
 
 _WAIT_S = 30.0
-
-
-def money(micros: int, currency: str) -> str:
-    """An amount for people: two decimals, or as many as a small one needs."""
-    amount = micros / 1_000_000
-    return f"{amount:.2f} {currency}" if amount >= 1 or amount == 0 else f"{amount:.4f} {currency}"
 
 
 def attach(nacre: Client, job: Job) -> int:
@@ -35,13 +31,6 @@ def attach(nacre: Client, job: Job) -> int:
             f"stop it with [bold]nacre stop {job.name}[/bold]"
         )
         return 0
-
-
-def exit_code(job: Job) -> int:
-    """The job's own exit code; 1 when it did not succeed and left none."""
-    if job.state is JobState.SUCCEEDED:
-        return 0
-    return job.exit_code or 1
 
 
 def write_log(chunks: Iterator[bytes]) -> None:
@@ -78,13 +67,3 @@ def _follow(nacre: Client, job: Job) -> Job:
     job = nacre.jobs.get(job.id)
     err.print(f"[dim]cost {money(job.cost, job.currency)} · nacre show {job.name}[/dim]")
     return job
-
-
-def describe(job: Job) -> str:
-    """The state in a line, with its reason and message."""
-    line = f"{plain(job.name)}: {job.state}"
-    if job.reason:
-        line += f" ({plain(job.reason)})"
-    if job.message:
-        line += f": {plain(job.message)}"
-    return line

@@ -19,7 +19,7 @@ from nacre.db.tables.attempts import AttemptRow, ReplicaRow
 from nacre.db.tables.usage import UsageRow
 from nacre.domain.identity import Caller
 from nacre.domain.jobs import end_reason
-from nacre.domain.scheduling import Holding, Taken, taken
+from nacre.domain.scheduling import Holding
 from nacre.errors import NacreError, Unavailable
 from nacre.ports.engines import Engine
 from nacre.schema.data import BlobsMissing
@@ -209,12 +209,8 @@ class Attempts:
 
     # What there is
 
-    def capacity(self, session: Session) -> dict[str, Taken]:
-        """What attempts that have not ended take of each node, by its name."""
-        return taken(self.holdings(session))
-
     def holdings(self, session: Session) -> list[Holding]:
-        """The same, attempt by attempt."""
+        """What each attempt that has not ended takes of its node."""
         rows = session.execute(
             select(AttemptRow, UsageRow.subject_name)
             .join(UsageRow, UsageRow.allocation_id == AttemptRow.id)

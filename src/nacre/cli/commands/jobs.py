@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
 from nacre.cli.app import client, emit, out, table
-from nacre.cli.attach import describe, exit_code, money, write_log
-from nacre.cli.render import plain, size, when
-from nacre.schema.jobs import FINAL_STATES, Job
+from nacre.cli.attach import write_log
+from nacre.cli.render import plain, when
+from nacre.cli.render.jobs import describe, length, render_job
+from nacre.cli.render.runs import render_run
+from nacre.errors import NotFound
+from nacre.schema.usage import money
 
 JobName = Annotated[str, typer.Argument(help="name, id, or the id of its run")]
 
@@ -20,6 +22,7 @@ def register(app: typer.Typer) -> None:
     app.command("ps")(ps)
     app.command("logs")(logs)
     app.command("stop")(stop)
+    app.command("show")(show)
     app.command("delete")(delete)
 
 
@@ -39,7 +42,7 @@ def ps(
                     f"[bold]{plain(job.name)}[/bold]",
                     job.state,
                     when(job.started_at, never=""),
-                    _length(job),
+                    length(job),
                     money(job.cost, job.currency),
                     plain(job.user),
                     plain(job.message or job.description),
@@ -52,15 +55,6 @@ def ps(
         )
 
     emit(jobs, render)
-
-
-def _length(job: Job) -> str:
-    if job.started_at is None:
-        return ""
-    seconds = int(((job.ended_at or datetime.now(UTC)) - job.started_at).total_seconds())
-    hours, rest = divmod(max(seconds, 0), 3600)
-    minutes, seconds = divmod(rest, 60)
-    return f"{hours}h{minutes:02}m" if hours else f"{minutes}m{seconds:02}s" if minutes else f"{seconds}s"
 
 
 def logs(
@@ -88,6 +82,28 @@ def stop(
     emit(stopped[0] if len(stopped) == 1 else stopped, render)
 
 
+def show(
+    name: Annotated[
+        str, typer.Argument(help="a job or run: name, id, or start of a run's id", metavar="NAME")
+    ],
+) -> None:
+    """Show a job or a run: how it went, params, metrics with small plots, what it left."""
+    with client() as nacre:
+        try:
+            job = nacre.jobs.get(name)
+        except NotFound:
+            run = nacre.runs.get(name)
+            emit(run, lambda: render_run(nacre, run))
+            return
+
+        def render() -> None:
+            render_job(job)
+            out.print()
+            render_run(nacre, nacre.runs.get(job.run))
+
+        emit(job, render)
+
+
 def delete(
     jobs: Annotated[list[str], typer.Argument(help="names or ids of jobs that have ended")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask")] = False,
@@ -99,36 +115,3 @@ def delete(
         for job in jobs:
             nacre.jobs.delete(job)
             out.print(f"deleted {plain(job)}")
-
-
-def render_job(job: Job) -> None:
-    """A job for people: what it is, how it went, what it would take to do it again."""
-    out.print(f"[bold]{plain(job.name)}[/bold] {describe(job).partition(': ')[2]}")
-    rows: list[tuple[str, str]] = []
-    if job.description:
-        rows.append(("note", job.description))
-    rows.append(("command", " && ".join(job.spec.commands)))
-    record = job.record
-    if record is not None:
-        digest = f" {record.environment_digest[:12]}" if record.environment_digest else ""
-        rows.append(("environment", f"{record.environment}{digest}"))
-        rows += [(f"data {name}", reference) for name, reference in record.inputs.items()]
-        if record.code:
-            rows.append(("code", record.code[:12]))
-        if record.secrets:
-            rows.append(("secrets", ", ".join(record.secrets)))
-    rows.append(("by", f"{job.user}, {when(job.created_at)}"))
-    if job.started_at is not None:
-        rows.append(("ran", f"{when(job.started_at)}, for {_length(job)}"))
-    if job.state in FINAL_STATES:
-        rows.append(("exit code", str(exit_code(job) if job.exit_code is None else job.exit_code)))
-    rows.append(("cost", f"{money(job.cost, job.currency)} at {money(job.price_per_hour, job.currency)}/h"))
-    for key, value in rows:
-        out.print(f"  {key:12} {plain(value)}")
-    for attempt in job.attempts if len(job.attempts) > 1 else []:
-        why = f" ({attempt.reason})" if attempt.reason else ""
-        out.print(f"  attempt {attempt.number}    {attempt.state}{why} {plain(attempt.message or '')}")
-    peak = max((a.peak_memory or 0 for a in job.attempts), default=0)
-    if peak:
-        out.print(f"  {'peak memory':12} {size(peak)}")
-    out.print(f"[dim]nacre logs {plain(job.name)} · again with nacre run --like {plain(job.name)}[/dim]")

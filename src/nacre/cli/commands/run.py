@@ -10,11 +10,12 @@ from typing import Annotated, Any
 import typer
 
 from nacre.cli.app import as_json, client, emit, err, out
-from nacre.cli.attach import attach, money
+from nacre.cli.attach import attach
 from nacre.cli.jobfile import Draft, from_command, from_file, from_job, inputs, variables
 from nacre.cli.render import plain, size
 from nacre.errors import InvalidSpec
 from nacre.schema.jobs import Job, JobPlan
+from nacre.schema.usage import money
 from nacre.sdk.client import Client
 from nacre.sdk.snapshot import push_snapshot, snapshot_files
 
