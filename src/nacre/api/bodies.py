@@ -89,7 +89,9 @@ async def take_bytes(request: Request, limit: int, work: Callable[[bytes], T]) -
         TooLarge: the body is longer.
     """
     async with _limiter():
-        held = bytearray()
+        declared = request.headers.get("content-length", "")
+        held = bytearray(min(limit, int(declared)) if declared.isdecimal() else 0)
+        size = 0
         chunks = request.stream()
         try:
             while True:
@@ -97,13 +99,15 @@ async def take_bytes(request: Request, limit: int, work: Callable[[bytes], T]) -
                     chunk = await anext(chunks, None)
                 if chunk is None:
                     break
-                held += chunk
-                if len(held) > limit:
+                held[size : size + len(chunk)] = chunk
+                size += len(chunk)
+                if size > limit:
                     raise TooLarge(f"the body is over {limit} bytes: send less at once", limit=limit)
         except TimeoutError:
             raise RequestError(f"no bytes came for {_SILENCE_S:.0f} seconds: send them again") from None
         except ClientDisconnect:
             raise RequestError("the sender went away in the middle of the body") from None
+        del held[size:]
         one = anyio.CapacityLimiter(1)  # our place among the transfers is taken already
         return await anyio.to_thread.run_sync(lambda: work(held), limiter=one)  # type: ignore[arg-type]
 

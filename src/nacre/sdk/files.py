@@ -22,6 +22,7 @@ class LocalFile:
     name: str
     size: int
     mtime_ns: int
+    ctime_ns: int
     inode: int
     executable: bool
 
@@ -42,7 +43,8 @@ class LocalFile:
         if not stat.S_ISREG(found.st_mode):
             raise InvalidSpec(f"{path} is not a file: only files and folders can be pushed", path=str(path))
         executable = bool(found.st_mode & 0o100)
-        return cls(path, name, found.st_size, found.st_mtime_ns, found.st_ino, executable)
+        times = (found.st_mtime_ns, found.st_ctime_ns)
+        return cls(path, name, found.st_size, *times, found.st_ino, executable)
 
     def changed(self) -> Conflict:
         """The error that says that somebody wrote to it."""

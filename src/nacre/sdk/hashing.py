@@ -24,7 +24,7 @@ _THREADS = min(8, os.cpu_count() or 1)
 
 
 class HashCache:
-    """(path, size, time of change, inode) → digest, in ``<folder>/hashes.db``.
+    """(path, size, times of change, inode) → digest, in ``<folder>/hashes.db``.
 
     Shared by all processes of a user. It only saves time: when it cannot be read or written, everything
     is hashed again. A file changed less than two seconds before it was hashed is not remembered, since a
@@ -41,10 +41,12 @@ class HashCache:
             wanted = iter(files)
             while chunk := {str(f.path): f for f in islice(wanted, 500)}:
                 marks = ",".join("?" * len(chunk))
-                query = f"SELECT path, size, mtime, inode, digest FROM hashes WHERE path IN ({marks})"  # noqa: S608
+                query = (
+                    f"SELECT path, size, mtime, ctime, inode, digest FROM hashes WHERE path IN ({marks})"  # noqa: S608
+                )
                 for path, *key, digest in db.execute(query, list(chunk)):
                     file = chunk[path]
-                    if key == [file.size, file.mtime_ns, file.inode]:
+                    if key == [file.size, file.mtime_ns, file.ctime_ns, file.inode]:
                         found[file.path] = digest
         return found
 
@@ -52,14 +54,14 @@ class HashCache:
         """Remember digests computed after ``hashed_ns`` (epoch nanoseconds)."""
         day = hashed_ns // (86400 * 10**9)
         rows = [
-            (str(f.path), f.size, f.mtime_ns, f.inode, digest, day)
+            (str(f.path), f.size, f.mtime_ns, f.ctime_ns, f.inode, digest, day)
             for f, digest in digests.items()
-            if f.mtime_ns < hashed_ns - _SETTLED_NS
+            if max(f.mtime_ns, f.ctime_ns) < hashed_ns - _SETTLED_NS
         ]
         if rows:
             with suppress(sqlite3.Error, OSError), closing(self._open()) as db, db:
                 db.execute("DELETE FROM hashes WHERE day < ?", (day - _KEPT_DAYS,))
-                db.executemany("INSERT OR REPLACE INTO hashes VALUES (?, ?, ?, ?, ?, ?)", rows)
+                db.executemany("INSERT OR REPLACE INTO hashes VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 
     def forget(self, file: LocalFile) -> None:
         """The digest was wrong."""
@@ -73,8 +75,8 @@ class HashCache:
             db.execute("PRAGMA journal_mode=WAL")
             db.execute("PRAGMA synchronous=OFF")
             db.execute(
-                "CREATE TABLE IF NOT EXISTS hashes (path TEXT PRIMARY KEY, size INTEGER, mtime INTEGER, "
-                "inode INTEGER, digest TEXT, day INTEGER) WITHOUT ROWID"
+                "CREATE TABLE IF NOT EXISTS hashes (path TEXT PRIMARY KEY, size INTEGER, "
+                "mtime INTEGER, ctime INTEGER, inode INTEGER, digest TEXT, day INTEGER) WITHOUT ROWID"
             )
         except sqlite3.DatabaseError as error:
             db.close()

@@ -130,7 +130,7 @@ class _Puller:
         for parent in list(target.relative_to(self._dest).parents)[:-1]:
             if (self._dest / parent).is_symlink():
                 raise Conflict(
-                    f"{self._dest / parent} is a link, so {entry.path} would land elsewhere: remove the link"
+                    f"{self._dest / parent} is a link, so {entry.path} would land elsewhere: remove it"
                 )
         try:
             target.parent.mkdir(parents=True, exist_ok=True)

@@ -31,6 +31,7 @@ SMALL_BYTES = 2**20
 LARGE_BYTES = 16 * 2**20
 _BATCH_BYTES = 4 * 2**20
 _BATCH_BLOBS = 512
+_PIECE = 2**20
 _ASK = 10_000
 _THREADS = 4
 _ROUNDS = 3
@@ -265,7 +266,8 @@ class _Sender:
                 digest=digest,
                 offset=offset,
                 query={"size": file.size},
-                content=_read(file, offset, length),
+                content=_Part(file, offset, length),
+                headers={"Content-Length": str(length)},
                 timeout_s=_PATIENCE_S,
             )
         if answer.complete:
@@ -276,6 +278,17 @@ class _Sender:
         with self._lock:
             self.sent += size
         self._progress.sent(size)
+
+
+class _Part:
+    """A range of a file as the body of a request, which may be sent more than once."""
+
+    def __init__(self, file: LocalFile, offset: int, length: int) -> None:
+        self._file, self._offset, self._length = file, offset, length
+
+    def __iter__(self) -> Iterator[bytes]:
+        for start in range(0, self._length, _PIECE):
+            yield _read(self._file, self._offset + start, min(_PIECE, self._length - start))
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pathspec import GitIgnoreSpec
 
 from nacre.errors import InvalidSpec, NotFound
 from nacre.sdk.files import LocalFile, walk
-from nacre.sdk.push import PushProgress, Pushed, push_local
+from nacre.sdk.push import Pushed, PushProgress, push_local
 from nacre.sdk.transport import Transport
 
 MAX_BYTES = 100 * 10**6

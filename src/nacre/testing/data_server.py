@@ -17,6 +17,7 @@ from typing import Any, cast
 
 import uvicorn
 
+from nacre.api.allocator import keep_freed_memory
 from nacre.api.app import make_app
 from nacre.clock import SystemClock
 from nacre.db.connect import Database
@@ -79,18 +80,28 @@ class DataServer:
         app = make_app(cast(Services, self.wired), "test")
         config = uvicorn.Config(app, log_level="warning", lifespan="off", access_log=False)
         self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(
-            target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True
-        )
+        self._thread = threading.Thread(target=self.run, daemon=True)
+        self._socket.listen(128)  # connections wait in the kernel until the loop runs
+
+    def run(self) -> None:
+        """Serve in this thread until ``stop``."""
+        self._server.run(sockets=[self._socket])
+
+    def stop(self) -> None:
+        """Ask it to end; from any thread."""
+        self._server.should_exit = True
 
     def __enter__(self) -> DataServer:
-        self._socket.listen(128)  # connections wait in the kernel until the loop runs
         self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.should_exit = True
+        self.stop()
         self._thread.join(30)
+        self.close()
+
+    def close(self) -> None:
+        """Give back the socket and the database."""
         self._socket.close()
         self.wired.db.close()
 
@@ -99,10 +110,18 @@ def main() -> None:
     """Serve until standard input closes."""
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
-    with DataServer(parser.parse_args().folder) as server:
-        sys.stdout.write(f"{server.url} {os.getpid()}\n")
-        sys.stdout.flush()
+    keep_freed_memory()
+    server = DataServer(parser.parse_args().folder)
+    sys.stdout.write(f"{server.url} {os.getpid()}\n")
+    sys.stdout.flush()
+
+    def wait() -> None:
         sys.stdin.read()
+        server.stop()
+
+    threading.Thread(target=wait, daemon=True).start()
+    server.run()
+    server.close()
 
 
 if __name__ == "__main__":

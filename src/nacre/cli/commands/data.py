@@ -168,8 +168,8 @@ def pull(
 
     def render() -> None:
         out.print(
-            f"[bold]{version.dataset}@{version.number}[/bold]: {version.files:,} files, {size(version.size)}, "
-            f"in {plain(folder)}"
+            f"[bold]{version.dataset}@{version.number}[/bold]: {version.files:,} files, "
+            f"{size(version.size)}, in {plain(folder)}"
         )
 
     emit(version, render)

@@ -12,7 +12,7 @@ from blake3 import blake3
 
 from nacre.errors import Unavailable
 
-_CHUNK = 4 * 2**20
+_CHUNK = 2**19
 
 _SENTENCES = {
     errno.ENOSPC: "the disk of the blob store ({root}) is full: free some space on it, or delete datasets "

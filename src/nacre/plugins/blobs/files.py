@@ -144,7 +144,7 @@ class FileBlobs(Blobs, LocalBlobs, PartialBlobs, BatchBlobs):
             try:
                 with path.open("rb") as stream:
                     before = os.fstat(stream.fileno())
-                    hasher = blake3(max_threads=blake3.AUTO)
+                    hasher = blake3()
                     hash_range(hasher, stream.fileno(), 0, before.st_size)
             except FileNotFoundError:
                 raise self._absent(digest) from None

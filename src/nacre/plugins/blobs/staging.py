@@ -45,7 +45,7 @@ class _Progress:
     def __init__(self, inode: int) -> None:
         self.inode = inode
         self.lock = threading.Lock()
-        self.hasher = blake3(max_threads=blake3.AUTO)
+        self.hasher = blake3()
         self.parts = 0
 
 
