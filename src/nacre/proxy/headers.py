@@ -19,6 +19,7 @@ _HANDSHAKE = frozenset(
     b"sec-websocket-key sec-websocket-version sec-websocket-extensions sec-websocket-protocol host origin "
     b"user-agent".split()
 )
+_OURS = frozenset((b"date", b"server"))  # the listener sends its own
 # These act on the whole origin, which instances share, or on the whole host.
 _ORIGIN_WIDE = frozenset(
     b"service-worker-allowed clear-site-data strict-transport-security alt-svc nel report-to "
@@ -109,7 +110,7 @@ def to_upstream(headers: Headers, token: str, *, websocket: bool = False) -> Hea
 def from_upstream(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     """The answer's headers as the browser gets them. Several Set-Cookie lines stay several."""
     listed = [(key.lower(), value) for key, value in headers]
-    drop = _dropped(listed) | _ORIGIN_WIDE
+    drop = _dropped(listed) | _ORIGIN_WIDE | _OURS
     ours = COOKIE.encode() + b"="
     kept = [
         (key, value)

@@ -77,9 +77,14 @@ class Notebook:
         self._headers = {"Authorization": f"Bearer {client.transport.token}"}
         self._http = httpx.Client(base_url=self._base, headers=self._headers, timeout=timeout_s)
         self._session = uuid.uuid4().hex
-        self._socket: ClientConnection | None = None
-        self.kernel_id = str(self._call("POST", "api/kernels")["id"])
-        self._socket = self._connect(timeout_s)
+        self._open = contextlib.ExitStack()
+        self._open.enter_context(self._http)
+        try:
+            self.kernel_id = str(self._call("POST", "api/kernels")["id"])
+            self._socket = self._connect(timeout_s)
+        except BaseException:
+            self._open.close()
+            raise
 
     def _call(self, method: str, path: str) -> Any:
         try:
@@ -92,12 +97,14 @@ class Notebook:
     def _connect(self, timeout_s: float) -> ClientConnection:
         url = f"ws{self._base.removeprefix('http')}api/kernels/{self.kernel_id}/channels"
         try:
-            return connect(
-                f"{url}?session_id={self._session}",
-                additional_headers=self._headers,
-                max_size=_MAX_MESSAGE,
-                open_timeout=timeout_s,
-                proxy=None,
+            return self._open.enter_context(
+                connect(
+                    f"{url}?session_id={self._session}",
+                    additional_headers=self._headers,
+                    max_size=_MAX_MESSAGE,
+                    open_timeout=timeout_s,
+                    proxy=None,
+                )
             )
         except (OSError, WebSocketException) as error:
             raise Unavailable(f"the kernel cannot be reached ({error}): try again") from error
@@ -113,7 +120,6 @@ class Notebook:
         Raises:
             Unavailable: the connection broke, or the time is up (the code is interrupted then).
         """
-        assert self._socket is not None
         message = self._message("execute_request", code)
         deadline = time.monotonic() + timeout_s
         collected = _Collected(Cell(), message["header"]["msg_id"], on_text or (lambda _: None))
@@ -144,7 +150,7 @@ class Notebook:
             "store_history": True,
             "user_expressions": {},
             "allow_stdin": False,
-            "stop_on_error": True,
+            "stop_on_error": False,
         }
         return {
             "channel": "shell",
@@ -157,11 +163,9 @@ class Notebook:
 
     def close(self) -> None:
         """End the kernel and the connections."""
-        if self._socket is not None:
-            self._socket.close()
         with contextlib.suppress(httpx.HTTPError):  # it stops with its instance anyway
             self._http.request("DELETE", f"api/kernels/{self.kernel_id}")
-        self._http.close()
+        self._open.close()
 
     def __enter__(self) -> Notebook:
         return self

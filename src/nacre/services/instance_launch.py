@@ -38,11 +38,11 @@ _TAIL_LINES = 12
 # The token is read from a file, for every process of the host may read a command line. The launcher tells
 # through variables where its folders are, with a sandbox or without.
 _SCRIPT = f"""\
-umask 077
 export JUPYTER_TOKEN_FILE="$NACRE_SECRETS_DIR/{_TOKEN}"
-if [ -d "$NACRE_INPUT_DIR" ] && {{ [ -L "$HOME/data" ] || [ ! -e "$HOME/data" ]; }}; then
-  ln -sfn "$NACRE_INPUT_DIR" "$HOME/data"
+if [ -n "$(ls -A "$NACRE_INPUT_DIR" 2>/dev/null)" ]; then
+  if [ -L "$HOME/data" ] || [ ! -e "$HOME/data" ]; then ln -sfn "$NACRE_INPUT_DIR" "$HOME/data"; fi
 fi
+cd "$HOME" || exit 1
 exec "$@" --ServerApp.sock="${{NACRE_TRACK_FILE%/*}}/{SOCKET}" --ServerApp.root_dir="$HOME"
 """
 
@@ -118,7 +118,7 @@ class InstanceLaunches:
                 "SHELL": "/bin/bash",
                 "JUPYTER_PATH": shown,
                 "JUPYTER_CONFIG_PATH": f"{shown}/config",
-                "JUPYTER_PLATFORM_DIRS": "1",
+                "JUPYTER_RUNTIME_DIR": "/tmp/jupyter" if boxed else f"{settings.parent}/runtime",  # noqa: S108
                 "NACRE_INSTANCE": row.name,
             },
             secrets=variables,

@@ -11,7 +11,7 @@ import typer
 from nacre.cli.app import as_json, client, emit, err, group, out, table
 from nacre.cli.desktop import has_browser, open_browser
 from nacre.cli.render import plain, when
-from nacre.errors import InvalidSpec
+from nacre.errors import InvalidSpec, RequestError
 from nacre.schema.instances import Instance, InstanceState, InstanceUrl
 from nacre.schema.resources import parse_duration
 from nacre.sdk.client import Client
@@ -127,7 +127,14 @@ def exec_(
 ) -> None:
     """Run Python in a fresh kernel of the instance and print what it prints."""
     with client() as nacre:
-        text = run_cell(nacre, name, _code(code), timeout_s=timeout)
+        try:
+            text = run_cell(nacre, name, _code(code), timeout_s=timeout)
+        except RequestError as error:
+            if "traceback" not in error.extra:
+                raise
+            _write(error.extra["text"])
+            err.print(error.extra["traceback"], markup=False)
+            raise typer.Exit(1) from error
     emit({"text": text}, lambda: _write(text))
 
 
