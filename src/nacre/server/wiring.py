@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import secrets as random
 from dataclasses import dataclass
-from pathlib import Path
 
 from nacre import __version__
 from nacre.clock import Clock
@@ -51,7 +49,7 @@ from nacre.services.projects import Projects
 from nacre.services.queue import JobQueue
 from nacre.services.registry import Services
 from nacre.services.runs import Runs
-from nacre.services.secrets import Secrets
+from nacre.services.secrets import Secrets, read_key
 from nacre.services.settings import ServerSettings
 from nacre.services.signals import Signals
 from nacre.services.status import Addresses, Status
@@ -115,13 +113,6 @@ def keep_owner(settings: Settings, users: Users) -> None:
     write_private(path, json.dumps({"url": settings.url, "token": secret, "project": "default"}))
 
 
-def _secret_key(path: Path) -> bytes:
-    """The key of the secrets, made at the first start. Without it they cannot be read again."""
-    if not path.is_file():
-        write_private(path, random.token_hex(32))
-    return bytes.fromhex(path.read_text())
-
-
 def wire(settings: Settings, db: Database, clock: Clock, plugins: Plugins | None = None) -> Wiring:
     """Put the server together; nothing runs before :meth:`Wiring.start`."""
     plugins = plugins or load_plugins(settings)
@@ -131,7 +122,7 @@ def wire(settings: Settings, db: Database, clock: Clock, plugins: Plugins | None
     tokens = Tokens(db, clock, signals)
     projects = Projects(db, clock, events)
     server_settings = ServerSettings(db, events)
-    secrets = Secrets(db, clock, events, _secret_key(settings.home / "secret.key"))
+    secrets = Secrets(db, clock, events, read_key(settings.home / "secret.key"))
     prices = Prices(settings.home / "prices.toml")
     usage = UsageLedger(db, clock, prices)
     ledger = BlobLedger(db, clock, plugins.blobs)

@@ -33,6 +33,9 @@ GOES_ALONG = frozenset({"events", "invitations", "members", "project_blobs", "se
 """Tables whose rows do not keep a project from being deleted. A row of any other table that has a column
 ``project_id`` does, so a new noun is protected without being named here."""
 
+_BILLED = "usage"
+"""What was used is owed also when the project is gone: its rows stay, and with them the project's row."""
+
 
 @dataclass(frozen=True)
 class ProjectFacts:
@@ -185,7 +188,7 @@ class Projects:
         return _project(row, _role(caller))
 
     def delete(self, caller: Caller) -> None:
-        """Delete an empty project, with its members, secrets and events.
+        """Delete an empty project, with its members, secrets and events. What it cost stays on record.
 
         Raises:
             Conflict: something is in it; the sentence names what.
@@ -195,7 +198,8 @@ class Projects:
             row = session.get(ProjectRow, project_id, with_for_update=True)
             if row is None:
                 raise NotFound(f"the project {project_id} is gone already: see 'nacre project ls'")
-            inside = _contents(session, project_id)
+            name, inside = row.name, _contents(session, project_id)
+            billed = inside.pop(_BILLED, 0)
             if inside:
                 listed = ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in inside.items())
                 raise Conflict(
@@ -205,9 +209,14 @@ class Projects:
             for name in sorted(GOES_ALONG & ALL_TABLES.tables.keys()):
                 along = ALL_TABLES.tables[name]
                 session.execute(delete(along).where(along.c.project_id == project_id))
-            session.delete(row)
+            if (
+                billed
+            ):  # nobody is a member any more; the name is free, and the bill still tells which it was
+                row.name = f"{row.name[:48]}~{row.number}"
+            else:
+                session.delete(row)
             session.flush()
-            self._events.add(session, None, caller.user_id, "projects.delete", project_id, name=row.name)
+            self._events.add(session, None, caller.user_id, "projects.delete", project_id, name=name)
         self.forget()
 
     # -- members ------------------------------------------------------------------------------------------

@@ -6,12 +6,13 @@ import contextlib
 import threading
 
 import pytest
-from sqlalchemy import BigInteger, Column, MetaData, String, Table
+from sqlalchemy import BigInteger, Column, MetaData, String, Table, select
 from tests.conftest import People
 from tests.identity_kit import Identity, wire
 
 from nacre.clock import FixedClock
 from nacre.db.connect import Database
+from nacre.db.tables.projects import ProjectRow
 from nacre.db.tables.usage import UsageRow
 from nacre.domain.identity import Caller, ProjectRef
 from nacre.errors import Conflict, InvalidSpec, NacreError, NotFound, PermissionDenied
@@ -131,7 +132,7 @@ class TestDelete:
         identity.projects.create(people.editor, ProjectCreate(name="vision"))
         assert identity.secrets.list(identity.projects.enter(people.editor, "vision")).items == []
 
-    def test_not_while_something_is_in_it(self, identity: Identity, people: People) -> None:
+    def test_what_it_cost_stays_on_record_and_its_name_is_free(self, identity: Identity, people: People) -> None:
         with identity.db.write() as session:
             session.add(
                 UsageRow(
@@ -149,10 +150,13 @@ class TestDelete:
                     started_at=identity.clock.now(),
                 )
             )
-        with pytest.raises(Conflict, match=r"vision is not empty \(1 usage\)") as caught:
-            identity.projects.delete(people.owner)
-        assert caught.value.extra == {"contents": {"usage": 1}}
-        assert identity.projects.get(people.owner).name == "vision"
+        identity.projects.delete(people.owner)
+        assert role_of(identity.projects.enter(people.owner, "vision")) is None
+        assert "vision" not in [p.name for p in identity.projects.list(people.owner).items]
+        with identity.db.read() as session:
+            kept = session.execute(select(UsageRow.subject_name, ProjectRow.name).join(ProjectRow)).one()
+        assert tuple(kept) == ("train", "vision~1")
+        identity.projects.create(people.editor, ProjectCreate(name="vision"))
 
     def test_a_table_that_nobody_named_protects_it_too(
         self, identity: Identity, people: People, monkeypatch: pytest.MonkeyPatch
