@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import httpx
+from pydantic import ValidationError
 
 from nacre.control.loop import Loop
 from nacre.errors import Unavailable
@@ -19,6 +20,7 @@ from nacre.services.endpoints import Endpoints
 from nacre.services.tokens import Tokens
 
 _START_SECONDS = 20.0
+_LOOK_S = 0.02
 
 
 class ModelServer:
@@ -29,60 +31,74 @@ class ModelServer:
         self._host = host
         self._port = port
         self._process: subprocess.Popen[bytes] | None = None
+        self._stopping: int | None = None
         self._http = httpx.Client(
             transport=httpx.HTTPTransport(uds=str(folder / "control.sock")), base_url="http://modelserver"
         )
 
     def state(self) -> str:
         """``running`` or ``stopped``."""
-        return "running" if self._pid() else "stopped"
+        pid = self._pid()
+        return "running" if pid is not None and pid != self._stopping else "stopped"
 
     def _pid(self) -> int | None:
         if self._process is not None:
             self._process.poll()
         try:
             found = json.loads((self._folder / "modelserver.json").read_text())
-            stat = Path(f"/proc/{found['pid']}/stat").read_text()
-        except (OSError, ValueError):
+            stat = Path(f"/proc/{int(found['pid'])}/stat").read_text()
+            fields = stat.rpartition(")")[2].split()
+            alive = int(fields[19]) == found["start"] and fields[0] not in "ZX"
+            return int(found["pid"]) if alive else None
+        except (OSError, ValueError, KeyError, TypeError):
             return None
-        fields = stat.rpartition(")")[2].split()
-        alive = int(fields[19]) == found["start"] and fields[0] != "Z"
-        return int(found["pid"]) if alive else None
 
     def ensure(self) -> None:
-        """Start it when it does not run, and wait until it listens.
+        """Start it when it does not run, and wait until it listens. It begins with the routes as written.
 
         Raises:
-            Unavailable: it ended before that; the sentence has its own words.
+            Unavailable: it ended before that, and the sentence has its own words; or it takes longer,
+                and goes on starting.
         """
+        deadline = time.monotonic() + _START_SECONDS
+        if self._stopping is not None:
+            while self._pid() == self._stopping:
+                if time.monotonic() > deadline:
+                    raise Unavailable("the model server is still finishing its last requests")
+                time.sleep(_LOOK_S)
+            self._stopping = None
         if self._pid():
             return
         log = self._folder / "modelserver.log"
-        command = [sys.executable, "-m", "nacre.modelserver", "--folder", str(self._folder)]
-        with log.open("wb") as stream:
-            self._process = subprocess.Popen(
-                [*command, "--host", self._host, "--port", str(self._port)],
-                stdin=subprocess.DEVNULL,
-                stdout=stream,
-                stderr=stream,
-                start_new_session=True,
-            )
-        deadline = time.monotonic() + _START_SECONDS
+        if self._process is None or self._process.poll() is not None:
+            self._process = self._start(log)
         while time.monotonic() < deadline:
             if self._pid():
                 return
             if self._process.poll() is not None:
                 lines = log.read_text(errors="replace").strip().splitlines() or ["it wrote nothing"]
                 raise Unavailable(f"the model server did not start: {lines[-1]}")
-            time.sleep(0.02)
-        raise Unavailable(f"the model server did not listen within {_START_SECONDS:.0f} s: see {log}")
+            time.sleep(_LOOK_S)
+        raise Unavailable(f"the model server does not listen after {_START_SECONDS:.0f} s: see {log}")
 
-    def apply(self, routes: Routes) -> ServingStatus:
-        """Hand over the routes and wait until they are served, or refused.
+    def _start(self, log: Path) -> subprocess.Popen[bytes]:
+        """Its own session, so that it outlives this server. The log of the one before is kept beside."""
+        if log.exists():
+            log.replace(log.with_suffix(".log.1"))
+        command = [sys.executable, "-m", "nacre.modelserver", "--folder", str(self._folder)]
+        with log.open("wb") as stream:
+            return subprocess.Popen(
+                [*command, "--host", self._host, "--port", str(self._port)],
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=stream,
+                start_new_session=True,
+            )
 
-        Raises:
-            Unavailable: it does not answer.
-        """
+    def write(self, routes: Routes) -> None:
+        """Leave the routes where the model server reads them when it starts, and for tokens it does not
+        know yet."""
+        self._folder.mkdir(parents=True, exist_ok=True)
         target = self._folder / "routes.json"
         temporary = target.with_suffix(".tmp")
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
@@ -90,7 +106,14 @@ class ModelServer:
             stream.write(routes.model_dump_json())
             stream.flush()
             os.fsync(stream.fileno())
-        temporary.rename(target)
+        temporary.replace(target)
+
+    def reload(self) -> ServingStatus:
+        """Wait until the routes that were written are served, or refused.
+
+        Raises:
+            Unavailable: it does not answer.
+        """
         return self._ask("POST", "/reload", 120.0)
 
     def status(self) -> ServingStatus | None:
@@ -109,11 +132,16 @@ class ModelServer:
             raise Unavailable(f"the model server does not answer: {error}") from error
         if answer.status_code != 200:
             raise Unavailable(f"the model server answered {answer.status_code}: {answer.text[:200]}")
-        return ServingStatus.model_validate_json(answer.content)
+        try:
+            return ServingStatus.model_validate_json(answer.content)
+        except ValidationError as error:
+            raise Unavailable(f"the model server's answer makes no sense: {error}") from error
 
     def stop(self) -> None:
-        """Ask it to finish its requests and end."""
-        if (pid := self._pid()) is not None:
+        """Ask it to finish its requests and end; once. Does not wait."""
+        pid = self._pid()
+        if pid is not None and pid != self._stopping:
+            self._stopping = pid
             os.kill(pid, signal.SIGTERM)
 
 
@@ -122,7 +150,7 @@ class ServingLoop(Loop):
 
     name = "serving"
     topics = ("endpoints", "access")
-    interval_s = 5.0
+    interval_s = 2.0  # how long a model server that died may be away
 
     def __init__(self, server: ModelServer, endpoints: Endpoints, tokens: Tokens) -> None:
         self._server = server
@@ -141,8 +169,16 @@ class ServingLoop(Loop):
         fresh = self._server.state() != "running"
         if not fresh and self._applied == wanted:
             return
-        self._server.ensure()
         self._generation += 1
         wanted = wanted.model_copy(update={"generation": self._generation})
-        self._endpoints.settle(self._server.apply(wanted))
+        self._server.write(wanted)
+        try:
+            self._server.ensure()
+            status = self._server.reload()
+        except Unavailable as error:
+            self._endpoints.hold_up(error.detail)
+            raise
+        if status.generation != self._generation:
+            raise Unavailable(f"the model server serves generation {status.generation} of its routes")
+        self._endpoints.settle(wanted, status)
         self._applied = wanted

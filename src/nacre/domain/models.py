@@ -1,17 +1,74 @@
-"""Which framework a model's files are of, and which of them belong to it. Pure."""
+"""Names of models, the files that belong to one, and the framework that they are of. Pure."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from pydantic import TypeAdapter, ValidationError
 
 from nacre.errors import InvalidSpec
+from nacre.schema.base import Name
 from nacre.schema.launch import FileEntry
 
 SIDECAR = ".signature.json"
+WEIGHTS = ".data"
+"""What ``torch.onnx`` adds to the name of an ONNX file for the weights that it keeps beside it."""
+_NAME: TypeAdapter[str] = TypeAdapter(Name)
+
+
+def check_name(name: str) -> None:
+    """Raise unless this can be the name of a model or an endpoint.
+
+    Raises:
+        InvalidSpec: it cannot; the sentence says what can.
+    """
+    try:
+        _NAME.validate_python(name)
+    except ValidationError as error:
+        message = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
+        raise InvalidSpec(message, fields=[{"field": "name", "message": message}]) from error
+
+
+def check_alias(alias: str) -> None:
+    """Raise unless this can be an alias.
+
+    Raises:
+        InvalidSpec: it is no name, or already names a version.
+    """
+    check_name(alias)
+    if alias == "latest" or alias.isdecimal():
+        raise InvalidSpec(f"{alias!r} cannot be an alias: it already names a version")
+
+
+class Script(NamedTuple):
+    """What a command runs: a file of the code (``train.py``), or a module of it (``pkg.train``)."""
+
+    name: str
+    module: bool
+
+
+def find_script(commands: Sequence[str]) -> Script | None:
+    """The training program among a job's commands: the first Python file, or the module after ``-m``."""
+    for command in commands:
+        try:
+            words = shlex.split(command)
+        except ValueError:  # a shell reads more than shlex does, such as here-documents
+            words = command.split()
+        python = False
+        for at, word in enumerate(words):
+            if word.endswith(".py"):
+                return Script(word, module=False)
+            python = python or word.rpartition("/")[2].startswith("python")
+            if python and word == "-m" and at + 1 < len(words) and "torch.distributed" not in words[at + 1]:
+                return Script(words[at + 1], module=True)
+    return None
 
 
 def select_files(files: Sequence[FileEntry], path: str) -> tuple[str, list[FileEntry]]:
-    """The files of the artifact at ``path``: a file with its signature beside it, or a whole folder.
+    """The files of the artifact at ``path``: a file with its signature and weights beside it, or a whole
+    folder; ``.`` is the folder of all of them.
 
     Returns the entry (the name of the file or folder) and the files, with paths from the entry's parent.
 
@@ -19,8 +76,11 @@ def select_files(files: Sequence[FileEntry], path: str) -> tuple[str, list[FileE
         InvalidSpec: nothing is there; the sentence names what is.
     """
     path = path.strip("/")
-    chosen = [f for f in files if f.path in (path, path + SIDECAR) or f.path.startswith(path + "/")]
-    if not any(f.path != path + SIDECAR for f in chosen):
+    if path in ("", ".") and files:
+        return ".", list(files)
+    own = (path, path + SIDECAR, path + WEIGHTS)
+    chosen = [f for f in files if f.path in own or f.path.startswith(path + "/")]
+    if not any(f.path == path or f.path.startswith(path + "/") for f in chosen):
         have = ", ".join(f.path for f in files[:8]) or "none"
         raise InvalidSpec(f"the run has no artifact {path!r}: it has {have}")
     parent = path.rpartition("/")[0]
@@ -38,7 +98,9 @@ def detect_framework(
     Raises:
         InvalidSpec: it cannot be told.
     """
-    if any(f.path.endswith("/saved_model.pb") for f in files):
+    if any(
+        f.path == f"{entry}/saved_model.pb" or (entry, f.path) == (".", "saved_model.pb") for f in files
+    ):
         return "tensorflow"
     for framework, endings in suffixes.items():
         if endings and entry.lower().endswith(endings):

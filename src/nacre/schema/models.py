@@ -114,11 +114,24 @@ class EvaluationState(StrEnum):
     FAILED = "failed"
 
 
-class Evaluation(Stamped):
-    """Metrics of a model version on a dataset version.
+class Measures(Answer):
+    """What an evaluation measured. Averages are macro.
 
-    Averages are macro. ``confusion[i][j]``: samples of class ``labels[i]`` that were called ``labels[j]``.
+    ``confusion[i][j]``: samples of class ``labels[i]`` that were called ``labels[j]``.
     """
+
+    samples: int
+    accuracy: float
+    precision: float
+    recall: float
+    f1: float
+    labels: list[str]
+    confusion: list[list[int]]
+    per_class: JsonObject
+
+
+class Evaluation(Stamped):
+    """Metrics of a model version on a dataset version; see :class:`Measures` for what they mean."""
 
     model: Name
     version: int

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import logging
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from pydantic import ValidationError
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from nacre.clock import Clock
@@ -16,6 +18,8 @@ from nacre.db.tables.jobs import JobRow
 from nacre.db.tables.models import ModelRow, ModelVersionRow
 from nacre.db.tables.runs import RunRow
 from nacre.domain.identity import Caller
+from nacre.domain.models import Script, find_script
+from nacre.errors import RequestError, Unavailable
 from nacre.ports.converters import Converter
 from nacre.schema.jobs import FINAL_STATES, JobSpec, JobState
 from nacre.schema.models import ConversionState
@@ -25,8 +29,26 @@ from nacre.services.blobs import BlobLedger
 from nacre.services.jobs import Jobs
 from nacre.services.signals import Signals
 
+_log = logging.getLogger("nacre.models")
 RESOURCES = Resources(cpu=1, memory=4 * 2**30)
 MAX_REPORT_BYTES = 2**20
+_CANNOT = 2
+
+
+@dataclass(frozen=True)
+class _Origin:
+    """The job behind a version: its code and folder in it, its data (name → manifest), its program."""
+
+    code: str | None
+    workdir: str = "."
+    data: Mapping[str, str] = field(default_factory=dict)
+    script: Script | None = None
+
+
+class _Converted(NamedTuple):
+    manifest: str
+    onnx: str
+    signature: Signature
 
 
 class Conversions:
@@ -55,15 +77,16 @@ class Conversions:
         if version.inputs:
             words += ["--inputs", json.dumps(version.inputs)]
         manifests = {"model": version.manifest}
-        record, script = self._origin(session, version)
-        for name, digest in record.items():
+        origin = self._origin(session, model.project_id, version)
+        for name, digest in origin.data.items():
             manifests[f"data-{name}"] = digest
             words += ["--data", f"${{{{inputs.data-{name}}}}}"]
-        if script:
-            words += ["--script", script]
+        if origin.script:
+            words += ["--module" if origin.script.module else "--script", origin.script.name]
         spec = JobSpec(
             commands=[shlex.join(words)],
-            code=version.lineage.get("code"),
+            code=origin.code,
+            workdir=origin.workdir,
             resources=RESOURCES,
             max_duration=3600,
             description=f"Convert {model.name}/{version.number} to ONNX",
@@ -81,35 +104,38 @@ class Conversions:
         version.conversion = ConversionState.CONVERTING
         version.reason = version.message = None
 
-    def _origin(self, session: Session, version: ModelVersionRow) -> tuple[dict[str, str], str | None]:
-        """Input manifests of the job behind the version's run, and its script: the first ``.py`` word of
-        its first command."""
-        run = version.lineage.get("run")
-        job = (
-            session.execute(select(JobRow).where(JobRow.run_id == run)).scalar_one_or_none()
-            if run
-            else None
-        )
+    def _origin(self, session: Session, project_id: str, version: ModelVersionRow) -> _Origin:
+        """Where the version comes from, as far as it is still there."""
+        code, run = version.lineage.get("code"), version.lineage.get("run")
+        if code is not None and not self._ledger.has(session, project_id, [code]):
+            code = None
+        job = session.scalars(select(JobRow).where(JobRow.run_id == run)).one_or_none() if run else None
         if job is None:
-            return {}, None
-        words = shlex.split(job.record["commands"][0], posix=True)
-        script = next((w for w in words if w.endswith(".py")), None)
-        return dict(job.record.get("manifests", {})), script
+            return _Origin(code=code)
+        return _Origin(
+            code=code,
+            workdir=job.spec.get("workdir", "."),
+            data=job.record.get("manifests", {}),
+            script=find_script(job.record["commands"]),
+        )
 
     def settle(self) -> None:
         """Give every version whose conversion job has ended its ONNX form, or the reason why not."""
         with self._db.read() as session:
             statement = (
                 select(ModelVersionRow.id)
-                .join(JobRow, JobRow.id == ModelVersionRow.conversion_job_id)
+                .outerjoin(JobRow, JobRow.id == ModelVersionRow.conversion_job_id)
                 .where(
                     ModelVersionRow.conversion == ConversionState.CONVERTING,
-                    JobRow.state.in_([str(s) for s in FINAL_STATES]),
+                    or_(JobRow.id.is_(None), JobRow.state.in_([str(s) for s in FINAL_STATES])),
                 )
             )
-            waiting = session.execute(statement).scalars().all()
+            waiting = session.scalars(statement).all()
         for version_id in waiting:
-            self._settle(version_id)
+            try:
+                self._settle(version_id)
+            except Unavailable as error:  # one that cannot be read now holds up no other
+                _log.warning("the conversion of %s is settled later: %s", version_id, error.detail)
         if waiting:
             self._signals.notify("models")
 
@@ -117,39 +143,54 @@ class Conversions:
         with self._db.read() as session:
             version = session.get(ModelVersionRow, version_id)
             job = session.get(JobRow, version.conversion_job_id) if version else None
-            run = session.scalar(select(RunRow).where(RunRow.uuid == job.run_id)) if job else None
-        if version is None or job is None:
-            return
-        signature: Signature | None = None
-        manifest: str | None = None
-        onnx: str | None = None
-        reason, message = job.reason or "conversion_failed", job.message
-        if job.state == JobState.SUCCEEDED and run is not None and run.artifacts:
-            manifest = run.artifacts
-            onnx, signature = self._read(manifest)
-        if signature is None and job.state == JobState.SUCCEEDED:
+            run = session.get(RunRow, job.run_id) if job else None
+        converted: _Converted | None = None
+        if job is None:
+            reason, message = (
+                "job_deleted",
+                "its job was deleted: start it again with 'nacre model convert'",
+            )
+        elif job.state == JobState.SUCCEEDED:
             reason, message = "conversion_failed", "the converter ended without a model.onnx and its report"
+            converted = self._read(run.artifacts) if run is not None and run.artifacts else None
+        else:
+            reason, message = outcome(job, "conversion_failed")
         with self._db.write() as session:
-            row = session.get(ModelVersionRow, version_id)
-            model = session.get(ModelRow, row.model_id) if row else None
-            if row is None or model is None or row.conversion != ConversionState.CONVERTING:
+            row = session.get(ModelVersionRow, version_id, with_for_update=True)
+            if row is None or row.conversion != ConversionState.CONVERTING:
                 return
-            if signature is None or manifest is None:
+            if job is not None and row.conversion_job_id != job.id:
+                return  # it was started again meanwhile
+            project_id = session.get_one(ModelRow, row.model_id).project_id
+            if converted is None or not self._ledger.has(session, project_id, [converted.manifest]):
                 row.conversion, row.reason, row.message = ConversionState.FAILED, reason, message
                 return
             row.conversion, row.reason, row.message = ConversionState.READY, None, None
-            row.onnx_manifest, row.onnx_digest = manifest, onnx
-            row.signature = signature.model_dump()
-            self._ledger.add_reference(session, model.project_id, "model_onnx", row.id, manifest)
+            row.onnx_manifest, row.onnx_digest = converted.manifest, converted.onnx
+            row.signature = converted.signature.model_dump()
+            self._ledger.add_reference(session, project_id, "model_onnx", row.id, converted.manifest)
 
-    def _read(self, manifest: str) -> tuple[str | None, Signature | None]:
-        """Digest of the ONNX file and the signature from the report; nulls when they are not there."""
-        files = {f.path: f for f in self._ledger.read_manifest(manifest).files}
-        onnx, report = files.get("model.onnx"), files.get("conversion.json")
-        if onnx is None or report is None or report.size > MAX_REPORT_BYTES:
-            return None, None
+    def _read(self, manifest: str) -> _Converted | None:
+        """What the converter left; null when it is not there, or not what it should be."""
         try:
-            found = json.loads(self._ledger.read(report.digest))
-            return onnx.digest, Signature.model_validate(found["signature"])
-        except (ValueError, KeyError, TypeError, ValidationError):
-            return None, None
+            files = {f.path: f for f in self._ledger.read_manifest(manifest).files}
+            onnx, report = files.get("model.onnx"), files.get("conversion.json")
+            if onnx is None or report is None:
+                return None
+            found = json.loads(self._ledger.read(report.digest, MAX_REPORT_BYTES))
+            return _Converted(manifest, onnx.digest, Signature.model_validate(found["signature"]))
+        except (ValueError, KeyError, TypeError, RequestError):
+            return None
+
+
+def outcome(job: JobRow, failed: str) -> tuple[str, str]:
+    """Reason and message of what a job did not bring about.
+
+    The programs of ``nacre.workloads`` end with 2 and a sentence when they cannot do it, whatever the
+    machine: that is ``failed``, in their own words.
+    """
+    message = job.message or f"job {job.name} ended as {job.state}"
+    if job.exit_code == _CANNOT:
+        _, _, said = message.partition("error: ")
+        return failed, said or message
+    return job.reason or failed, message

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import shlex
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from nacre.clock import Clock
@@ -16,19 +17,21 @@ from nacre.db.tables.jobs import JobRow
 from nacre.db.tables.models import EvaluationRow, ModelRow, ModelVersionRow
 from nacre.db.tables.runs import RunRow
 from nacre.domain.identity import Caller
-from nacre.errors import Conflict, NotFound
+from nacre.errors import Conflict, NotFound, RequestError, Unavailable
 from nacre.ids import new_id
 from nacre.schema.base import Page
 from nacre.schema.jobs import FINAL_STATES, JobSpec, JobState
-from nacre.schema.models import ConversionState, Evaluation, EvaluationCreate, EvaluationState
+from nacre.schema.models import ConversionState, Evaluation, EvaluationCreate, EvaluationState, Measures
 from nacre.schema.resources import Resources
 from nacre.services.blobs import BlobLedger
+from nacre.services.conversions import outcome
 from nacre.services.datasets import Datasets
 from nacre.services.environments import EnvironmentCatalogue
 from nacre.services.events import Events
 from nacre.services.jobs import Jobs
 from nacre.services.signals import Signals
 
+_log = logging.getLogger("nacre.models")
 RESOURCES = Resources(cpu=1, memory=2 * 2**30)
 ENVIRONMENT = "sklearn"
 MAX_RESULT_BYTES = 16 * 2**20
@@ -147,55 +150,60 @@ class Evaluations:
         with self._db.read() as session:
             statement = (
                 select(EvaluationRow.id)
-                .join(JobRow, JobRow.id == EvaluationRow.job_id)
+                .outerjoin(JobRow, JobRow.id == EvaluationRow.job_id)
                 .where(
                     EvaluationRow.state == EvaluationState.RUNNING,
-                    JobRow.state.in_([str(s) for s in FINAL_STATES]),
+                    or_(JobRow.id.is_(None), JobRow.state.in_([str(s) for s in FINAL_STATES])),
                 )
             )
-            waiting = session.execute(statement).scalars().all()
+            waiting = session.scalars(statement).all()
         for evaluation_id in waiting:
-            self._settle(evaluation_id)
+            try:
+                self._settle(evaluation_id)
+            except Unavailable as error:  # one that cannot be read now holds up no other
+                _log.warning("the evaluation %s is settled later: %s", evaluation_id, error.detail)
             self._signals.notify(f"evaluation:{evaluation_id}")
 
     def _settle(self, evaluation_id: str) -> None:
         with self._db.read() as session:
             row = session.get(EvaluationRow, evaluation_id)
             job = session.get(JobRow, row.job_id) if row else None
-            run = session.scalar(select(RunRow).where(RunRow.uuid == job.run_id)) if job else None
+            run = session.get(RunRow, job.run_id) if job else None
+        result: dict[str, object] | None = None
         if job is None:
-            return
-        result = (
-            self._read(run.artifacts) if run and run.artifacts and job.state == JobState.SUCCEEDED else None
-        )
+            reason, message = "job_deleted", "its job was deleted: evaluate again"
+        elif job.state == JobState.SUCCEEDED:
+            reason, message = "evaluation_failed", "the evaluator ended without a result"
+            result = self._read(run.artifacts) if run is not None and run.artifacts else None
+        else:
+            reason, message = outcome(job, "evaluation_failed")
         with self._db.write() as session:
-            row = session.get(EvaluationRow, evaluation_id)
+            row = session.get(EvaluationRow, evaluation_id, with_for_update=True)
             if row is None or row.state != EvaluationState.RUNNING:
                 return
-            row.ended_at = job.ended_at or self._clock.now()
+            row.ended_at = (job.ended_at if job else None) or self._clock.now()
             if result is not None:
                 row.state, row.result = EvaluationState.SUCCEEDED, result
             else:
-                row.state = EvaluationState.FAILED
-                row.reason = job.reason or "evaluation_failed"
-                row.message = job.message or "the evaluator ended without a result"
+                row.state, row.reason, row.message = EvaluationState.FAILED, reason, message
 
     def _read(self, manifest: str) -> dict[str, object] | None:
-        files = {f.path: f for f in self._ledger.read_manifest(manifest).files}
-        found = files.get("evaluation.json")
-        if found is None or found.size > MAX_RESULT_BYTES:
-            return None
+        """What the evaluator measured; null when it is not there, or not what it should be."""
         try:
-            result = json.loads(self._ledger.read(found.digest))
-        except ValueError:
+            files = {f.path: f for f in self._ledger.read_manifest(manifest).files}
+            written = json.loads(self._ledger.read(files["evaluation.json"].digest, MAX_RESULT_BYTES))
+            return Measures.model_validate(written).model_dump()
+        except (ValueError, KeyError, RequestError):
             return None
-        return result if isinstance(result, dict) else None
 
 
 def _not_ready(model: str, version: ModelVersionRow) -> str:
     name = f"{model}/{version.number}"
     if version.conversion == ConversionState.FAILED:
-        return f"{name} could not be converted to ONNX ({version.message}): mend that, then 'nacre model convert {model}'"
+        return (
+            f"{name} could not be converted to ONNX ({version.message}): mend that, then "
+            f"'nacre model convert {name}', or register it again"
+        )
     return f"{name} is still being converted to ONNX: wait for it with 'nacre model show {name} --wait'"
 
 

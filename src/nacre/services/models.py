@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, or_, select
 from sqlalchemy.orm import Session
 
 from nacre.clock import Clock
 from nacre.db.connect import Database
 from nacre.db.queries.models import find_model, find_version
 from nacre.db.queries.pages import newest_first
+from nacre.db.queries.upserts import insert_into
 from nacre.db.tables.endpoints import EndpointRow, RevisionRow
 from nacre.db.tables.jobs import JobRow
 from nacre.db.tables.models import AliasRow, EvaluationRow, ModelRow, ModelVersionRow
-from nacre.db.tables.users import UserRow
 from nacre.domain.identity import Caller
-from nacre.domain.models import detect_framework, select_files
+from nacre.domain.models import check_alias, check_name, detect_framework, select_files
 from nacre.errors import Conflict, InvalidSpec, NotFound
 from nacre.ids import new_id
 from nacre.ports.converters import Converter
@@ -31,11 +31,11 @@ from nacre.schema.models import (
     ModelRegister,
     ModelVersion,
 )
-from nacre.services import evaluations as evaluating
 from nacre.services.blobs import BlobLedger
 from nacre.services.conversions import Conversions
 from nacre.services.environments import EnvironmentCatalogue
 from nacre.services.events import Events
+from nacre.services.model_wire import model_wire, version_wire
 from nacre.services.runs import Runs
 from nacre.services.signals import Signals
 
@@ -69,17 +69,23 @@ class Models:
         """Make the next version, and start its conversion to ONNX.
 
         Raises:
-            NotFound: no such run.
-            InvalidSpec: no such artifact, or the framework cannot be told.
+            NotFound: no such run, or no such environment.
+            InvalidSpec: no such artifact, a name that is none, or the framework cannot be told.
         """
+        check_name(model)
+        if request.alias is not None:
+            check_alias(request.alias)
         lineage, job, found = self._source(caller, request)
         entry, files = select_files(found, request.path or found[0].path)
         framework = request.framework or detect_framework(
             entry, files, {c.framework: c.suffixes for c in self._converters.values()}
         )
+        if framework not in self._converters:
+            raise InvalidSpec(f"no converter for {framework} is installed on this server")
         manifest = self._ledger.write_manifest(caller.project_id, Manifest(files=files))
+        self._ledger.take_manifest(caller.project_id, manifest)
         with self._db.write() as session:
-            row = self._model(session, caller, model)
+            row = self._row_for_update(session, caller.project_id, model)
             row.last_number += 1
             environment_id = self._environment(session, caller, request, job, framework)
             version = ModelVersionRow(
@@ -101,14 +107,14 @@ class Models:
             )
             session.add(version)
             session.flush()
-            self._ledger.add_reference(session, caller.project_id, "model_version", version.id, manifest)
+            self._keep(session, caller.project_id, version)
             if request.alias:
                 self._point(session, row.id, request.alias, version.number)
             self._conversions.start(session, caller, row, version)
             self._events.add(
                 session, caller.project_id, caller.user_id, "models.register", version.id, model=model
             )
-            answer = self._version(session, row, version)
+            answer = version_wire(session, row, version)
         self._signals.notify("jobs", "models")
         return answer
 
@@ -142,11 +148,15 @@ class Models:
             return lineage, job, list(files)
         if request.manifest is None:
             raise InvalidSpec("name a run, or files that were sent before (manifest)")
-        with self._db.read() as session:
-            if not self._ledger.has(session, caller.project_id, [request.manifest]):
-                raise InvalidSpec(f"the manifest {request.manifest[:12]}… was not sent to this project")
-        files = self._ledger.read_manifest(request.manifest).files
-        return Lineage(path=request.path), None, files
+        files = self._ledger.take_manifest(caller.project_id, request.manifest).files
+        if not files:
+            raise InvalidSpec("the manifest names no files: a model has at least one")
+        if request.path is None and len(files) > 1:
+            names = ", ".join(f.path for f in files[:8])
+            raise InvalidSpec(
+                f"the manifest names several files ({names}): say which one is the model (path)"
+            )
+        return Lineage(path=request.path or files[0].path), None, files
 
     def _environment(
         self,
@@ -166,20 +176,24 @@ class Models:
             base = self._environments.ensure(session, caller.project_id, name)
         return self._environments.derive(session, caller.project_id, base, list(converter.requirements))
 
-    def _model(self, session: Session, caller: Caller, name: str) -> ModelRow:
-        try:
-            return find_model(session, caller.project_id, name)
-        except NotFound:
-            row = ModelRow(
-                id=new_id("mdl"),
-                project_id=caller.project_id,
-                name=name,
-                last_number=0,
-                created_at=self._clock.now(),
-            )
-            session.add(row)
-            session.flush()
-            return row
+    def _keep(self, session: Session, project_id: str, version: ModelVersionRow) -> None:
+        """Keep the version's files, and the code that made it, for as long as the version is there."""
+        code = version.lineage.get("code")
+        held = self._ledger.has(session, project_id, [code]) if code else set()
+        for manifest in {version.manifest, *held}:
+            self._ledger.add_reference(session, project_id, "model_version", version.id, manifest)
+
+    def _row_for_update(self, session: Session, project_id: str, name: str) -> ModelRow:
+        row = {
+            "id": new_id("mdl"),
+            "project_id": project_id,
+            "name": name,
+            "last_number": 0,
+            "created_at": self._clock.now(),
+        }
+        session.execute(insert_into(self._db, ModelRow).on_conflict_do_nothing(), [row])
+        mine = (ModelRow.project_id == project_id, ModelRow.name == name)
+        return session.scalars(select(ModelRow).where(*mine).with_for_update()).one()
 
     def convert(self, caller: Caller, model: str, version: str) -> ModelVersion:
         """Start the conversion again, after it failed.
@@ -188,11 +202,11 @@ class Models:
             Conflict: it is under way, or done.
         """
         with self._db.write() as session:
-            row, found = find_version(session, caller.project_id, model, version)
+            row, found = find_version(session, caller.project_id, model, version, lock=True)
             if found.conversion in (ConversionState.CONVERTING, ConversionState.READY):
                 raise Conflict(f"{model}/{found.number} is {found.conversion}: there is nothing to convert")
             self._conversions.start(session, caller, row, found)
-            answer = self._version(session, row, found)
+            answer = version_wire(session, row, found)
         self._signals.notify("jobs", "models")
         return answer
 
@@ -204,7 +218,7 @@ class Models:
                 session,
                 statement,
                 ModelRow.id,
-                lambda row: self._wire(session, row[0]),
+                lambda row: model_wire(session, row[0]),
                 cursor=cursor,
                 limit=limit,
             )
@@ -212,18 +226,18 @@ class Models:
     def get(self, caller: Caller, model: str) -> Model:
         """A model with its versions' numbers and its latest version."""
         with self._db.read() as session:
-            return self._wire(session, find_model(session, caller.project_id, model))
+            return model_wire(session, find_model(session, caller.project_id, model))
 
     def get_version(self, caller: Caller, model: str, version: str) -> ModelVersion:
         """A version by number, alias or ``latest``."""
         with self._db.read() as session:
-            return self._version(session, *find_version(session, caller.project_id, model, version))
+            return version_wire(session, *find_version(session, caller.project_id, model, version))
 
     def files(self, caller: Caller, model: str, version: str) -> ModelFiles:
         """The files of a version, to download with ``blobs.get``."""
         with self._db.read() as session:
             row, found = find_version(session, caller.project_id, model, version)
-            wire = self._version(session, row, found)
+            wire = version_wire(session, row, found)
         files = self._ledger.read_manifest(found.manifest).files
         onnx = None
         if found.onnx_manifest:
@@ -233,8 +247,7 @@ class Models:
 
     def set_alias(self, caller: Caller, model: str, alias: str, target: AliasSet) -> Model:
         """Point an alias at a version, from wherever it pointed."""
-        if alias == "latest" or alias.isdigit():
-            raise InvalidSpec(f"{alias!r} cannot be an alias: it already names a version")
+        check_alias(alias)
         with self._db.write() as session:
             row, found = find_version(session, caller.project_id, model, str(target.version))
             self._point(session, row.id, alias, found.number)
@@ -248,7 +261,7 @@ class Models:
                 version=found.number,
             )
             session.flush()
-            return self._wire(session, row)
+            return model_wire(session, row)
 
     def _point(self, session: Session, model_id: str, alias: str, number: int) -> None:
         session.merge(AliasRow(model_id=model_id, alias=alias, number=number))
@@ -269,7 +282,7 @@ class Models:
             Conflict: an endpoint serves it.
         """
         with self._db.write() as session:
-            row, found = find_version(session, caller.project_id, model, version)
+            row, found = find_version(session, caller.project_id, model, version, lock=True)
             self._delete(session, caller, row, [found])
 
     def delete(self, caller: Caller, model: str) -> None:
@@ -280,8 +293,8 @@ class Models:
         """
         with self._db.write() as session:
             row = find_model(session, caller.project_id, model)
-            versions = session.execute(select(ModelVersionRow).where(ModelVersionRow.model_id == row.id))
-            self._delete(session, caller, row, versions.scalars().all())
+            mine = select(ModelVersionRow).where(ModelVersionRow.model_id == row.id)
+            self._delete(session, caller, row, session.scalars(mine.with_for_update()).all())
             session.delete(row)
 
     def _delete(
@@ -291,7 +304,10 @@ class Models:
         serving = session.execute(
             select(EndpointRow.name)
             .join(RevisionRow, RevisionRow.endpoint_id == EndpointRow.id)
-            .where(RevisionRow.version_id.in_(ids), RevisionRow.state != "retired")
+            .where(
+                RevisionRow.version_id.in_(ids),
+                or_(RevisionRow.number == EndpointRow.revision, RevisionRow.state == "ready"),
+            )
             .limit(1)
         ).scalar()
         if serving:
@@ -314,62 +330,4 @@ class Models:
             model.id,
             model=model.name,
             versions=[v.number for v in versions],
-        )
-
-    def _wire(self, session: Session, row: ModelRow) -> Model:
-        numbers = (
-            session.execute(
-                select(ModelVersionRow.number)
-                .where(ModelVersionRow.model_id == row.id)
-                .order_by(ModelVersionRow.number)
-            )
-            .scalars()
-            .all()
-        )
-        aliases = session.execute(select(AliasRow).where(AliasRow.model_id == row.id)).scalars()
-        latest = None
-        if numbers:
-            newest = session.execute(
-                select(ModelVersionRow).where(
-                    ModelVersionRow.model_id == row.id, ModelVersionRow.number == numbers[-1]
-                )
-            ).scalar_one()
-            latest = self._version(session, row, newest)
-        return Model(
-            id=row.id,
-            created_at=row.created_at,
-            name=row.name,
-            versions=[*numbers],
-            aliases={a.alias: a.number for a in aliases},
-            latest=latest,
-        )
-
-    def _version(self, session: Session, model: ModelRow, row: ModelVersionRow) -> ModelVersion:
-        user = session.get(UserRow, row.user_id)
-        job = session.get(JobRow, row.conversion_job_id) if row.conversion_job_id else None
-        aliases = session.execute(
-            select(AliasRow.alias).where(AliasRow.model_id == model.id, AliasRow.number == row.number)
-        ).scalars()
-        return ModelVersion.model_validate(
-            {
-                "id": row.id,
-                "created_at": row.created_at,
-                "model": model.name,
-                "number": row.number,
-                "framework": row.framework,
-                "manifest": row.manifest,
-                "files": row.files,
-                "size": row.size,
-                "user": user.name if user else None,
-                "description": row.description,
-                "aliases": sorted(aliases),
-                "lineage": row.lineage,
-                "signature": row.signature,
-                "conversion": row.conversion,
-                "conversion_job": job.name if job else None,
-                "reason": row.reason,
-                "message": row.message,
-                "onnx_digest": row.onnx_digest,
-                "evaluations": evaluating.of_version(session, model.name, row),
-            }
         )

@@ -8,6 +8,9 @@ from sqlalchemy.orm import Session
 from nacre.db.tables.models import AliasRow, ModelRow, ModelVersionRow
 from nacre.errors import NotFound
 
+_DIGITS = 9
+"""The most digits of a version's number that a column holds."""
+
 
 def find_model(session: Session, project_id: str, name: str) -> ModelRow:
     """The model of that name.
@@ -24,9 +27,9 @@ def find_model(session: Session, project_id: str, name: str) -> ModelRow:
 
 
 def find_version(
-    session: Session, project_id: str, name: str, version: str
+    session: Session, project_id: str, name: str, version: str, *, lock: bool = False
 ) -> tuple[ModelRow, ModelVersionRow]:
-    """The version that a number, an alias or ``latest`` names.
+    """The version that a number, an alias or ``latest`` names. ``lock``: nobody else changes it meanwhile.
 
     Raises:
         NotFound: there is none; the sentence names those that exist.
@@ -35,12 +38,13 @@ def find_version(
     statement = select(ModelVersionRow).where(ModelVersionRow.model_id == model.id)
     if version == "latest":
         statement = statement.order_by(ModelVersionRow.number.desc()).limit(1)
-    elif version.isdigit():
-        statement = statement.where(ModelVersionRow.number == int(version))
+    elif version.isascii() and version.isdecimal():
+        number = int(version) if len(version) <= _DIGITS else -1
+        statement = statement.where(ModelVersionRow.number == number)
     else:
         alias = session.get(AliasRow, (model.id, version))
         statement = statement.where(ModelVersionRow.number == (alias.number if alias else -1))
-    row = session.execute(statement).scalar_one_or_none()
+    row = session.execute(statement.with_for_update() if lock else statement).scalar_one_or_none()
     if row is None:
         numbers = session.execute(
             select(ModelVersionRow.number)

@@ -1,0 +1,65 @@
+"""Models and versions as they go over the wire."""
+
+from __future__ import annotations
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from nacre.db.tables.jobs import JobRow
+from nacre.db.tables.models import AliasRow, ModelRow, ModelVersionRow
+from nacre.db.tables.users import UserRow
+from nacre.schema.models import Model, ModelVersion
+from nacre.services import evaluations as evaluating
+
+
+def model_wire(session: Session, row: ModelRow) -> Model:
+    """A model with its versions' numbers, its aliases and its latest version."""
+    mine = ModelVersionRow.model_id == row.id
+    numbers = session.scalars(
+        select(ModelVersionRow.number).where(mine).order_by(ModelVersionRow.number)
+    ).all()
+    aliases = session.scalars(select(AliasRow).where(AliasRow.model_id == row.id).order_by(AliasRow.alias))
+    latest = None
+    if numbers:
+        newest = session.scalars(select(ModelVersionRow).where(mine, ModelVersionRow.number == numbers[-1]))
+        latest = version_wire(session, row, newest.one())
+    return Model(
+        id=row.id,
+        created_at=row.created_at,
+        name=row.name,
+        versions=[*numbers],
+        aliases={a.alias: a.number for a in aliases},
+        latest=latest,
+    )
+
+
+def version_wire(session: Session, model: ModelRow, row: ModelVersionRow) -> ModelVersion:
+    """A version with its aliases and evaluations."""
+    user = session.get(UserRow, row.user_id)
+    job = session.get(JobRow, row.conversion_job_id) if row.conversion_job_id else None
+    aliases = session.scalars(
+        select(AliasRow.alias).where(AliasRow.model_id == model.id, AliasRow.number == row.number)
+    )
+    return ModelVersion.model_validate(
+        {
+            "id": row.id,
+            "created_at": row.created_at,
+            "model": model.name,
+            "number": row.number,
+            "framework": row.framework,
+            "manifest": row.manifest,
+            "files": row.files,
+            "size": row.size,
+            "user": user.name if user else None,
+            "description": row.description,
+            "aliases": sorted(aliases),
+            "lineage": row.lineage,
+            "signature": row.signature,
+            "conversion": row.conversion,
+            "conversion_job": job.name if job else None,
+            "reason": row.reason,
+            "message": row.message,
+            "onnx_digest": row.onnx_digest,
+            "evaluations": evaluating.of_version(session, model.name, row),
+        }
+    )
