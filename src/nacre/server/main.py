@@ -27,6 +27,7 @@ from nacre.db.connect import Database
 from nacre.db.migrate import upgrade
 from nacre.errors import NacreError
 from nacre.proxy.content import make_content_app
+from nacre.proxy.sockets import MAX_MESSAGE
 from nacre.server import home
 from nacre.server.settings import Settings, read_settings
 from nacre.server.wiring import Wiring, wire
@@ -64,7 +65,7 @@ def _listener(app: Any, settings: Settings) -> _Listener:
             access_log=False,
             loop="uvloop",
             http="httptools",
-            ws_max_size=256 * 2**20,
+            ws_max_size=MAX_MESSAGE,
             timeout_keep_alive=75,
             timeout_graceful_shutdown=3,
             server_header=False,

@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
-import os
 import shutil
+import tempfile
 from pathlib import Path
+
+from blake3 import blake3
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 _PARTS = ("__init__.py", "py.typed", "clock.py", "errors.py", "ids.py", "schema", "sdk", "workloads")
 
 
 def make_site(folder: Path) -> Path:
-    """``<folder>/nacre`` with what jobs and notebooks import, replaced whole; returns ``folder``.
+    """The folder that holds the package ``nacre`` for work: ``<folder>/<digest of its content>``.
 
-    Work that runs keeps the files that it has open; a new attempt gets the new ones.
+    Running sandboxes have the folder of their own version mounted, so one that is there is never changed
+    and never removed (a few hundred kilobytes for each version that was ever run).
     """
-    folder.mkdir(exist_ok=True)
-    folder.chmod(0o755)
-    fresh = folder / f".nacre-{os.getpid()}"
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir()
+    files = {name: _PACKAGE / name for name in _wanted()}
+    digest = blake3()
+    for name, path in files.items():
+        digest.update(name.encode() + b"\0" + blake3(path.read_bytes()).digest())
+    site = folder / digest.hexdigest()[:16]
+    if not site.is_dir():
+        folder.mkdir(exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(dir=folder))
+        for name, path in files.items():
+            (fresh / "nacre" / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, fresh / "nacre" / name)
+        fresh.chmod(0o755)
+        fresh.rename(site)
+    return site
+
+
+def _wanted() -> list[str]:
+    found: list[Path] = []
     for part in _PARTS:
-        source = _PACKAGE / part
-        if source.is_dir():
-            shutil.copytree(source, fresh / part, ignore=shutil.ignore_patterns("__pycache__"))
-        else:
-            shutil.copyfile(source, fresh / part)
-    target, old = folder / "nacre", folder / f".old-{os.getpid()}"
-    if target.exists():
-        target.rename(old)
-    fresh.rename(target)
-    shutil.rmtree(old, ignore_errors=True)
-    return folder
+        path = _PACKAGE / part
+        found += sorted(path.rglob("*.py")) if path.is_dir() else [path]
+    return [str(path.relative_to(_PACKAGE)) for path in found]
