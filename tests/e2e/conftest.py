@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
-from real_server import Server
+from real_server import MakeServer, Server
 
 
 @pytest.fixture(scope="session")
@@ -27,9 +27,6 @@ def built_environments(e2e_folder: Path) -> Path:
     folder = Path(os.environ.get("NACRE_TEST_ENVIRONMENTS") or e2e_folder / "environments")
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-MakeServer = Callable[..., Server]
 
 
 def _make(folder: Path, environments: Path, variables: Mapping[str, str]) -> Server:

@@ -56,13 +56,17 @@ class Server:
 
     def __init__(self, home: Path, variables: Mapping[str, str] | None = None) -> None:
         self.home = home
+        self.move()
+        self._variables = dict(variables or {})
+        self._process: subprocess.Popen[bytes] | None = None
+        self._clients: list[Client | httpx.Client] = []
+
+    def move(self) -> None:
+        """Take other ports, for the next start."""
         self.port, self.content_port, self.inference_port = free_ports(3)
         self.url = f"http://127.0.0.1:{self.port}"
         self.content_url = f"http://127.0.0.1:{self.content_port}"
         self.inference_url = f"http://127.0.0.1:{self.inference_port}"
-        self._variables = dict(variables or {})
-        self._process: subprocess.Popen[bytes] | None = None
-        self._clients: list[Client | httpx.Client] = []
 
     def environ(self, **more: str) -> dict[str, str]:
         """Variables of a program that uses this server on this machine."""
@@ -233,6 +237,38 @@ class Server:
                     found.append(process)
         return found
 
+    def work(self) -> list[int]:
+        """Numbers of the processes inside this server's sandboxes, whatever they call themselves."""
+        found = []
+        for folder in Path("/proc").iterdir():
+            with contextlib.suppress(OSError):
+                if not folder.name.isdigit() or folder.stat().st_uid < 200_000:
+                    continue
+                if str(self.home) in (folder / "mountinfo").read_text():
+                    found.append(int(folder.name))
+        return found
+
+    def launchers(self) -> list[str]:
+        """Command lines of this server's launchers and sandboxes."""
+        mine = [process for process in self.processes() if process.pid != self.pid]
+        return [" ".join(p.cmdline())[:200] for p in mine if "modelserver" not in " ".join(p.cmdline())]
+
+    def remains(self, job: Job) -> list[str]:
+        """What of a job is still on this machine that should be gone: processes, groups, folders."""
+        found = [f"process {pid}" for pid in self.work()]
+        for attempt in job.attempts:
+            found += [line for line in self.launchers() if attempt.id in line]
+            found += map(str, (self.home / "attempts").glob(f"{attempt.id}*"))
+            found += map(str, Path("/sys/fs/cgroup").rglob(f"{attempt.id}-*"))
+        return found
+
+    def assert_gone(self, job: Job) -> None:
+        """Nothing of the job is left, soon; and the server answers, fast."""
+        wait_until(f"nothing is left of {job.name}", lambda: not self.remains(job), 15)
+        began = time.monotonic()
+        assert self.http().get("/api/v1/status").status_code == 200
+        assert time.monotonic() - began < 2
+
     def end(self) -> None:
         """Stop what runs, then the server, then whatever is left, and close the clients."""
         with contextlib.suppress(Exception):
@@ -248,3 +284,7 @@ class Server:
             with contextlib.suppress(psutil.Error):
                 process.kill()
         shutil.rmtree(self.home, ignore_errors=True)
+
+
+MakeServer = Callable[..., Server]
+"""The fixture ``make_server``."""

@@ -113,6 +113,9 @@ def next_name(base: str, taken: Iterable[str]) -> str:
 
 
 def command_line(commands: list[str]) -> list[str]:
-    """The argument vector that runs the commands in one shell, ending at the first that fails."""
-    script = commands[0] if len(commands) == 1 else "\n".join(["set -e", *commands])
-    return ["/bin/sh", "-c", script]
+    """The argument vector that runs the commands in one shell, ending at the first that fails.
+
+    Asked to end, the shell waits for the command that runs, which is asked too, and starts no other one.
+    """
+    first = ["trap 'exit $?' TERM"] if len(commands) == 1 else ["trap 'exit $?' TERM", "set -e"]
+    return ["/bin/sh", "-c", "\n".join([*first, *commands])]

@@ -72,6 +72,63 @@ def command_pid(wrapper: int, depth: int) -> int | None:
     return pid
 
 
+_SHELLS = frozenset(("sh", "dash", "bash", "ash", "zsh", "busybox"))
+
+
+class Request:
+    """Asks a command to end, by SIGTERM, and through the shells around it the programs that they run.
+
+    A shell dies of SIGTERM at once, even in the middle of waiting, and the program in it, which may be
+    saving its state, would lose its sandbox. So what the shell runs is asked first; the shell itself when
+    that has ended, or at once when it has a trap.
+    """
+
+    def __init__(self, command: int) -> None:
+        self._waiting: dict[int, list[Stat]] = {}
+        self._ask(command, table())
+
+    def _ask(self, pid: int, rows: dict[int, Stat]) -> None:
+        inside = [row for row in rows.values() if row.parent == pid and row.state not in "ZX"]
+        if not (inside and _is_shell(pid)):
+            send(pid, signal.SIGTERM)
+            return
+        if _catches(pid, signal.SIGTERM):
+            send(pid, signal.SIGTERM)
+        else:
+            self._waiting[pid] = inside
+        for row in inside:
+            self._ask(row.pid, rows)
+
+    @property
+    def waits(self) -> bool:
+        """Whether :meth:`go_on` is to be called again soon."""
+        return bool(self._waiting)
+
+    def go_on(self) -> None:
+        """Ask the shells whose programs have ended."""
+        for pid, inside in list(self._waiting.items()):
+            if not any(alive(row.pid, row.start) for row in inside):
+                del self._waiting[pid]
+                send(pid, signal.SIGTERM)
+
+
+def _is_shell(pid: int) -> bool:
+    try:
+        return os.path.basename(os.readlink(f"/proc/{pid}/exe")) in _SHELLS
+    except OSError:
+        return False
+
+
+def _catches(pid: int, number: int) -> bool:
+    """Whether the process has a handler for the signal."""
+    try:
+        with open(f"/proc/{pid}/status", encoding="ascii", errors="replace") as file:
+            caught = next(line for line in file if line.startswith("SigCgt:"))
+    except (OSError, StopIteration):
+        return False
+    return bool(int(caught.split()[1], 16) >> (number - 1) & 1)
+
+
 def marked(marks: list[bytes], rows: dict[int, Stat]) -> list[int]:
     """Processes whose environment holds every one of ``marks`` (``NAME=value``)."""
     found = []

@@ -45,6 +45,7 @@ class Watch:
         self._control = control
         self._nudge = nudge
         self._kill_at: float | None = None
+        self._request: processes.Request | None = None
         self._measure_at = 0.0
         self._running = events.seen("state", "running")
         roots = ["work", "output"] + ([] if spec.home is not None else ["home"])
@@ -80,6 +81,8 @@ class Watch:
         now = time.monotonic()
         if self._kill_at is not None:
             due.append(self._kill_at - now)
+        if self._request is not None and self._request.waits:
+            due.append(0.02)
         if self._measures():
             due.append(self._measure_at - now)
         if self._spec.limits.max_duration_s is not None:
@@ -110,6 +113,8 @@ class Watch:
             if now >= self._kill_at:
                 self.kill()
                 self._kill_at = now + 1
+            elif self._request is not None:
+                self._request.go_on()
         else:
             self._consider(now)
         if self._measures() and now >= self._measure_at and self._kill_at is None:
@@ -126,14 +131,15 @@ class Watch:
             self.stop(Outcome("timed_out", message), now)
 
     def stop(self, verdict: Outcome, now: float) -> None:
-        """SIGTERM to the command; SIGKILL to all of it after the grace time."""
+        """SIGTERM to the command and what its shells run; SIGKILL to all of it after the grace time."""
         self.verdict = verdict
         self._events.state("stopping")
         self._nudge()
         pid = processes.command_pid(self._work.pid, self._work.depth) if self._running else None
-        if pid is None or not processes.send(pid, signal.SIGTERM):
+        if pid is None:
             self._kill_at = now
         else:
+            self._request = processes.Request(pid)
             self._kill_at = now + self._spec.limits.grace_s
 
     def _measure(self, now: float) -> None:

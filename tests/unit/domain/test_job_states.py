@@ -127,5 +127,6 @@ def test_numbers_go_on_after_the_highest() -> None:
 
 
 def test_several_commands_end_at_the_first_that_fails() -> None:
-    assert command_line(["one"]) == ["/bin/sh", "-c", "one"]
-    assert command_line(["one", "two"]) == ["/bin/sh", "-c", "set -e\none\ntwo"]
+    trap = "trap 'exit $?' TERM"
+    assert command_line(["one"]) == ["/bin/sh", "-c", f"{trap}\none"]
+    assert command_line(["one", "two"]) == ["/bin/sh", "-c", f"{trap}\nset -e\none\ntwo"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from launcher_host import Host, wait_for
+from launcher_host import SYSTEM_PYTHON, Host, wait_for
 
 from nacre.launcher.processes import alive
 
@@ -146,3 +146,29 @@ def test_an_instance_keeps_its_home_and_sends_no_artifacts(host: Host) -> None:
     assert event["reason"] == "succeeded"
     assert (home / "notes").read_text() == "note\n"
     assert not any(e["type"] == "artifacts" for e in host.api.events())
+
+
+SAVES = (
+    "import signal, sys, time; signal.signal(15, lambda *_: (time.sleep(0.3), print('saved'), sys.exit()))"
+)
+
+
+@pytest.mark.parametrize("around", ["{}", "{}; echo next", "set -e\n{}\necho next", "(cd /; {})"])
+def test_a_program_within_shells_may_use_the_grace_time_too(host: Host, around: str) -> None:
+    program = f'{SYSTEM_PYTHON} -c "{SAVES}; print(1, flush=True); time.sleep(60)"'
+    host.spec("sh", "-c", around.format(program), limits={"grace_s": 20})
+    process = host.start()
+    wait_for(lambda: "1" in host.log())
+    process.terminate()
+    assert process.wait(15) == 0
+    assert host.exit_event()["reason"] == "cancelled_by_user"
+    assert "saved" in host.log()
+
+
+def test_a_shell_without_a_trap_ends_after_what_it_runs(host: Host) -> None:
+    host.spec("sh", "-c", "echo up; while :; do sleep 30; done", limits={"grace_s": 60})
+    process = host.start()
+    wait_for(lambda: "up" in host.log())
+    process.terminate()
+    assert process.wait(15) == 0
+    assert host.exit_event()["reason"] == "cancelled_by_user"
