@@ -143,6 +143,15 @@ OPERATIONS = (
         "data pull",
     ),
     Operation(
+        "blobs.get_many",
+        "POST",
+        f"{_B}/read",
+        "Read many small blobs at once, framed",
+        Access.VIEWER,
+        "data:read",
+        "data pull",
+    ),
+    Operation(
         "data.create",
         "POST",
         _V,

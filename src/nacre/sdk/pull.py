@@ -16,9 +16,13 @@ from blake3 import blake3
 from nacre.errors import Conflict, Unavailable
 from nacre.schema.launch import FileEntry
 from nacre.schema.manifests import check_paths
+from nacre.sdk.resources.blobs import Blobs
 from nacre.sdk.transport import Transport
 
 _CHUNK = 2**20
+_SMALL = 2**20
+_BATCH_BYTES = 4 * 2**20
+_BATCH_BLOBS = 512
 _THREADS = 4
 _TRIES = 5
 _OWN = ".nacre-pull"
@@ -52,18 +56,18 @@ def pull_files(
     groups: dict[str, list[FileEntry]] = {}
     for entry in entries:
         groups.setdefault(entry.digest, []).append(entry)
-    work = iter(groups.values())
+    work = _batches(list(groups.values()))
     taking, failed = threading.Lock(), threading.Event()
 
     def go_on() -> int:
         count = 0
         while not failed.is_set():
             with taking:
-                group = next(work, None)
-            if group is None:
+                batch = next(work, None)
+            if batch is None:
                 break
             try:
-                count += puller.place(group)
+                count += puller.place_all(batch)
             except BaseException:
                 failed.set()
                 raise
@@ -76,6 +80,23 @@ def pull_files(
             failed.set()
     shutil.rmtree(puller.own)
     return total
+
+
+def _batches(groups: list[list[FileEntry]]) -> Iterator[list[list[FileEntry]]]:
+    """Contents to fetch together: many small ones, or one large one."""
+    batch: list[list[FileEntry]] = []
+    size = 0
+    for group in groups:
+        if group[0].size > _SMALL:
+            yield [group]
+            continue
+        batch.append(group)
+        size += group[0].size
+        if size >= _BATCH_BYTES or len(batch) >= _BATCH_BLOBS:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def _begin(dest: Path, manifest: str, force: bool) -> Path:
@@ -101,6 +122,31 @@ class _Puller:
         self._mask = os.umask(0o022)
         os.umask(self._mask)
         self.own = own
+        self._prefetched: dict[str, int] = {}
+
+    def place_all(self, batch: list[list[FileEntry]]) -> int:
+        """Make the files of several contents; small ones are fetched together."""
+        if len(batch) > 1:
+            absent = [
+                group[0]
+                for group in batch
+                if not any(_good(self._target(entry), entry) for entry in group)
+                and not (self.own / group[0].digest).exists()
+            ]
+            self._prefetch(absent)
+        return sum(self.place(group) for group in batch)
+
+    def _prefetch(self, entries: list[FileEntry]) -> None:
+        """Put small blobs into our own folder, where :meth:`place` finds them."""
+        if not entries:
+            return
+        try:
+            found = Blobs(self._transport, self._project).get_many([entry.digest for entry in entries])
+        except (httpx.TransportError, Unavailable):
+            return  # one by one then, with patience, and naming the one at fault
+        for digest, data in found.items():
+            (self.own / digest).write_bytes(data)
+            self._prefetched[digest] = len(data)
 
     def place(self, group: list[FileEntry]) -> int:
         """Make all the files of one content; returns how many bytes were fetched for it."""
@@ -108,13 +154,13 @@ class _Puller:
         wanting: list[FileEntry] = []
         for entry in group:
             (there if _good(self._target(entry), entry) else wanting).append(entry)
-        count = 0
+        streamed = 0
         if wanting:
             source = self.own / group[0].digest
             if there and not source.exists():
                 shutil.copyfile(self._dest / there[0].path, source)
             else:
-                count = self._fetch(group[0], source)
+                streamed = self._fetch(group[0], source)
             for entry in wanting[:-1]:
                 copy = self.own / f"{entry.digest}.copy"
                 shutil.copyfile(source, copy)
@@ -122,8 +168,8 @@ class _Puller:
             source.replace(self._dest / wanting[-1].path)
         for entry in group:
             (self._dest / entry.path).chmod((0o777 if entry.executable else 0o666) & ~self._mask)
-        self._fetched(sum(entry.size for entry in group) - count)
-        return count
+        self._fetched(sum(entry.size for entry in group) - streamed)
+        return streamed + self._prefetched.pop(group[0].digest, 0)
 
     def _target(self, entry: FileEntry) -> Path:
         target = self._dest / entry.path

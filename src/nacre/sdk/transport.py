@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote
@@ -55,7 +55,7 @@ class Transport:
         *,
         query: Mapping[str, Any] | None = None,
         json: Any = None,
-        content: bytes | Iterator[bytes] | None = None,
+        content: bytes | Iterable[bytes] | None = None,
         headers: Mapping[str, str] | None = None,
         repeatable: bool | None = None,
         timeout_s: float | None = None,
@@ -109,6 +109,7 @@ class Transport:
     ) -> Iterator[httpx.Response]:
         """The raw answer, read as it comes."""
         headers = params.pop("headers", None)
+        json = params.pop("json", None)
         clean = {k: v for k, v in (query or {}).items() if v is not None}
         try:
             with self.http.stream(
@@ -116,6 +117,7 @@ class Transport:
                 self.path(operation, params),
                 params=clean,
                 headers=headers,
+                json=json,
                 timeout=httpx.Timeout(60.0, read=None, connect=5.0),
             ) as response:
                 if response.status_code >= 400:

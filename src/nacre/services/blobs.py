@@ -35,6 +35,7 @@ from nacre.schema.manifests import canonical, check_paths, parse
 from nacre.services.blob_collection import Collected, Collection
 
 _CHUNK = 1000
+MAX_BATCH_BYTES = 16 * 2**20
 MAX_MANIFEST_BYTES = 512 * 2**20
 T = TypeVar("T")
 
@@ -132,6 +133,23 @@ class BlobLedger:
         except NotFound as error:
             raise _damaged(digest, "is not in the blob store any more") from error
         raise _damaged(digest, f"had {found} bytes where {expected} belong, and was moved aside")
+
+    def open_many(self, caller: Caller, digests: list[str]) -> Iterator[tuple[str, bytes]]:
+        """The bytes of small blobs, one after another, each once; ``MAX_BATCH_BYTES`` at most together.
+
+        Raises:
+            NotFound: the project lacks one of them; before the first is given.
+            TooLarge: they are too large together.
+        """
+        wanted = list(dict.fromkeys(digests))
+        with self._db.read() as session:
+            held = self._held(session, caller.project_id, wanted)
+        absent = next((digest for digest in wanted if digest not in held), None)
+        if absent is not None:
+            raise NotFound(f"project {_name(caller)} has no blob {absent}", digest=absent)
+        if sum(held.values()) > MAX_BATCH_BYTES:
+            raise TooLarge(f"these blobs are over {MAX_BATCH_BYTES} bytes together: ask for fewer at once")
+        return ((digest, self.read(digest)) for digest in wanted)
 
     # --- for other services
 

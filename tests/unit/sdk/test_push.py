@@ -439,6 +439,21 @@ class TestRoutes:
             blobs.put_many({digest_of(b"x"): b"x", digest_of(b"a"): b"b"})
         assert blobs.missing([digest_of(b"x")]) == [digest_of(b"x")]
 
+    def test_many_are_read_at_once(self, transport: Transport) -> None:
+        blobs = Blobs(transport, "vision")
+        sent = {digest_of(data): data for data in (b"", b"1", os.urandom(50_000))}
+        blobs.put_many(sent)
+        assert blobs.get_many([*sent, *sent]) == sent
+        with pytest.raises(NotFound, match=digest_of(b"absent")):
+            blobs.get_many([*sent, digest_of(b"absent")])
+        with pytest.raises(NotFound):
+            Blobs(transport, "speech").get_many(list(sent))
+        large = [os.urandom(9 * 2**20) for _ in range(2)]
+        for data in large:
+            blobs.put(digest_of(data), data)
+        with pytest.raises(TooLarge, match="ask for fewer"):
+            blobs.get_many([digest_of(data) for data in large])
+
     def test_a_batch_that_is_cut_off(self, transport: Transport) -> None:
         for body in (b"short", bytes(32) + (5).to_bytes(8, "big") + b"1234"):
             answer = transport.http.post("/api/v1/projects/vision/blobs", content=body)

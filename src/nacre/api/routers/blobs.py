@@ -10,12 +10,10 @@ from nacre.api.bodies import blob_response, take_bytes, take_stream
 from nacre.api.routes import Allowed, Routes, Wired
 from nacre.ports.blobs import PART_BYTES
 from nacre.schema.data import BlobParts, BlobQuery, BlobsMissing, BlobsStored, PartStored
-from nacre.schema.manifests import frames
-from nacre.services.blobs import BlobLedger
+from nacre.schema.manifests import frame, frames
+from nacre.services.blobs import MAX_BATCH_BYTES, BlobLedger
 
 routes = Routes()
-
-MAX_BATCH_BYTES = 16 * 2**20
 
 BlobDigest = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$", description="BLAKE3 of the blob")]
 Size = Annotated[int, Query(ge=1, le=2**50, description="length in bytes of the whole blob")]
@@ -65,6 +63,13 @@ async def put_part(
     return await take_bytes(
         request, PART_BYTES, lambda body: ledger.put_part(caller, digest, size, offset, body)
     )
+
+
+@routes.operation("blobs.get_many", response_class=Response)
+def get_many(query: BlobQuery, caller: Allowed, ledger: Ledger) -> Response:
+    """Frames as in ``blobs.put_many``, in the order asked for."""
+    body = b"".join(frame(digest, data) for digest, data in ledger.open_many(caller, query.digests))
+    return Response(body, media_type="application/octet-stream")
 
 
 @routes.operation("blobs.get", response_class=Response)

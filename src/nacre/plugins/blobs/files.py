@@ -27,9 +27,9 @@ from typing import BinaryIO
 from blake3 import blake3
 
 from nacre.errors import InvalidSpec, NotFound, Unavailable
-from nacre.plugins.blobs.disk import disk, fsync_folder, hash_range, write_all
+from nacre.plugins.blobs.disk import disk, fsync_folder, hash_range, sync_files, write_all
 from nacre.plugins.blobs.staging import Staging
-from nacre.ports.blobs import BatchBlobs, Blobs, LocalBlobs, PartialBlobs, blob_path
+from nacre.ports.blobs import BatchBlobs, Blobs, LocalBlobs, PartialBlobs
 
 log = logging.getLogger("nacre.blobs")
 
@@ -49,6 +49,7 @@ class FileBlobs(Blobs, LocalBlobs, PartialBlobs, BatchBlobs):
 
     def __init__(self, root: Path) -> None:
         self._root = Path(root)
+        self._prefix = str(self._root)
         self._corrupt = self._root / "corrupt"
         self._staging_root = self._root / "staging"
         with disk(self._root):
@@ -97,29 +98,26 @@ class FileBlobs(Blobs, LocalBlobs, PartialBlobs, BatchBlobs):
         unique = dict(items)
         with disk(self._root):
             absent = [digest for digest in unique if self._present(digest) is None]
-            for start in range(0, len(absent), 128):
-                self._write_group([(d, unique[d]) for d in absent[start : start + 128]])
-            for folder in {self._path(digest).parent for digest in absent}:
-                fsync_folder(folder)
+            written: list[Path] = []
+            try:
+                for digest in absent:
+                    written.append(self._temporary_name())
+                    self._write_sealed(written[-1], unique[digest])
+                sync_files(self._staging_root, written)
+                for name, digest in zip(written, absent, strict=True):
+                    self._link(name, self._path(digest))
+            finally:
+                for name in written:
+                    name.unlink(missing_ok=True)
+            sync_files(self._root, list({self._path(digest).parent for digest in absent}))
 
-    def _write_group(self, items: list[tuple[str, bytes]]) -> None:
-        """Write all, then sync all: the journal is then committed once or twice, not each time."""
-        opened: list[tuple[int, Path, str]] = []
+    def _write_sealed(self, name: Path, data: bytes) -> None:
+        fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
-            for digest, data in items:
-                name = self._temporary_name()
-                fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-                opened.append((fd, name, digest))
-                write_all(fd, data)
-                self._seal(fd)
-            for fd, _, _ in opened:
-                os.fsync(fd)
-            for _, name, digest in opened:
-                self._link(name, self._path(digest))
+            write_all(fd, data)
+            self._seal(fd)
         finally:
-            for fd, name, _ in opened:
-                os.close(fd)
-                name.unlink(missing_ok=True)
+            os.close(fd)
 
     def open(self, digest: str) -> BinaryIO:
         path = self._path(digest)
@@ -189,7 +187,7 @@ class FileBlobs(Blobs, LocalBlobs, PartialBlobs, BatchBlobs):
     def _path(self, digest: str) -> Path:
         if not _DIGEST.fullmatch(digest):
             raise InvalidSpec(f"{digest[:80]!r} is not a digest: 64 hexadecimal digits, in lower case")
-        return blob_path(self._root, digest)
+        return Path(f"{self._prefix}/{digest[:2]}/{digest}")  # blob_path, parsed once: this is hot
 
     def _present(self, digest: str) -> os.stat_result | None:
         path = self._path(digest)
@@ -244,7 +242,7 @@ class FileBlobs(Blobs, LocalBlobs, PartialBlobs, BatchBlobs):
             name.rename(path)
 
     def _temporary_name(self) -> Path:
-        return self._staging_root / f"put-{os.getpid()}-{secrets.token_hex(8)}"
+        return Path(f"{self._prefix}/staging/put-{os.getpid()}-{secrets.token_hex(8)}")
 
     @contextmanager
     def _temporary(self) -> Iterator[tuple[int, Path]]:

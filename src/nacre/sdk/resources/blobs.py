@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nacre.schema.data import BlobParts, BlobsMissing, BlobsStored, PartStored
-from nacre.schema.manifests import frame
+from nacre.schema.manifests import frame, frames
 from nacre.sdk.resources.base import Noun
 
 
@@ -56,6 +56,13 @@ class Blobs(Noun):
             timeout_s=600.0,
         )
         return answer.complete
+
+    def get_many(self, digests: list[str], *, project: str | None = None) -> dict[str, bytes]:
+        """The bytes of small blobs, at most 16 MiB together, by digest."""
+        with self._transport.stream(
+            "blobs.get_many", project=self._in(project), json={"digests": digests}
+        ) as answer:
+            return dict(frames(answer.read()))
 
     def get(
         self, digest: str, *, start: int = 0, end: int | None = None, project: str | None = None
