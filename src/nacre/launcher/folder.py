@@ -109,7 +109,7 @@ class Events:
         return (kind, state) in self.types
 
     def add(self, kind: str, **fields: Any) -> None:
-        """Append one event; fields that are None are left out."""
+        """Append one event; fields that are None are left out, and ``time_ms`` is now unless given."""
         event: dict[str, Any] = {"time_ms": time.time_ns() // 1_000_000, "type": kind}
         event.update({name: value for name, value in fields.items() if value is not None})
         self.types.append((kind, fields.get("state")))

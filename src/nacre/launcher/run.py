@@ -194,18 +194,29 @@ class Launch:
         )
 
     def _finish(self, outcome: Outcome) -> None:
-        """Everything that must be with the server before the exit event, then the exit event."""
+        """Everything that must be with the server before the exit event, then the exit event.
+
+        Its time is the end of the work: nobody pays for a server that was away.
+        """
+        ended_ms = self._end_ms()
         self._groups.remove()
         if self._spec.kind == "job" and not self._events.seen("artifacts"):
             self._upload()
         self._ship(self._shipper.log, self._shipper.track)
         self._events.add(
             "exit",
+            time_ms=ended_ms,
             **outcome._asdict(),
             peak_memory_bytes=self._peak,
             disk_bytes=self._watch and self._watch.disk_bytes,
             isolation=self._isolation(),
         )
+
+    def _end_ms(self) -> int:
+        try:
+            return os.stat(self._folder.path("exit")).st_mtime_ns // 1_000_000
+        except OSError:  # it was killed before it could write that, or never began
+            return time.time_ns() // 1_000_000
 
     def _isolation(self) -> dict[str, Any]:
         """How each limit was held, for the record; null where none was asked for."""

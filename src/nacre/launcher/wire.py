@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from collections.abc import Iterator
 from typing import Any, BinaryIO
@@ -127,7 +128,7 @@ class Server:
             if self._unix:
                 self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
                 self._socket.settimeout(5)
-                self._socket.connect(self._unix)
+                _connect(self._socket, self._unix)
             else:
                 self._socket = socket.create_connection(self._host, 5)
                 self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -187,6 +188,15 @@ class Server:
             yield from self._take(int(headers["content-length"]))
         else:
             raise ValueError("an answer of unknown length")
+
+
+def _connect(connecting: socket.socket, path: str) -> None:
+    """Connect to a unix socket whose path may be longer than the 107 bytes that the kernel takes."""
+    folder = os.open(os.path.dirname(path), os.O_PATH | os.O_DIRECTORY)
+    try:
+        connecting.connect(f"/proc/self/fd/{folder}/{os.path.basename(path)}")
+    finally:
+        os.close(folder)
 
 
 def _parse(status: int, data: bytes) -> Any:

@@ -39,6 +39,7 @@ from nacre.services.instance_launch import InstanceLaunches
 from nacre.services.instance_queue import InstanceQueue
 from nacre.services.instances import Instances
 from nacre.services.job_launch import JobLaunches
+from nacre.services.job_locks import JobLocks
 from nacre.services.job_submission import JobSubmissions
 from nacre.services.jobs import Jobs
 from nacre.services.launches import LaunchPlace
@@ -130,6 +131,7 @@ def wire(settings: Settings, db: Database, clock: Clock, plugins: Plugins | None
     environments = EnvironmentCatalogue(
         db, clock, plugins.environments, signals, events, settings.logs / "environments"
     )
+    locks = JobLocks(db, ledger)
     runs = Runs(db, clock, ledger, events, signals)
     attempts = Attempts(
         db=db,
@@ -143,7 +145,7 @@ def wire(settings: Settings, db: Database, clock: Clock, plugins: Plugins | None
         logs=settings.logs,
     )
     place = LaunchPlace(
-        server=settings.url,
+        server=f"unix:{settings.api_socket}",  # stays the same when the server comes back on another port
         attempts=settings.home / "attempts",
         trees=settings.home / "trees",
         checkpoints=settings.home / "checkpoints",
@@ -174,6 +176,7 @@ def wire(settings: Settings, db: Database, clock: Clock, plugins: Plugins | None
         secrets=secrets,
         prices=prices,
         ledger=ledger,
+        locks=locks,
         events=events,
         engine=engine,
         version=__version__,
@@ -185,6 +188,7 @@ def wire(settings: Settings, db: Database, clock: Clock, plugins: Plugins | None
         attempts=attempts,
         launches=launches,
         submissions=submissions,
+        locks=locks,
         runs=runs,
         environments=environments,
         datasets=datasets,
@@ -276,6 +280,7 @@ def wire(settings: Settings, db: Database, clock: Clock, plugins: Plugins | None
                 attempts=attempts,
                 launches=launches,
                 environments=environments,
+                locks=locks,
                 engine=engine,
             )
         ),
