@@ -14,9 +14,9 @@ from sqlalchemy.orm import Session
 
 from nacre.clock import Clock
 from nacre.db.connect import Database
+from nacre.db.queries.models import left_by
 from nacre.db.tables.jobs import JobRow
 from nacre.db.tables.models import ModelRow, ModelVersionRow
-from nacre.db.tables.runs import RunRow
 from nacre.domain.identity import Caller
 from nacre.domain.models import Script, find_script
 from nacre.errors import RequestError, Unavailable
@@ -143,7 +143,7 @@ class Conversions:
         with self._db.read() as session:
             version = session.get(ModelVersionRow, version_id)
             job = session.get(JobRow, version.conversion_job_id) if version else None
-            run = session.get(RunRow, job.run_id) if job else None
+            left = left_by(session, job) if job else None
         converted: _Converted | None = None
         if job is None:
             reason, message = (
@@ -152,7 +152,7 @@ class Conversions:
             )
         elif job.state == JobState.SUCCEEDED:
             reason, message = "conversion_failed", "the converter ended without a model.onnx and its report"
-            converted = self._read(run.artifacts) if run is not None and run.artifacts else None
+            converted = self._read(left) if left else None
         else:
             reason, message = outcome(job, "conversion_failed")
         with self._db.write() as session:

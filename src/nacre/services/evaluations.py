@@ -11,11 +11,10 @@ from sqlalchemy.orm import Session
 
 from nacre.clock import Clock
 from nacre.db.connect import Database
-from nacre.db.queries.models import find_version
+from nacre.db.queries.models import find_version, left_by
 from nacre.db.queries.pages import newest_first
 from nacre.db.tables.jobs import JobRow
 from nacre.db.tables.models import EvaluationRow, ModelRow, ModelVersionRow
-from nacre.db.tables.runs import RunRow
 from nacre.domain.identity import Caller
 from nacre.errors import Conflict, NotFound, RequestError, Unavailable
 from nacre.ids import new_id
@@ -168,13 +167,13 @@ class Evaluations:
         with self._db.read() as session:
             row = session.get(EvaluationRow, evaluation_id)
             job = session.get(JobRow, row.job_id) if row else None
-            run = session.get(RunRow, job.run_id) if job else None
+            left = left_by(session, job) if job else None
         result: dict[str, object] | None = None
         if job is None:
             reason, message = "job_deleted", "its job was deleted: evaluate again"
         elif job.state == JobState.SUCCEEDED:
             reason, message = "evaluation_failed", "the evaluator ended without a result"
-            result = self._read(run.artifacts) if run is not None and run.artifacts else None
+            result = self._read(left) if left else None
         else:
             reason, message = outcome(job, "evaluation_failed")
         with self._db.write() as session:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from nacre.db.tables.jobs import JobRow
 from nacre.db.tables.models import AliasRow, ModelRow, ModelVersionRow
+from nacre.db.tables.runs import RunRow
 from nacre.errors import NotFound
 
 _DIGITS = 9
@@ -54,3 +56,8 @@ def find_version(
         have = ", ".join(map(str, numbers)) or "none"
         raise NotFound(f"model {name} has no version or alias {version!r}: it has {have}")
     return model, row
+
+
+def left_by(session: Session, job: JobRow) -> str | None:
+    """The manifest of what a job wrote into its output folder; null when it wrote nothing."""
+    return session.scalars(select(RunRow.artifacts).where(RunRow.uuid == job.run_id)).one_or_none()

@@ -1,0 +1,157 @@
+"""Models and endpoints over the world of jobs: real services, a fake engine, files that jobs left."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from blake3 import blake3
+
+from nacre.clock import FixedClock
+from nacre.control.models import ModelLoop
+from nacre.db.connect import Database
+from nacre.domain.identity import Caller
+from nacre.plugins.converters.builtin import KERAS, ONNX, PYTORCH, SKLEARN, TENSORFLOW
+from nacre.ports.engines import NodeFacts
+from nacre.schema.data import DatasetVersion, VersionCreate
+from nacre.schema.endpoints import Endpoint, EndpointDeploy
+from nacre.schema.jobs import Job
+from nacre.schema.launch import FileEntry, Manifest
+from nacre.schema.models import ModelRegister, ModelVersion
+from nacre.schema.serving import Routes, ServedState, ServingStatus
+from nacre.services.conversions import Conversions
+from nacre.services.endpoints import Endpoints
+from nacre.services.evaluations import Evaluations
+from nacre.services.models import Models
+from nacre.testing.engines import GIB, FakeEngine
+from nacre.testing.jobs import JobsWorld
+
+SIGNATURE = {
+    "inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, 2]}],
+    "outputs": [{"name": "y", "datatype": "FP32", "shape": [-1, 3]}],
+}
+CONVERTERS = (KERAS, ONNX, PYTORCH, SKLEARN, TENSORFLOW)
+
+
+class ModelsWorld:
+    """One server's services of models and endpoints, on those of jobs.
+
+    ``told`` is what the model server would answer, null when it is away.
+    """
+
+    def __init__(self, jobs: JobsWorld) -> None:
+        self.jobs = jobs
+        self.told: ServingStatus | None = None
+        self.conversions = Conversions(
+            jobs.db, jobs.clock, jobs.signals, jobs.ledger, jobs.jobs, CONVERTERS
+        )
+        self.models = Models(
+            jobs.db,
+            jobs.clock,
+            jobs.signals,
+            jobs.ledger,
+            jobs.runs,
+            self.conversions,
+            jobs.environments,
+            jobs.events,
+            CONVERTERS,
+        )
+        self.evaluations = Evaluations(
+            jobs.db,
+            jobs.clock,
+            jobs.signals,
+            jobs.ledger,
+            jobs.datasets,
+            jobs.jobs,
+            jobs.environments,
+            jobs.events,
+        )
+        self.endpoints = Endpoints(
+            jobs.db,
+            jobs.clock,
+            jobs.signals,
+            jobs.folder / "blobs",
+            jobs.prices,
+            jobs.usage,
+            jobs.events,
+            "http://127.0.0.1:7375",
+            lambda: self.told,
+        )
+        self.loop = ModelLoop(self.conversions, self.evaluations)
+
+    def send(self, caller: Caller, files: Mapping[str, bytes]) -> str:
+        """Send files as a client does; their manifest's digest."""
+        entries = []
+        for path, data in files.items():
+            digest = str(blake3(data).hexdigest())
+            self.jobs.ledger.put(caller, digest, io.BytesIO(data))
+            entries.append(FileEntry(path=path, size=len(data), digest=digest))
+        return self.jobs.ledger.write_manifest(caller.project_id, Manifest(files=entries))
+
+    def dataset(self, caller: Caller, name: str, files: Mapping[str, bytes]) -> DatasetVersion:
+        """A dataset's next version."""
+        request = VersionCreate(manifest=self.send(caller, files))
+        return self.jobs.datasets.create(caller, name, request)
+
+    def finish(self, caller: Caller, job: str, files: Mapping[str, bytes], **end: Any) -> None:
+        """Let a queued job run, leave these files, and end."""
+        self.jobs.build_environments()
+        self.jobs.queue.advance()
+        attempt = self.jobs.attempt(self.jobs.jobs.get(caller, job))
+        if files:
+            sent = self.send(caller, files)
+            self.jobs.report(attempt.id, {"type": "artifacts", "manifest": sent})
+        self.jobs.exit(attempt.id, **end)
+        self.jobs.loop.run_once()
+
+    def trained(self, caller: Caller, files: Mapping[str, bytes], **fields: object) -> Job:
+        """A job that succeeded and left these files."""
+        job = self.jobs.submit(caller, **fields)  # type: ignore[arg-type]
+        self.finish(caller, job.id, files)
+        return self.jobs.jobs.get(caller, job.id)
+
+    def register(self, caller: Caller, name: str = "digits", **fields: object) -> ModelVersion:
+        """A version from a run that left ``model.pt``, unless ``fields`` say otherwise."""
+        if not {"run", "manifest"} & fields.keys():
+            fields["run"] = self.trained(caller, {"model.pt": b"weights"}).name
+        return self.models.register(caller, name, ModelRegister.model_validate(fields))
+
+    def convert(self, caller: Caller, version: ModelVersion, onnx: bytes = b"onnx") -> ModelVersion:
+        """Let the conversion of a version succeed."""
+        report = json.dumps({"signature": SIGNATURE}).encode()
+        assert version.conversion_job is not None
+        self.finish(caller, version.conversion_job, {"model.onnx": onnx, "conversion.json": report})
+        self.loop.run_once()
+        return self.models.get_version(caller, version.model, str(version.number))
+
+    def ready(self, caller: Caller, name: str = "digits", onnx: bytes = b"onnx") -> ModelVersion:
+        """A converted version."""
+        return self.convert(caller, self.register(caller, name), onnx)
+
+    def deploy(self, caller: Caller, name: str = "ask", **fields: object) -> Endpoint:
+        """Serve the latest ``digits``, unless ``fields`` say otherwise."""
+        request = EndpointDeploy.model_validate({"model": "digits", **fields})
+        return self.endpoints.deploy(caller, name, request)
+
+    def serve(self, *, failing: str | None = None, answering: int | None = None) -> Routes:
+        """Have a model server apply the routes: it loads them all, or fails with a sentence while
+        ``answering`` goes on."""
+        routes = self.endpoints.routes(1, {})
+        states = {
+            key: ServedState(revision=wanted.revision, state="ready")
+            if failing is None
+            else ServedState(revision=answering, state="failed", message=failing)
+            for key, wanted in routes.endpoints.items()
+        }
+        self.told = ServingStatus(generation=1, pid=1, endpoints=states)
+        self.endpoints.settle(routes, self.told)
+        return routes
+
+
+def world(database: Database, clock: FixedClock, folder: Path) -> ModelsWorld:
+    """On an empty database with people in it."""
+    engine = FakeEngine([NodeFacts("local", 64.0, 256 * GIB)])
+    return ModelsWorld(JobsWorld(database, clock, folder, engine))
