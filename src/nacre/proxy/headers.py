@@ -50,9 +50,13 @@ def host(headers: Headers) -> str:
 
 
 def bearer(headers: Headers) -> str | None:
-    """The token that a program sent: ``Bearer``, or ``token`` as Jupyter's own clients write it."""
+    """The token of Nacre's that a program sent: ``Bearer``, or ``token`` as Jupyter's own clients write it.
+
+    JupyterLab's pages send Jupyter's own token the same way: that one tells us nothing, and the cookie counts.
+    """
     scheme, _, secret = (first(headers, b"authorization") or "").partition(" ")
-    return secret.strip() or None if scheme.lower() in ("bearer", "token") else None
+    ours = scheme.lower() == "bearer" or (scheme.lower() == "token" and secret.strip().startswith("nacre_"))
+    return secret.strip() or None if ours else None
 
 
 def cookies(headers: Headers) -> list[str]:

@@ -152,6 +152,9 @@ class InstanceLaunches:
             "config/jupyter_server_config.d/nacre.json": {
                 "ServerApp": {"jpserver_extensions": {"jupyter_lsp": False}}
             },
+            "config/labconfig/default_setting_overrides.json": {
+                "@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}
+            },
         }
         _remove(root)
         for name, content in files.items():

@@ -106,6 +106,9 @@ class TestWhoMay:
         token = stage.token(stage.people.editor)
         told(httpx.get(stage.url(), headers={"Authorization": f"token {token}"}))
 
+    def test_jupyters_token_from_its_own_page_does_not_hide_the_cookie(self, stage: Stage) -> None:
+        told(stage.browser().get(stage.url(), headers={"Authorization": "token 0123abcd"}))
+
     def test_an_owner_of_the_project_may(self, stage: Stage) -> None:
         told(stage.program(stage.people.owner).get(stage.url()))
 
