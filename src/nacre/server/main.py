@@ -21,6 +21,7 @@ import uvicorn
 import uvloop
 
 from nacre import __version__
+from nacre.api.allocator import keep_freed_memory
 from nacre.api.app import make_app
 from nacre.clock import SystemClock
 from nacre.db.connect import Database
@@ -74,6 +75,7 @@ def _listener(app: Any, settings: Settings) -> _Listener:
 
 
 async def _serve(settings: Settings, wiring: Wiring, sockets: dict[str, list[socket]]) -> None:
+    keep_freed_memory()
     api = _listener(make_app(wiring.services, __version__), settings)
     content = _listener(
         make_content_app(wiring.services, wiring.instance_socket, settings.content_url), settings
