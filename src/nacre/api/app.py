@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from nacre.api import problems
+from nacre.api import landing, problems
 from nacre.api.routers import ALL
 from nacre.errors import TooLarge
 from nacre.services.registry import Services
@@ -63,6 +63,7 @@ def make_app(services: Services, version: str) -> FastAPI:
     )
     app.state.services = services
     problems.install(app)
+    landing.install(app)
     app.add_middleware(BodyLimit)
     for router in ALL:
         app.include_router(router)
