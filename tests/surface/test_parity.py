@@ -23,8 +23,15 @@ LAUNCHERS = {name for name, op in OPERATIONS.items() if op.access is Access.ATTE
 """Operations that launchers call with the standard library; the SDK has no use for them."""
 
 LOCAL_COMMANDS = {
-    "up", "server", "down", "doctor", "check", "completion", "project use", "instance exec", "predict", "secret",
-}  # fmt: skip
+    "check",
+    "doctor",
+    "down",
+    "instance exec",
+    "predict",
+    "project use",
+    "server",
+    "up",
+}
 """Commands that act on this machine, or straight on an endpoint or instance."""
 
 
