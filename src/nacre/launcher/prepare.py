@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Callable
 
 from nacre.launcher.folder import Failure, Folder, write_file
 from nacre.launcher.spec import Input, Spec
-from nacre.launcher.store import Entry, Store
+from nacre.launcher.store import SEALED_NS, Entry, Store, damage
 
 FOLDERS = ("work", "output", "io", "home", "secrets", "tmp", "inputs", "etc")
 """Folders that a launch makes below its own, and takes away at its end."""
@@ -127,15 +128,23 @@ def shared_tree(digest: str, trees_root: str, store: Store, whose: str) -> str:
     """The hard-linked tree of a manifest, built once on this host, whoever asks at the same time.
 
     A tree is there whole or not at all. Its files are the blobs themselves: only ever show it through a
-    read-only mount.
+    read-only mount. One with a file that was written to since is taken away and built anew.
     """
     final = os.path.join(trees_root, digest)
-    if os.path.isdir(final):
-        os.utime(final)
-        return final
-    entries = store.manifest(digest, whose)
-    os.makedirs(trees_root, exist_ok=True)
     building = f"{final}.{os.getpid()}.{time.monotonic_ns()}.tmp"
+    entries = None
+    if os.path.isdir(final):
+        if not _sealed(final):
+            entries = store.manifest(digest, whose)
+        if entries is None or _sound(final, entries):
+            os.utime(final)
+            return final
+        with contextlib.suppress(FileNotFoundError):  # another launcher found it out too
+            os.rename(final, building)
+            _run_rm([building])
+    if entries is None:
+        entries = store.manifest(digest, whose)
+    os.makedirs(trees_root, exist_ok=True)
     os.mkdir(building, 0o755)
     made: set[str] = {""}
     for entry in entries:
@@ -145,6 +154,7 @@ def shared_tree(digest: str, trees_root: str, store: Store, whose: str) -> str:
         # A link shares the blob's mode, so a program needs a copy; so does a blob with too many links.
         if entry.executable or not _link(source, target):
             store.copier.copy(source, target, 0o555 if entry.executable else 0o444, None)
+            os.utime(target, ns=(SEALED_NS, SEALED_NS))
     try:
         os.rename(building, final)
     except OSError:
@@ -152,6 +162,24 @@ def shared_tree(digest: str, trees_root: str, store: Store, whose: str) -> str:
             raise
         _run_rm([building])
     return final
+
+
+def _sealed(root: str) -> bool:
+    """Whether no file below was written to since its blob was whole: some 3 µs a file."""
+    with os.scandir(root) as rows:
+        return all(
+            _sealed(row.path)
+            if row.is_dir(follow_symlinks=False)
+            else row.stat(follow_symlinks=False).st_mtime_ns == SEALED_NS
+            for row in rows
+        )
+
+
+def _sound(root: str, entries: list[Entry]) -> bool:
+    try:
+        return not any(damage(os.path.join(root, e.path), e.digest, e.size) for e in entries)
+    except OSError:
+        return False
 
 
 def _link(source: str, target: str) -> bool:

@@ -14,6 +14,8 @@ from typing import Any
 from nacre.launcher.folder import Failure
 from nacre.launcher.wire import Away, Refused, Server
 
+SEALED_NS = 315_619_200 * 10**9
+"""The modification time of whole, verified blobs in the file store: whoever writes to one changes it."""
 _FICLONE = 0x40049409
 _HEX = frozenset("0123456789abcdef")
 
@@ -55,16 +57,15 @@ class Store:
         return f"{self.root}/{digest[:2]}/{digest}"
 
     def file(self, digest: str, size: int | None, what: str) -> str:
-        """Path of a blob; Failure ``data_missing`` when it is absent or has another size."""
+        """Path of a blob; Failure ``data_missing`` when it is absent or damaged."""
         self.check()
         path = self.path(digest)
-        try:
-            found = os.stat(path).st_size
-        except OSError:
+        if not os.path.exists(path):
             path = self.fetch(digest, what)
-            found = os.stat(path).st_size
-        if size is not None and found != size:
-            message = f"{what} is damaged in the blob store: {found} bytes where {size} belong ({digest})."
+        if why := damage(path, digest, size):
+            message = (
+                f"{what} is damaged in the blob store: {why} ({digest}). Push the data again to replace it."
+            )
             raise Failure("data_missing", message)
         return path
 
@@ -121,6 +122,8 @@ class RemoteStore(Store):
             os.unlink(temporary)
             raise Away("the bytes do not match their digest")
         os.chmod(temporary, 0o444)
+        if hasher is not None:
+            os.utime(temporary, ns=(SEALED_NS, SEALED_NS))
         os.rename(temporary, path)
         return path
 
@@ -130,6 +133,23 @@ def _blake3() -> Any:
         return import_module("blake3").blake3()
     except ImportError:
         return None
+
+
+def damage(path: str, digest: str, size: int | None) -> str | None:
+    """What is wrong with the file of a blob, as half a sentence; None when nothing is.
+
+    It is read only when it was written to after the store sealed it. Raises OSError.
+    """
+    found = os.stat(path)
+    if size is not None and found.st_size != size:
+        return f"{found.st_size} bytes where {size} belong"
+    hasher = None if found.st_mtime_ns == SEALED_NS else _blake3()
+    if hasher is None:
+        return None
+    with open(path, "rb") as file:
+        while piece := file.read(1 << 20):
+            hasher.update(piece)
+    return None if hasher.hexdigest() == digest else "its bytes do not hash to its name any more"
 
 
 class Copier:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 
 import pytest
 from blake3 import blake3
 from launcher_host import Host
 
+from nacre.launcher.folder import Failure
+from nacre.launcher.prepare import shared_tree
+from nacre.launcher.store import SEALED_NS, Store
+from nacre.plugins.blobs import files
 from nacre.ports.blobs import blob_path
 
 
@@ -100,6 +105,52 @@ def test_a_blob_of_another_size_is_named(host: Host) -> None:
     event = host.run("true", inputs=[{"name": "d", "manifest": digits}])
     assert event["reason"] == "data_missing"
     assert "2 bytes where 5 belong" in event["message"]
+
+
+def damaged(path: Path) -> None:
+    """Write to a blob without changing its length."""
+    path.chmod(0o644)
+    path.write_bytes(b"lies!")
+
+
+def test_a_blob_that_was_written_to_is_damaged(host: Host) -> None:
+    digits = host.manifest({"x": b"truth"})
+    damaged(blob_path(host.blobs, blake3(b"truth").hexdigest()))
+    event = host.run("cat", "/data/d/x", inputs=[{"name": "d", "manifest": digits}])
+    assert event["reason"] == "data_missing"
+    assert "The file 'x' of the input 'd' is damaged in the blob store" in event["message"]
+    assert host.log() == ""
+
+
+def test_damage_after_a_tree_was_built_is_found_and_mended_with_the_blob(plain: Host) -> None:
+    digits = plain.manifest({"deep/x": b"truth", "y": b"other"})
+    store = Store(str(plain.blobs), lambda: None)
+    tree = Path(shared_tree(digits, str(plain.trees), store, "d"))
+    blob = blob_path(plain.blobs, blake3(b"truth").hexdigest())
+    inode = (tree / "y").stat().st_ino
+    assert Path(shared_tree(digits, str(plain.trees), store, "d")) == tree
+    assert (tree / "y").stat().st_ino == inode
+    damaged(blob)
+    with pytest.raises(Failure, match="'deep/x' of d is damaged in the blob store"):
+        shared_tree(digits, str(plain.trees), store, "d")
+    blob.unlink()
+    plain.blob(b"truth")
+    shared_tree(digits, str(plain.trees), store, "d")
+    assert (tree / "deep/x").read_bytes() == b"truth"
+
+
+def test_the_seal_is_the_file_stores() -> None:
+    assert SEALED_NS == files.SEALED_NS
+
+
+def test_a_sealed_blob_is_not_read_again(plain: Host) -> None:
+    digits = plain.manifest({"x": b"truth"})
+    blob = blob_path(plain.blobs, blake3(b"truth").hexdigest())
+    damaged(blob)
+    os.utime(blob, ns=(SEALED_NS, SEALED_NS))
+    store = Store(str(plain.blobs), lambda: None)
+    tree = Path(shared_tree(digits, str(plain.trees), store, "d"))
+    assert (tree / "x").read_bytes() == b"lies!"
 
 
 @pytest.mark.parametrize(
