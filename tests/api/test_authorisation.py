@@ -15,7 +15,7 @@ from nacre.schema.access import Access, Operation, Role
 from nacre.schema.operations import OPERATIONS, SCOPES
 from nacre.schema.projects import MemberSet
 from nacre.schema.users import TokenCreate, UserUpdate
-from nacre.services.tokens import ATTEMPT_SCOPES
+from nacre.services.tokens import REPORT_SCOPES, WORK_SCOPES
 
 ATTEMPT = "att_mine"
 
@@ -104,7 +104,8 @@ def world(full_app: FastAPI, walker: Identity) -> Iterator[World]:
     walker.users.update(admin, "disabled", UserUpdate(disabled=True))
     with walker.db.write() as session:
         for name, kind, scopes in (
-            ("launcher", "attempt", list(ATTEMPT_SCOPES)),
+            ("launcher", "attempt", list(REPORT_SCOPES)),
+            ("job", "attempt", list(WORK_SCOPES)),
             ("notebook", "instance", ["*"]),
         ):
             tokens[name], _ = walker.tokens.issue(
@@ -166,19 +167,22 @@ class TestWalk:
 
     def test_as_the_launcher_of_an_attempt(self, world: World, name: str) -> None:
         operation = OPERATIONS[name]
-        expected = "403"
-        within = operation.access in (Access.VIEWER, Access.EDITOR, Access.ATTEMPT)
-        if operation.access is Access.PUBLIC or (within and operation.scope in ATTEMPT_SCOPES):
-            expected = PASSES
-        assert world.answer(operation, world.tokens["launcher"]) == expected
+        passes = operation.access in (Access.PUBLIC, Access.ATTEMPT)
+        assert world.answer(operation, world.tokens["launcher"]) == (PASSES if passes else "403")
         if operation.access is Access.ATTEMPT:
             assert world.answer(operation, world.tokens["launcher"], attempt="att_other") == "403"
+
+    def test_as_the_work_of_an_attempt(self, world: World, name: str) -> None:
+        operation = OPERATIONS[name]
+        within = operation.access in (Access.VIEWER, Access.EDITOR) and operation.scope in WORK_SCOPES
+        expected = PASSES if operation.access is Access.PUBLIC or within else "403"
+        assert world.answer(operation, world.tokens["job"]) == expected
         if "{project}" in operation.path and expected is PASSES:
-            assert world.answer(operation, world.tokens["launcher"], project="owner") == "404"
+            assert world.answer(operation, world.tokens["job"], project="owner") == "404"
 
     def test_as_a_notebook_of_an_owner(self, world: World, name: str) -> None:
         operation = OPERATIONS[name]
-        expected = "403" if operation.access is Access.ADMIN else PASSES
+        expected = "403" if operation.access in (Access.ADMIN, Access.ATTEMPT) else PASSES
         assert world.answer(operation, world.tokens["notebook"]) == expected
         if "{project}" in operation.path:
             assert world.answer(operation, world.tokens["notebook"], project="owner") == "404"

@@ -132,6 +132,21 @@ def test_a_viewer_reads_and_changes_nothing(world: JobsWorld, url: str, people: 
 
 
 class TestLaunchersRoutes:
+    def test_the_work_cannot_report_how_it_ended(
+        self, world: JobsWorld, people: People, url: str, clock: FixedClock
+    ) -> None:
+        job, attempt = world.running(people.editor)
+        token = world.engine.launched[attempt].spec.work_token
+        body = lines(clock, {"type": "exit", "reason": "succeeded", "exit_code": 0})
+        forged = httpx.put(
+            f"{url}/api/v1/attempts/{attempt}/replicas/0/events",
+            params={"offset": 0},
+            content=body,
+            headers={"Authorization": f"Bearer {token}"},
+        )
+        assert forged.status_code == 403
+        assert world.jobs.get(people.viewer, job.id).state == "preparing"
+
     def base(self, world: JobsWorld, attempt: str, url: str) -> httpx.Client:
         token = world.engine.launched[attempt].spec.token
         return httpx.Client(

@@ -55,7 +55,7 @@ def from_command(script: str, arguments: Sequence[str], folder: Path) -> Draft:
         NotFound: the script is not in the folder.
     """
     if not _SCRIPT.fullmatch(script):
-        return Draft({"commands": [shlex.join([script, *arguments])]}, folder)
+        return Draft({"commands": [_line(script, arguments)]}, folder)
     path = Path(script)
     inside = path.resolve() if path.is_absolute() else (folder / path).resolve()
     if not inside.is_file():
@@ -65,8 +65,12 @@ def from_command(script: str, arguments: Sequence[str], folder: Path) -> Draft:
     if not inside.is_relative_to(folder.resolve()):
         raise InvalidSpec(f"{script} lies outside of the code folder {folder.resolve()}: give --workdir")
     name = inside.relative_to(folder.resolve()).as_posix()
-    program = "python" if inside.suffix == ".py" else "sh"
-    return Draft({"commands": [shlex.join([program, name, *arguments])]}, folder)
+    return Draft({"commands": [_line(name, arguments)]}, folder)
+
+
+def _line(script: str, arguments: Sequence[str]) -> str:
+    program = {"py": ["python"], "sh": ["sh"]}[script[-2:]] if _SCRIPT.fullmatch(script) else []
+    return shlex.join([*program, script, *arguments])
 
 
 def from_file(path: Path, folder: Path | None = None) -> Draft:
@@ -99,14 +103,35 @@ def from_file(path: Path, folder: Path | None = None) -> Draft:
     return Draft(fields, folder or base)
 
 
-def from_job(job: Job) -> Draft:
-    """The draft that does a job again: the same code, data, environment, command and resources."""
+def from_job(
+    job: Job, script: str | None = None, arguments: Sequence[str] = (), folder: Path | None = None
+) -> Draft:
+    """The draft that does a job again: the same code, data versions, packages, command and resources; but
+    with another ``script``, or the code of another ``folder``, when they are given.
+
+    Raises:
+        InvalidSpec: it is work of the server's own, which has a command for it.
+    """
+    if job.kind != "task":
+        again = {"convert": "'nacre model convert'", "evaluate": "'nacre evaluate'"}[job.kind]
+        raise InvalidSpec(f"{job.name} is no job of yours but Nacre's own: do it again with {again}")
     assert job.record is not None
     fields = job.spec.model_dump(mode="json", exclude={"name"})
     fields["code"] = job.record.code
+    fields["environment_lock"] = job.record.lock_digest or job.spec.environment_lock
     for name, reference in job.record.inputs.items():
         fields["inputs"][name]["path"] = reference
-    return Draft(fields, None)
+    draft = Draft(fields, None)
+    if folder is not None:
+        draft = Draft({**fields, "code": None}, folder)
+    if script is not None:
+        line = (
+            [_line(script, arguments)]
+            if folder is None
+            else from_command(script, arguments, folder).fields["commands"]
+        )
+        draft.fields["commands"] = line
+    return draft
 
 
 def variables(given: Sequence[str], shell: Mapping[str, str]) -> dict[str, str]:

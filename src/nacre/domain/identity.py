@@ -23,8 +23,8 @@ class ProjectRef:
 class Caller:
     """The user behind a token, and how far the token reaches.
 
-    ``project_ids`` limits a token to projects (null: all of the user's); ``attempt_id`` is set for a
-    launcher's token, which may do nothing but report that attempt and log to its run.
+    ``project_ids`` limits a token to projects (null: all of the user's); ``attempt_id`` is set for the
+    tokens of work: the launcher's, which may do nothing but report that attempt, and the work's own.
     """
 
     user_id: str
@@ -66,7 +66,8 @@ def check(operation: Operation, caller: Caller | None, attempt_id: str | None = 
         raise Unauthenticated(
             "this needs a token: sign in with 'nacre login', or send 'Authorization: Bearer …'"
         )
-    if operation.scope and not {"*", operation.scope} & caller.scopes:
+    reports = operation.access is Access.ATTEMPT  # '*' does not: a notebook must not report its own end
+    if operation.scope and not ({operation.scope} if reports else {"*", operation.scope}) & caller.scopes:
         raise PermissionDenied(
             f"the token lacks the scope {operation.scope}: make one that has it with 'nacre token create'",
             scope=operation.scope,

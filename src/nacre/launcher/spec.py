@@ -28,6 +28,7 @@ class Input:
         self.name: str = raw["name"]
         self.manifest: str = raw["manifest"]
         self.mode: str = raw.get("mode", "ro_mount")
+        self.file: str | None = raw.get("file")
 
 
 class Mount:
@@ -53,6 +54,7 @@ class Spec:
         self.folder: str = raw["folder"]
         self.server: str = raw["server"]
         self.token: str = raw["token"]
+        self.work_token: str = raw.get("work_token", "")
         self.blobs_root: str | None = raw.get("blobs_root")
         self.trees_root: str = raw["trees_root"]
         self.code: str | None = raw.get("code")

@@ -24,7 +24,10 @@ class Places:
     """Where things lie, as the command sees them."""
 
     def __init__(self, spec: Spec, folder: Folder, inputs: dict[str, str]) -> None:
-        """``inputs``: the host's path of each input, which is also the command's without a sandbox."""
+        """``inputs``: the host's path of each input, which is also the command's without a sandbox.
+
+        ``self.inputs`` has each input's folder, ``self.named`` what variables say: that, or a file in it.
+        """
         boxed = spec.boxed
         own = _own(spec)
         self.work = f"{own}/work" if boxed else folder.path("work")
@@ -32,6 +35,8 @@ class Places:
         self.io = "/run/nacre" if boxed else folder.path("io")
         self.input_root = f"{own}/data" if boxed else folder.path("inputs")
         self.inputs = {name: f"{own}/data/{name}" if boxed else path for name, path in inputs.items()}
+        files = {item.name: f"/{item.file}" for item in spec.inputs if item.file is not None}
+        self.named = {name: place + files.get(name, "") for name, place in self.inputs.items()}
         self.home = f"{own}/home/user" if boxed else spec.home or folder.path("home")
         self.tmp = "/tmp" if boxed else folder.path("tmp")  # noqa: S108 - the sandbox's own
         self.secrets = "/run/secrets" if boxed else folder.path("secrets")
@@ -55,7 +60,7 @@ class Places:
             name = match[1]
             if name in ("outputs", "output_dir"):
                 return self.output
-            return self.inputs.get(name.removeprefix("inputs."), match[0])
+            return self.named.get(name.removeprefix("inputs."), match[0])
 
         return _PLACE.sub(value, text) if "${{" in text else text
 
@@ -73,7 +78,7 @@ def variables(spec: Spec, places: Places) -> dict[str, str]:
         "NACRE_RANK": str(spec.rank),
         "NACRE_PROJECT": spec.project,
         "NACRE_URL": places.url,
-        "NACRE_TOKEN": spec.token,
+        "NACRE_TOKEN": spec.work_token,
         "NACRE_OUTPUT_DIR": places.output,
         "NACRE_INPUT_DIR": places.input_root,
         "NACRE_SECRETS_DIR": places.secrets,
@@ -86,7 +91,7 @@ def variables(spec: Spec, places: Places) -> dict[str, str]:
         found["NACRE_RUN_ID"] = spec.run_id
     if places.checkpoints is not None:
         found["NACRE_CHECKPOINT_DIR"] = found["AIP_CHECKPOINT_DIR"] = places.checkpoints
-    for name, place in places.inputs.items():
+    for name, place in places.named.items():
         found["NACRE_INPUT_" + re.sub(r"[^A-Z0-9]", "_", name.upper())] = place
     if spec.limits.cpu is not None:
         found["OMP_NUM_THREADS"] = str(max(1, int(spec.limits.cpu)))

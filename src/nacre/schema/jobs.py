@@ -30,7 +30,11 @@ FINAL_STATES = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLE
 
 
 class JobInput(Wire):
-    """A dataset version (``digits``, ``digits@3``) under a name of the job's choosing."""
+    """A dataset version (``digits``, ``digits@3``) under a name of the job's choosing.
+
+    ``uri_file``: the version has one file, and ``${{inputs.NAME}}`` and ``NACRE_INPUT_NAME`` point at it
+    instead of at the folder.
+    """
 
     path: str = Field(examples=["digits@1"])
     type: Literal["uri_folder", "uri_file"] = "uri_folder"
@@ -54,6 +58,11 @@ class JobSpec(Wire):
         min_length=1, validation_alias=_either("commands", "run", "command", "entrypoint")
     )
     environment: str = "base"
+    environment_lock: Digest | None = Field(
+        None,
+        description="lock_digest of the record of a job of this project: run with exactly those packages, "
+        "whatever the environment has now",
+    )
     env: dict[str, str] = Field({}, validation_alias=_either("env", "envs", "environment_variables"))
     secrets: list[str] = []
     inputs: dict[Name, JobInput] = {}
@@ -134,7 +143,13 @@ class Attempt(Stamped):
 
 
 class JobRecord(Answer):
-    """Enough to do the run again."""
+    """Enough to do the run again.
+
+    ``lock_digest``, known once the job was placed, is the BLAKE3 of the canonical manifest of two files
+    that are kept with the job: ``environment.lock`` (the resolved packages, with versions and hashes) and
+    ``environment.json`` (digest of the environment, minor version of its Python).
+    ``environment_digest`` names the environment built from it: it covers lock, Python, platform, builder.
+    """
 
     code: Digest | None = None
     environment: str
@@ -142,6 +157,7 @@ class JobRecord(Answer):
     lock_digest: Digest | None = None
     inputs: dict[str, str] = Field({}, description="name → dataset@number")
     manifests: dict[str, Digest] = {}
+    files: dict[str, str] = Field({}, description="the one file of each input of type uri_file")
     commands: list[str]
     env: dict[str, str] = {}
     secrets: list[str] = []

@@ -61,6 +61,7 @@ class LaunchInput(Wire):
     name: str
     manifest: Digest
     mode: Literal["ro_mount", "download"] = "ro_mount"
+    file: str | None = Field(None, description="variables point at this file of it, not at the folder")
 
 
 class LaunchMount(Wire):
@@ -98,7 +99,8 @@ class LaunchSpec(Wire):
     run_id: str | None = None
     folder: str = Field(description="the attempt folder")
     server: str = Field(description="http://host:port or unix:/path of the API, for the launcher")
-    token: str = Field(description="token of this attempt only")
+    token: str = Field(description="the launcher's own: it reports this attempt, and nobody else sees it")
+    work_token: str = Field("", description="the work's, in NACRE_TOKEN: it cannot report")
     blobs_root: str | None = Field(description="folder of the blob store when it is on this host")
     trees_root: str = Field(description="where hard-linked trees of manifests are kept")
     code: Digest | None = None

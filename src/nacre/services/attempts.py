@@ -30,7 +30,7 @@ from nacre.services.channels import Channels
 from nacre.services.runs import Runs
 from nacre.services.signals import Signals
 from nacre.services.subjects import Subject
-from nacre.services.tokens import Tokens
+from nacre.services.tokens import REPORT_SCOPES, WORK_SCOPES, Tokens
 from nacre.services.usage import UsageLedger
 
 _log = logging.getLogger("nacre.attempts")
@@ -42,14 +42,6 @@ CLOSED = "closed"
 """``placed`` (stored, maybe not launched), ``launched``, then what the launcher reports (preparing,
 starting, running, stopping), ``ended`` (final; its folder may still be there), ``closed``."""
 
-ATTEMPT_SCOPES = [
-    "attempts:report",
-    "runs:write",
-    "runs:read",
-    "data:read",
-    "models:read",
-    "endpoints:predict",
-]
 _ORDER = {PLACED: 0, LAUNCHED: 1, "preparing": 2, "starting": 3, "running": 4, "stopping": 5}
 
 
@@ -107,7 +99,7 @@ class Attempts:
     ) -> str:
         """Store an attempt with its handle, usage record and token. Call :meth:`launch` after the commit.
 
-        ``spec.attempt_id`` is a fresh ``new_id("att")``; its token is filled in here.
+        ``spec.attempt_id`` is a fresh ``new_id("att")``; its tokens are filled in here.
         """
         now = self._clock.now()
         last = session.scalar(
@@ -148,21 +140,26 @@ class Attempts:
             price_per_hour=price_per_hour,
             started_at=now,
         )
-        self._fresh[row.id] = self._with_token(session, spec, user_id, project_id)
+        self._fresh[row.id] = self._with_tokens(session, spec, user_id, project_id)
         return row.id
 
-    def _with_token(self, session: Session, spec: LaunchSpec, user_id: str, project_id: str) -> LaunchSpec:
-        scopes = ATTEMPT_SCOPES if spec.kind == "job" else ["*"]
-        secret, _ = self._tokens.issue(
-            session,
-            user_id=user_id,
-            kind="attempt" if spec.kind == "job" else "instance",
-            name=spec.subject_name[:64],
-            scopes=scopes,
-            project_id=project_id,
-            attempt_id=spec.attempt_id,
-        )
-        return spec.model_copy(update={"token": secret})
+    def _with_tokens(self, session: Session, spec: LaunchSpec, user_id: str, project_id: str) -> LaunchSpec:
+        """Two tokens: the work must not be able to report how it ended itself."""
+
+        def issue(kind: str, scopes: Sequence[str]) -> str:
+            secret, _ = self._tokens.issue(
+                session,
+                user_id=user_id,
+                kind=kind,
+                name=spec.subject_name[:64],
+                scopes=scopes,
+                project_id=project_id,
+                attempt_id=spec.attempt_id,
+            )
+            return secret
+
+        work = issue("attempt", WORK_SCOPES) if spec.kind == "job" else issue("instance", ["*"])
+        return spec.model_copy(update={"token": issue("attempt", REPORT_SCOPES), "work_token": work})
 
     def launch(self, attempt_id: str) -> None:
         """Launch an attempt that was placed; nothing when that was done. Repeat it after a crash.
@@ -197,15 +194,15 @@ class Attempts:
                 current.state = LAUNCHED
 
     def _again(self, row: AttemptRow) -> LaunchSpec:
-        """The spec of an attempt whose server died before it was launched, with another token.
+        """The spec of an attempt whose server died before it was launched, with other tokens.
 
-        The first token stays valid: perhaps the launch did happen, and then this one is not used.
+        The first ones stay valid: perhaps the launch did happen, and then these are not used.
         """
         spec = self._subjects[row.kind].launch_spec(row)
         with self._db.write() as session:
             user_id = session.scalar(select(UsageRow.user_id).where(UsageRow.allocation_id == row.id))
             assert user_id is not None
-            return self._with_token(session, spec, user_id, row.project_id)
+            return self._with_tokens(session, spec, user_id, row.project_id)
 
     # What there is
 
@@ -287,7 +284,7 @@ class Attempts:
             if row.run_id is not None:
                 self._runs.set_artifacts(session, row.run_id, event.manifest)
         elif event.type == "warning":
-            row.message = (event.message or "")[:4000] or row.message
+            row.message = _joined(row.message, event.message)
             self._moved(session, row)
         elif event.type == "exit":
             row.peak_memory = event.peak_memory_bytes
@@ -326,7 +323,7 @@ class Attempts:
     ) -> None:
         if row.ended_at is not None:
             return
-        row.state, row.reason, row.message = ENDED, reason[:64], message
+        row.state, row.reason, row.message = ENDED, reason[:64], _joined(message, row.message)
         row.exit_code, row.ended_at = exit_code, at
         self._usage.close(session, row.id, at)
         if row.kind in self._subjects:
@@ -384,3 +381,10 @@ class Attempts:
             PermissionDenied: the blob is not part of them.
         """
         return self._blobs.open(caller, attempt, digest)
+
+
+def _joined(first: str | None, second: str | None) -> str | None:
+    """Both sentences; one that is there already is not said again."""
+    if first and second and second not in first:
+        return f"{first} {second}"[:4000]
+    return (first or second or "")[:4000] or None

@@ -18,7 +18,7 @@ from nacre.domain.identity import Caller
 from nacre.domain.requirements import lacking, promised
 from nacre.errors import Conflict, NotFound, PermissionDenied
 from nacre.ids import new_id
-from nacre.ports.environments import Built, Environments
+from nacre.ports.environments import Built, Environments, Lock
 from nacre.schema.base import Page
 from nacre.schema.environments import Environment, EnvironmentCreate, EnvironmentState
 from nacre.services.catalogue import CatalogueEntry, catalogue, has_nvidia
@@ -304,6 +304,24 @@ class EnvironmentCatalogue:
             row = self._new_row(base.project_id, name, hidden=True)
             row.base_id, row.extra, row.python = base.id, sorted(extra), base.python
             row.description = f"{base.name} with {', '.join(sorted(extra))}"
+            session.add(row)
+            session.flush()
+        return self.ensure(session, project_id, row.id)
+
+    def from_lock(
+        self, session: Session, project_id: str, name: str, lock: Lock, *, ready: bool = False
+    ) -> str:
+        """The id of a hidden environment with this very lock, which is then wanted. The lock is built as it
+        is, so it must be one that this server made. ``ready``: :meth:`built` has found it."""
+        hidden = f"{name[:44].rstrip('._-')}-lock-{lock.digest[:12]}"
+        row = _by_name(session, project_id, hidden)
+        if row is None:
+            row = self._new_row(project_id, hidden, hidden=True)
+            row.lock_source = row.lock = lock.text
+            row.python = row.lock_python = lock.python
+            row.digest = lock.digest
+            if ready:
+                row.state = EnvironmentState.READY
             session.add(row)
             session.flush()
         return self.ensure(session, project_id, row.id)

@@ -181,7 +181,7 @@ class InstanceQueue:
                 return False
             if self._attempts.active(session, row.id) is not None:
                 return False
-            again = place([demand], machines(facts.values()), self._attempts.holdings(session))
+            again = place([demand], machines(facts.values()), self._attempts.claim(session))
             if again.placed.get(demand.id) != found:
                 return False
             row.state, row.reason = InstanceState.STARTING, None

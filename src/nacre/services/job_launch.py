@@ -20,12 +20,15 @@ from nacre.schema.jobs import JobRecord, JobSpec, JobState
 from nacre.schema.launch import LaunchInput, LaunchLimits, LaunchSpec
 from nacre.schema.runs import RunState
 from nacre.services.attempts import Attempts
+from nacre.services.datasets import Datasets
 from nacre.services.environments import EnvironmentCatalogue
 from nacre.services.events import Events
 from nacre.services.launches import LaunchPlace
 from nacre.services.runs import Runs
 from nacre.services.secrets import Secrets
 
+HOLDER = "job"
+"""Kind of the references that jobs keep on blobs and datasets."""
 _STATES = frozenset(JobState)
 _RUN_STATES = {
     JobState.SUCCEEDED: RunState.FINISHED,
@@ -44,6 +47,7 @@ class JobLaunches:
         clock: Clock,
         attempts: Attempts,
         runs: Runs,
+        datasets: Datasets,
         environments: EnvironmentCatalogue,
         secrets: Secrets,
         events: Events,
@@ -54,6 +58,7 @@ class JobLaunches:
         self._clock = clock
         self._attempts = attempts
         self._runs = runs
+        self._datasets = datasets
         self._environments = environments
         self._secrets = secrets
         self._events = events
@@ -89,6 +94,7 @@ class JobLaunches:
                     name=name,
                     manifest=digest,
                     mode=spec.inputs[name].mode if name in spec.inputs else "ro_mount",
+                    file=record.files.get(name),
                 )
                 for name, digest in record.manifests.items()
             ],
@@ -166,7 +172,8 @@ class JobLaunches:
         assert attempt.ended_at is not None
         reason, message = attempt.reason, attempt.message
         if decided.state is JobState.SUCCEEDED:
-            end_job(job, decided.state, None, None, attempt.ended_at)
+            warned = None if stopping else job.message  # such as names in its output that could not be kept
+            end_job(job, decided.state, None, warned, attempt.ended_at)
         elif decided.state is JobState.CANCELLED:  # who stopped it says more than that it was stopped
             reason = job.stop_reason or CANCELLED
             end_job(job, decided.state, reason, job.message or message, attempt.ended_at)
@@ -177,6 +184,7 @@ class JobLaunches:
     def finish(self, session: Session, job: JobRow) -> None:
         """What the end of a job means for its run and for the record of events."""
         assert job.ended_at is not None
+        self._datasets.release(session, HOLDER, job.id)  # its blobs stay with the job's own reference
         self._runs.finish(session, job.run_id, _RUN_STATES[JobState(job.state)], job.ended_at)
         self._events.add(
             session,

@@ -15,9 +15,10 @@ from nacre.db.tables.jobs import JobRow
 from nacre.domain.identity import Caller
 from nacre.domain.jobs import ENVIRONMENT_BUILDING, next_name, stem
 from nacre.domain.scheduling import Demand, never_fits, place
-from nacre.errors import Conflict, InvalidSpec
+from nacre.errors import Conflict, InvalidSpec, NotFound
 from nacre.ids import new_id
 from nacre.ports.engines import Engine
+from nacre.ports.environments import Lock
 from nacre.schema.data import DatasetVersion
 from nacre.schema.environments import EnvironmentState
 from nacre.schema.jobs import JobPlan, JobRecord, JobSpec, JobState
@@ -27,15 +28,14 @@ from nacre.services.blobs import BlobLedger
 from nacre.services.datasets import Datasets
 from nacre.services.environments import EnvironmentCatalogue
 from nacre.services.events import Events
+from nacre.services.job_launch import HOLDER
+from nacre.services.job_locks import JobLocks
 from nacre.services.prices import Prices
-from nacre.services.queue import lock_digest, machines, waiting_demands
+from nacre.services.queue import machines, waiting_demands
 from nacre.services.runs import Runs
 from nacre.services.secrets import Secrets
 from nacre.services.signals import Signals
 from nacre.services.tokens import after_commit
-
-HOLDER = "job"
-"""Kind of the references that jobs keep on blobs and datasets."""
 
 
 class JobSubmissions:
@@ -54,6 +54,7 @@ class JobSubmissions:
         secrets: Secrets,
         prices: Prices,
         ledger: BlobLedger,
+        locks: JobLocks,
         events: Events,
         engine: Engine,
         version: str,
@@ -69,6 +70,7 @@ class JobSubmissions:
         self._secrets = secrets
         self._prices = prices
         self._ledger = ledger
+        self._locks = locks
         self._events = events
         self._engine = engine
         self._version = version
@@ -81,9 +83,11 @@ class JobSubmissions:
         """
         resources, price = self._shape(spec)
         self._secrets.reveal(caller.project_id, spec.secrets)
+        if spec.code is not None:
+            self._take_code(caller.project_id, spec.code)
         inputs = self._inputs(caller.project_id, spec)
-        environment = self._environments.get(caller, spec.environment)
-        ready = environment.state is EnvironmentState.READY
+        self._single_files(spec, inputs)
+        state, digest, problem = self._environment(caller, spec)
         demand = _demand("plan", spec.name or stem(spec.commands), resources)
         there = machines(self._engine.nodes())
         with self._db.read() as session:
@@ -92,19 +96,19 @@ class JobSubmissions:
         reason = message = None
         if impossible := never_fits(demand, there):
             starts, reason, message = "never", "no_capacity", impossible
-        elif environment.state is EnvironmentState.FAILED:
-            starts, reason, message = "never", "environment_failed", environment.message
+        elif state is EnvironmentState.FAILED:
+            starts, reason, message = "never", "environment_failed", problem
         elif waiting := place([*queue, demand], there, holdings).waiting.get(demand.id):
             starts, reason, message = "waits", waiting.reason, waiting.message
-        elif not ready:
+        elif state is not EnvironmentState.READY:
             starts, reason = "waits", ENVIRONMENT_BUILDING
-            message = f"the environment {environment.name} must be built first"
+            message = f"the environment {spec.environment} must be built first"
         attempts = spec.max_restarts + 1
         return JobPlan(
             spec=spec,
             inputs={name: _reference(version) for name, version in inputs.items()},
-            environment_state=environment.state,
-            environment_digest=environment.digest,
+            environment_state=state,
+            environment_digest=digest,
             price_per_hour=price,
             max_cost=None
             if spec.max_duration is None
@@ -128,9 +132,13 @@ class JobSubmissions:
             raise InvalidSpec(impossible, fields=[{"field": "resources", "message": impossible}])
         self._secrets.reveal(caller.project_id, spec.secrets)
         if spec.code is not None:
-            self._ledger.take_manifest(caller.project_id, spec.code)
+            self._take_code(caller.project_id, spec.code)
         inputs = self._inputs(caller.project_id, spec)
-        self._environments.get(caller, spec.environment)
+        files = self._single_files(spec, inputs)
+        lock = self._lock(caller.project_id, spec)
+        ready = lock is not None and self._environments.built(lock.digest) is not None
+        if lock is None:
+            self._environments.get(caller, spec.environment)
         for last in (False, False, True):
             try:
                 with self._db.write() as session:
@@ -146,9 +154,14 @@ class JobSubmissions:
                         price=price,
                         environment_id=self._environments.ensure(
                             session, caller.project_id, spec.environment
+                        )
+                        if lock is None
+                        else self._environments.from_lock(
+                            session, caller.project_id, spec.environment, lock, ready=ready
                         ),
                         inputs={n: _reference(v) for n, v in inputs.items()},
                         manifests={n: v.manifest for n, v in inputs.items()},
+                        files=files,
                     )
                     for version in inputs.values():
                         self._datasets.hold(session, caller.project_id, HOLDER, job_id, version)
@@ -189,6 +202,7 @@ class JobSubmissions:
             environment_id=self._environments.ensure(session, project_id, environment_id),
             inputs={},
             manifests=dict(manifests or {}),
+            files={},
         )
 
     def _shape(self, spec: JobSpec) -> tuple[Resources, int]:
@@ -203,6 +217,52 @@ class JobSubmissions:
         return {
             name: self._datasets.resolve(None, project_id, item.path) for name, item in spec.inputs.items()
         }
+
+    def _single_files(self, spec: JobSpec, inputs: dict[str, DatasetVersion]) -> dict[str, str]:
+        """The file of each input of type ``uri_file``.
+
+        Raises:
+            InvalidSpec: the version has another number of files.
+        """
+        found = {}
+        for name, version in inputs.items():
+            if spec.inputs[name].type != "uri_file":
+                continue
+            if version.files != 1:
+                message = (
+                    f"the input {name} is a uri_file, but {_reference(version)} has {version.files} files: "
+                    "leave the type out to get the folder"
+                )
+                field = {"field": f"inputs.{name}.type", "message": message}
+                raise InvalidSpec(message, fields=[field])
+            found[name] = self._ledger.read_manifest(version.manifest).files[0].path
+        return found
+
+    def _take_code(self, project_id: str, code: str) -> None:
+        try:
+            self._ledger.take_manifest(project_id, code)
+        except NotFound as error:
+            raise NotFound(
+                f"the code {code} is not in this project: it was never sent, or it is gone; "
+                "give the folder with --workdir",
+                digest=code,
+            ) from error
+
+    def _lock(self, project_id: str, spec: JobSpec) -> Lock | None:
+        return (
+            None if spec.environment_lock is None else self._locks.read(project_id, spec.environment_lock)
+        )
+
+    def _environment(
+        self, caller: Caller, spec: JobSpec
+    ) -> tuple[EnvironmentState, str | None, str | None]:
+        """State, digest and message of what it would run in."""
+        lock = self._lock(caller.project_id, spec)
+        if lock is None:
+            found = self._environments.get(caller, spec.environment)
+            return found.state, found.digest, found.message
+        built = self._environments.built(lock.digest) is not None
+        return EnvironmentState.READY if built else EnvironmentState.PENDING, lock.digest, None
 
     def _named(self, session: Session, project_id: str, name: str) -> JobRow | None:
         return session.scalars(
@@ -235,17 +295,18 @@ class JobSubmissions:
         environment_id: str,
         inputs: dict[str, str],
         manifests: dict[str, str],
+        files: dict[str, str],
     ) -> str:
         job_id = new_id("job")
         now = self._clock.now()
         environment = self._environments.status(session, environment_id)
         record = JobRecord(
             code=spec.code,
-            environment=environment.name,
+            environment=environment.name if spec.environment_lock is None else spec.environment,
             environment_digest=environment.digest,
-            lock_digest=lock_digest(environment),
             inputs=inputs,
             manifests=manifests,
+            files=files,
             commands=spec.commands,
             env=spec.env,
             secrets=spec.secrets,

@@ -21,12 +21,12 @@ from nacre.schema.jobs import FINAL_STATES, Job, JobPlan, JobRecord, JobSpec, Jo
 from nacre.services.attempt_wire import to_wire
 from nacre.services.attempts import Attempts
 from nacre.services.blobs import BlobLedger
-from nacre.services.datasets import Datasets
 from nacre.services.environments import EnvironmentCatalogue
 from nacre.services.events import Events
-from nacre.services.job_launch import JobLaunches, end_job
+from nacre.services.job_launch import HOLDER, JobLaunches, end_job
+from nacre.services.job_locks import JobLocks
 from nacre.services.job_logs import JobLogs
-from nacre.services.job_submission import HOLDER, JobSubmissions
+from nacre.services.job_submission import JobSubmissions
 from nacre.services.prices import Prices
 from nacre.services.runs import Runs
 from nacre.services.signals import Signals
@@ -45,9 +45,9 @@ class Jobs:
         attempts: Attempts,
         launches: JobLaunches,
         submissions: JobSubmissions,
+        locks: JobLocks,
         runs: Runs,
         environments: EnvironmentCatalogue,
-        datasets: Datasets,
         prices: Prices,
         usage: UsageLedger,
         ledger: BlobLedger,
@@ -59,8 +59,8 @@ class Jobs:
         self._attempts = attempts
         self._launches = launches
         self._submissions = submissions
+        self._locks = locks
         self._runs = runs
-        self._datasets = datasets
         self._prices = prices
         self._usage = usage
         self._ledger = ledger
@@ -215,7 +215,7 @@ class Jobs:
         with self._db.write() as session:
             self._attempts.remove(session, row.id)
             self._ledger.drop_reference(session, HOLDER, row.id)
-            self._datasets.release(session, HOLDER, row.id)
+            self._locks.drop(session, row.id)
             self._runs.remove(session, row.run_id)
             session.delete(session.get_one(JobRow, row.id))
             self._events.add(

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from blake3 import blake3
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -25,6 +24,7 @@ from nacre.schema.launch import ExitReason, LaunchSpec
 from nacre.services.attempts import Attempts
 from nacre.services.environments import EnvironmentCatalogue
 from nacre.services.job_launch import JobLaunches
+from nacre.services.job_locks import JobLocks, KeptLock
 from nacre.services.signals import Signals
 
 _log = logging.getLogger("nacre.queue")
@@ -55,6 +55,7 @@ class JobQueue:
         attempts: Attempts,
         launches: JobLaunches,
         environments: EnvironmentCatalogue,
+        locks: JobLocks,
         engine: Engine,
     ) -> None:
         self._db = db
@@ -62,6 +63,7 @@ class JobQueue:
         self._attempts = attempts
         self._launches = launches
         self._environments = environments
+        self._locks = locks
         self._engine = engine
 
     def warm(self) -> None:
@@ -145,7 +147,8 @@ class JobQueue:
             project = session.get(ProjectRow, job.project_id) if job else None
         if job is None or project is None or job.state != JobState.QUEUED:
             return None
-        job.record = _complete(job.record, environment, facts)
+        lock = self._locks.keep(job.project_id, environment)
+        job.record = _complete(job.record, environment, lock, facts)
         attempt_id = new_id("att")
         try:
             spec = self._launches.spec(job, project, attempt_id, facts, found.gpus)
@@ -166,6 +169,8 @@ class JobQueue:
                 return None  # an instance was faster; the next pass finds another place
             current.state, current.reason, current.message = JobState.PREPARING, None, None
             current.record = job.record
+            if lock is not None:
+                self._locks.hold(session, current.project_id, job_id, lock)
             return self._attempts.create(
                 session,
                 spec,
@@ -200,11 +205,6 @@ def waiting_demands(session: Session) -> list[Demand]:
     return [item.demand for item in _load(session)]
 
 
-def lock_digest(environment: Environment) -> str | None:
-    """Digest of the lock's text, for records."""
-    return blake3(environment.lock.encode()).hexdigest() if environment.lock else None
-
-
 def _load(session: Session) -> list[_Queued]:
     rows = session.execute(
         select(
@@ -229,11 +229,13 @@ def _load(session: Session) -> list[_Queued]:
     ]
 
 
-def _complete(record: dict[str, Any], environment: Environment, facts: NodeFacts) -> dict[str, Any]:
+def _complete(
+    record: dict[str, Any], environment: Environment, lock: KeptLock | None, facts: NodeFacts
+) -> dict[str, Any]:
     """The record with what is known only at placement: the lock and the machine."""
     node = {"name": facts.name, "cpu": facts.cpu, "memory": facts.memory, "gpus": list(facts.gpus)}
     return record | {
         "environment_digest": environment.digest,
-        "lock_digest": lock_digest(environment),
+        "lock_digest": None if lock is None else lock.digest,
         "hardware": record["hardware"] | {"node": node | facts.facts},
     }

@@ -29,15 +29,10 @@ from nacre.schema.users import IssuedToken, Token, TokenCreate, User
 from nacre.services.brief import Brief
 from nacre.services.signals import Signals
 
-ATTEMPT_SCOPES = (
-    "attempts:report",
-    "runs:write",
-    "runs:read",
-    "data:read",
-    "models:read",
-    PREDICT_SCOPE,
-)
-"""What a job's own token may do, inside its project."""
+REPORT_SCOPES = ("attempts:report",)
+"""Of a launcher's token, which the work never sees: it could report that it ended otherwise."""
+WORK_SCOPES = ("runs:write", "runs:read", "data:read", "models:read", PREDICT_SCOPE)
+"""What a job's own token (``NACRE_TOKEN``) may do, inside its project."""
 
 _KNOWN_SECONDS = 5.0
 _KEPT_AFTER_EXPIRY = timedelta(days=7)
@@ -69,8 +64,8 @@ class Tokens:
     def resolve(self, secret: str) -> Caller | None:
         """Who the token belongs to; null for one that is unknown, expired, revoked or of a disabled user.
 
-        A token of an attempt or an instance comes with ``project`` set: its own. One of a disabled user
-        may only go on reporting its attempt, so that running work still has an end.
+        A token of an attempt or an instance comes with ``project`` set: its own. Of a disabled user's only
+        the launchers' are left, which report, so that running work still has an end.
         """
         digest = fingerprint(secret)
         known = self._known.get(digest, lambda: self._load(digest))
@@ -326,9 +321,9 @@ def _known(found: Row[*tuple[Any, ...]]) -> _Known | None:
     token, user, project_name, role = found
     scopes = frozenset(token.scopes)
     if user.disabled:
-        if token.attempt_id is None:
+        scopes &= frozenset(REPORT_SCOPES)
+        if token.attempt_id is None or not scopes:
             return None
-        scopes = frozenset({"attempts:report"})
     own = None
     if token.project_id is not None:
         if token.kind == "attempt":

@@ -23,6 +23,7 @@ from nacre.services.environment_work import EnvironmentWork
 from nacre.services.environments import EnvironmentCatalogue
 from nacre.services.events import Events
 from nacre.services.job_launch import JobLaunches
+from nacre.services.job_locks import JobLocks
 from nacre.services.job_submission import JobSubmissions
 from nacre.services.jobs import Jobs
 from nacre.services.launches import LaunchPlace
@@ -61,6 +62,7 @@ class JobsWorld:
         self.environments = EnvironmentCatalogue(
             database, clock, self.builder, self.signals, self.events, folder / "logs", gpu=False
         )
+        self.locks = JobLocks(database, self.ledger)
         self.runs = Runs(database, clock, self.ledger, self.events, self.signals)
         self.attempts = Attempts(
             db=database,
@@ -85,6 +87,7 @@ class JobsWorld:
             clock=clock,
             attempts=self.attempts,
             runs=self.runs,
+            datasets=self.datasets,
             environments=self.environments,
             secrets=self.secrets,
             events=self.events,
@@ -102,6 +105,7 @@ class JobsWorld:
             secrets=self.secrets,
             prices=self.prices,
             ledger=self.ledger,
+            locks=self.locks,
             events=self.events,
             engine=self.engine,
             version="0.0.0",
@@ -113,9 +117,9 @@ class JobsWorld:
             attempts=self.attempts,
             launches=self.launches,
             submissions=self.submissions,
+            locks=self.locks,
             runs=self.runs,
             environments=self.environments,
-            datasets=self.datasets,
             prices=self.prices,
             usage=self.usage,
             ledger=self.ledger,
@@ -127,6 +131,7 @@ class JobsWorld:
             attempts=self.attempts,
             launches=self.launches,
             environments=self.environments,
+            locks=self.locks,
             engine=self.engine,
         )
         self.seconds = 0.0

@@ -18,7 +18,7 @@ from nacre.clock import FixedClock
 from nacre.db.connect import Database
 from nacre.db.tables import ALL_TABLES
 from nacre.errors import Conflict, InvalidSpec, NotFound
-from nacre.schema.jobs import Job, JobSpec
+from nacre.schema.jobs import Job, JobRecord, JobSpec
 from nacre.sdk.client import Client
 from nacre.testing.jobs import JobsWorld
 
@@ -129,6 +129,29 @@ class TestRun:
         assert first.record is not None
         assert second.record is not None
         assert first.record.model_dump() == second.record.model_dump()
+
+    def test_again_with_the_packages_of_then_and_with_what_the_line_says(
+        self, world: JobsWorld, sdk: Client
+    ) -> None:
+        sdk.environments.create("mine", requirements="numpy")
+        with machine(world, Script()):
+            nacre("run", "-e", "mine", "--env", "A=1", "--max-duration", "1h", "train.py", "--", "x")
+            world.builder.version = "2.0"
+            sdk.environments.build("mine", upgrade=True)
+            world.build_environments()
+            nacre("run", "--like", "train-1", "--env", "B=2", "--max-duration", "2h")
+            nacre("run", "--like", "train-1", "-e", "mine", "train.py", "--", "y")
+            Path("train.py").write_text("print('other')")
+            nacre("run", "--like", "train-1", "--workdir", ".")
+        jobs = [sdk.jobs.get(f"train-{number}") for number in (1, 2, 3, 4)]
+        first, changed, newer, edited = (job.record or JobRecord.model_validate({}) for job in jobs)
+        assert changed.environment_digest == first.environment_digest
+        assert (changed.env, changed.commands) == ({"A": "1", "B": "2"}, first.commands)
+        assert jobs[1].spec.max_duration == 7200
+        assert newer.environment_digest != first.environment_digest
+        assert (newer.commands, newer.code) == (["python train.py y"], first.code)
+        assert edited.code != first.code
+        assert edited.environment_digest == first.environment_digest
 
     def test_ctrl_c_leaves_the_job_running_and_says_how_to_come_back(
         self,

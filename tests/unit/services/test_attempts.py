@@ -260,14 +260,14 @@ class TestLoop:
 
     def test_after_the_end_folder_and_token_go(self, world: JobsWorld, people: People) -> None:
         _, attempt = world.running(people.editor)
-        token = world.engine.launched[attempt].spec.token
+        spec = world.engine.launched[attempt].spec
         world.report(attempt, {"type": "exit", "reason": "succeeded", "exit_code": 0})
         world.loop.run_once()  # the launcher still sends its last bytes
-        assert world.tokens.resolve(token) is not None
+        assert world.tokens.resolve(spec.token) is not None
         assert world.attempts.report(attempt, 0, "log", offset=0, body=b"last").offset == 4
         world.engine.see(attempt, launcher=False, work=False, exited=True, done=True)
         world.loop.run_once()
-        assert world.tokens.resolve(token) is None
+        assert [world.tokens.resolve(token) for token in (spec.token, spec.work_token)] == [None, None]
         assert world.engine.forgotten == [attempt]
         world.loop.run_once()
         assert world.engine.forgotten == [attempt]

@@ -156,7 +156,7 @@ class TestLaunch:
 
     def test_its_token_acts_as_its_user_in_its_project_until_the_end(self, house: House) -> None:
         house.started()
-        secret = house.spec().token
+        secret = house.spec().work_token
         caller = house.tokens.resolve(secret)
         assert caller is not None
         assert caller.user_id == house.people.editor.user_id

@@ -20,6 +20,7 @@ from nacre.schema.jobs import JobSpec, JobState, JobStop
 from nacre.schema.launch import FileEntry, Manifest, SandboxMode
 from nacre.schema.projects import SecretSet
 from nacre.schema.runs import RunState
+from nacre.services.tokens import WORK_SCOPES
 from nacre.testing.jobs import JobsWorld
 
 
@@ -80,21 +81,22 @@ class TestSubmit:
         spec = world.engine.launched[attempt].spec
         assert spec.secrets == {"TOKEN": "hunter2hunter2"}
         assert spec.variables == {"A": "1"}
-        assert spec.command == ["/bin/sh", "-c", "python train.py"]
+        assert spec.command == ["/bin/sh", "-c", "trap 'exit $?' TERM\npython train.py"]
         assert (spec.limits.max_duration_s, spec.limits.grace_s) == (3600, 3)
         assert spec.uid == 200_001
         assert spec.environment is not None
         assert spec.run_id == job.run
-        caller = world.tokens.resolve(spec.token)
-        assert caller is not None
-        assert caller.attempt_id == attempt
+        for token, scopes in ((spec.token, {"attempts:report"}), (spec.work_token, set(WORK_SCOPES))):
+            caller = world.tokens.resolve(token)
+            assert caller is not None
+            assert (caller.attempt_id, caller.scopes) == (attempt, scopes)
 
     def test_what_could_never_fit_is_refused(self, world: JobsWorld, people: People) -> None:
         with pytest.raises(InvalidSpec, match="the largest machine"):
             world.submit(people.editor, resources={"cpu": 64})
 
     def test_code_that_was_not_sent_is_refused(self, world: JobsWorld, people: People) -> None:
-        with pytest.raises(NotFound, match="send the manifest"):
+        with pytest.raises(NotFound, match="never sent, or it is gone"):
             world.submit(people.editor, code="0" * 64)
 
     @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from nacre.errors import Conflict, InvalidSpec, NotFound, PermissionDenied
 from nacre.schema.access import Role
 from nacre.schema.projects import MemberSet
 from nacre.schema.users import TokenCreate, UserUpdate
-from nacre.services.tokens import ATTEMPT_SCOPES
+from nacre.services.tokens import REPORT_SCOPES, WORK_SCOPES
 
 
 @pytest.fixture
@@ -33,7 +33,8 @@ def ada(identity: Identity) -> Caller:
 
 
 def for_work(identity: Identity, caller: Caller, kind: str = "attempt", attempt: str = "att_1") -> str:
-    scopes = ["*"] if kind == "instance" else list(ATTEMPT_SCOPES)
+    scopes = {"instance": ["*"], "launcher": REPORT_SCOPES, "attempt": WORK_SCOPES}[kind]
+    kind = "attempt" if kind == "launcher" else kind
     with identity.db.write() as session:
         return identity.tokens.issue(
             session,
@@ -132,7 +133,7 @@ class TestTokensOfWork:
         assert caller is not None
         assert caller.project == ProjectRef(ada.project_id, "ada", Role.EDITOR)
         assert caller.attempt_id == "att_1"
-        assert caller.scopes == set(ATTEMPT_SCOPES)
+        assert caller.scopes == set(WORK_SCOPES)
         assert identity.projects.enter(caller, "ada").project == caller.project
         assert identity.projects.enter(caller, ada.project_id).project == caller.project
         assert identity.projects.enter(caller, "other").project == ProjectRef("", "other", None)
@@ -168,10 +169,12 @@ class TestTokensOfWork:
         assert [identity.tokens.resolve(s) for s in secrets] == [None, None]
         assert identity.tokens.resolve(other) is not None
 
-    def test_of_a_disabled_user_they_only_report(self, identity: Identity, ada: Caller) -> None:
-        secret = for_work(identity, ada)
+    def test_of_a_disabled_user_only_launchers_go_on(self, identity: Identity, ada: Caller) -> None:
+        launcher = for_work(identity, ada, "launcher")
+        work = [for_work(identity, ada, kind) for kind in ("attempt", "instance")]
         identity.users.update(ada, "ada", UserUpdate(disabled=True))
-        assert identity.caller(secret).scopes == {"attempts:report"}
+        assert identity.caller(launcher).scopes == {"attempts:report"}
+        assert [identity.tokens.resolve(secret) for secret in work] == [None, None]
 
     @pytest.mark.parametrize("kind", ["attempt", "instance"])
     def test_they_make_no_tokens_and_revoke_none(self, identity: Identity, ada: Caller, kind: str) -> None:

@@ -40,7 +40,8 @@ def run(
     *,
     file: Annotated[Path | None, typer.Option("--file", "-f", help="a job as YAML")] = None,
     like: Annotated[
-        str | None, typer.Option("--like", help="do a job again: its name, id or run", metavar="JOB")
+        str | None,
+        typer.Option("--like", help="do a job again, by name, id or run; options change it", metavar="JOB"),
     ] = None,
     name: Annotated[str | None, typer.Option("--name", "-n")] = None,
     note: Annotated[str | None, typer.Option("--message", "-m", help="a note, kept with the job")] = None,
@@ -81,12 +82,14 @@ def run(
             "max_duration": max_duration,
             "max_restarts": max_restarts,
         }
+        if environment is not None:
+            draft.fields.pop("environment_lock", None)
         _override(draft.fields, changes, ("name", "experiment_name", "max_duration"))
         _extend(draft.fields, "env", ("envs", "environment_variables"), variables(env or [], os.environ))
         _extend(draft.fields, "inputs", (), inputs(data or []))
         if secret:
             draft.fields["secrets"] = [*draft.fields.get("secrets", []), *secret]
-        _resources(draft.fields, cpu=cpu, memory=memory, gpu=gpu)
+        _resources(draft.fields, cpu=cpu, memory=memory, gpu=gpu, drop_type=instance_type is None)
         draft.spec()  # wrong usage is found before anything is sent
         code = bool(draft.folder)
         if draft.folder is not None:
@@ -118,28 +121,22 @@ def _draft(
     like: str | None,
     folder: Path | None,
 ) -> Draft:
-    if sum(given is not None for given in (script, file, like)) != 1:
+    if sum(given is not None for given in (script or like, file)) != 1:
         raise typer.BadParameter("give a script, or -f FILE, or --like JOB", param_hint="SCRIPT")
+    if arguments and arguments[0] == "--":
+        arguments = arguments[1:]
     if like is not None:
-        return _again(nacre, like)
+        return _again(nacre, like, script, arguments, folder)
     if file is not None:
         return from_file(file, folder)
     assert script is not None
-    if arguments and arguments[0] == "--":
-        arguments = arguments[1:]
     return from_command(script, arguments, folder or Path())
 
 
-def _again(nacre: Client, like: str) -> Draft:
-    job = nacre.jobs.get(like)
-    assert job.record is not None
-    now = nacre.environments.get(job.spec.environment)
-    if job.record.environment_digest not in (None, now.digest):
-        err.print(
-            f"[yellow]the environment {plain(now.name)} has changed since {plain(job.name)} ran[/yellow]: "
-            "its packages may differ"
-        )
-    return from_job(job)
+def _again(
+    nacre: Client, like: str, script: str | None, arguments: list[str], folder: Path | None
+) -> Draft:
+    return from_job(nacre.jobs.get(like), script, arguments, folder)
 
 
 def _override(fields: dict[str, Any], changes: dict[str, Any], aliased: tuple[str, ...]) -> None:
@@ -158,10 +155,14 @@ def _extend(fields: dict[str, Any], key: str, aliases: tuple[str, ...], more: di
         fields[key] = {**before, **more}
 
 
-def _resources(fields: dict[str, Any], *, cpu: float | None, memory: str | None, gpu: str | None) -> None:
+def _resources(
+    fields: dict[str, Any], *, cpu: float | None, memory: str | None, gpu: str | None, drop_type: bool
+) -> None:
     given = {"cpu": cpu, "memory": memory, "gpu": gpu}
     chosen = {key: value for key, value in given.items() if value is not None}
     if chosen:
+        if drop_type:
+            fields.pop("instance_type", None)
         fields["resources"] = {**(fields.get("resources") or {}), **chosen}
 
 
