@@ -190,6 +190,17 @@ class Server:
             )
         return done
 
+    def popen(self, *words: str | Path, cwd: Path | None = None) -> subprocess.Popen[bytes]:
+        """The real ``nacre`` command, while it runs; its output comes through pipes."""
+        return subprocess.Popen(
+            [NACRE, *map(str, words)],
+            cwd=cwd or self.home.parent,
+            env=self.environ(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
     # Jobs
 
     def submit(

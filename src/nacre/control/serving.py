@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import httpx
 from pydantic import ValidationError
@@ -37,19 +38,28 @@ class ModelServer:
         )
 
     def state(self) -> str:
-        """``running`` or ``stopped``."""
+        """``running`` or ``stopped``. One that an earlier server started for another address is as good
+        as none."""
         pid = self._pid()
-        return "running" if pid is not None and pid != self._stopping else "stopped"
+        return "running" if pid not in (None, self._stopping) and not self._elsewhere() else "stopped"
 
     def _pid(self) -> int | None:
+        return (self._living() or {}).get("pid")
+
+    def _elsewhere(self) -> bool:
+        found = self._living()
+        return found is not None and (found.get("host"), found.get("port")) != (self._host, self._port)
+
+    def _living(self) -> dict[str, Any] | None:
+        """What the model server wrote of itself, while it runs."""
         if self._process is not None:
             self._process.poll()
         try:
-            found = json.loads((self._folder / "modelserver.json").read_text())
+            found: dict[str, Any] = json.loads((self._folder / "modelserver.json").read_text())
             stat = Path(f"/proc/{int(found['pid'])}/stat").read_text()
             fields = stat.rpartition(")")[2].split()
             alive = int(fields[19]) == found["start"] and fields[0] not in "ZX"
-            return int(found["pid"]) if alive else None
+            return found if alive else None
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
@@ -61,6 +71,8 @@ class ModelServer:
                 and goes on starting.
         """
         deadline = time.monotonic() + _START_SECONDS
+        if self._elsewhere():
+            self.stop()
         if self._stopping is not None:
             while self._pid() == self._stopping:
                 if time.monotonic() > deadline:
