@@ -20,6 +20,38 @@ PAIRS = (("x", "y"), ("images", "labels"), ("data", "target"), ("features", "lab
 LABEL_COLUMNS = ("label", "target", "class", "y")
 IMAGES = {".png", ".jpg", ".jpeg", ".bmp", ".webp"}
 
+DATATYPES = {
+    "tensor(float)": "FP32",
+    "tensor(double)": "FP64",
+    "tensor(float16)": "FP16",
+    "tensor(int64)": "INT64",
+    "tensor(int32)": "INT32",
+    "tensor(int16)": "INT16",
+    "tensor(int8)": "INT8",
+    "tensor(uint8)": "UINT8",
+    "tensor(uint16)": "UINT16",
+    "tensor(uint32)": "UINT32",
+    "tensor(uint64)": "UINT64",
+    "tensor(bool)": "BOOL",
+    "tensor(string)": "BYTES",
+}
+"""ONNX Runtime's types in Open Inference Protocol terms."""
+NUMPY: dict[str, type[np.generic]] = {
+    "FP32": np.float32,
+    "FP64": np.float64,
+    "FP16": np.float16,
+    "INT64": np.int64,
+    "INT32": np.int32,
+    "INT16": np.int16,
+    "INT8": np.int8,
+    "UINT8": np.uint8,
+    "UINT16": np.uint16,
+    "UINT32": np.uint32,
+    "UINT64": np.uint64,
+    "BOOL": np.bool_,
+    "BYTES": np.object_,
+}
+
 
 class DataError(Exception):
     """The folder holds nothing that can be read as samples with labels; the text says what was tried."""
@@ -138,13 +170,6 @@ def fit(x: NDArray[Any], shape: list[int], datatype: str) -> NDArray[Any]:
     Raises:
         DataError: the samples cannot be that input.
     """
-    kinds = {
-        "FP32": np.float32,
-        "FP64": np.float64,
-        "FP16": np.float16,
-        "INT64": np.int64,
-        "INT32": np.int32,
-    }
     wanted = shape[1:]
     have = list(x.shape[1:])
 
@@ -163,4 +188,4 @@ def fit(x: NDArray[Any], shape: list[int], datatype: str) -> NDArray[Any]:
         found = x.reshape(len(x), *wanted)
     else:
         raise DataError(f"the model takes samples of shape {wanted}, the data has {have}")
-    return np.ascontiguousarray(found, dtype=kinds.get(datatype, found.dtype))
+    return np.ascontiguousarray(found, dtype=NUMPY.get(datatype, found.dtype))

@@ -23,7 +23,7 @@ SKLEARN = Converter(
     "sklearn",
     (".joblib", ".pkl", ".pickle"),
     "nacre.workloads.convert_sklearn",
-    ("skl2onnx", *_CHECK),
+    ("skl2onnx", "joblib", *_CHECK),
     "sklearn",
 )
-ONNX = Converter("onnx", (".onnx",), "nacre.workloads.convert_onnx", _CHECK, "sklearn")
+ONNX = Converter("onnx", (".onnx",), "nacre.workloads.convert_onnx", ("onnx", *_CHECK), "sklearn")
