@@ -6,6 +6,7 @@ Any step may be the last of a launcher that is killed; the next one goes on from
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import sys
 import time
@@ -243,7 +244,7 @@ class Launch:
         actions = [(os.POSIX_SPAWN_DUP2, write_end, 1)]
         pid = os.posix_spawn(argv[0], argv, environment, file_actions=actions)
         os.close(write_end)
-        while True:
+        while True:  # what it prints fits into the pipe
             ended, status = os.waitpid(pid, os.WNOHANG)
             if ended:
                 break
@@ -256,12 +257,17 @@ class Launch:
             time.sleep(0.01)
         with open(read_end, encoding="utf-8") as file:
             said = file.read().strip()
-        if os.waitstatus_to_exitcode(status) == 0 and said:
-            self._events.add("artifacts", manifest=said)
-        else:
-            self._folder.write_json("output-kept", {})
-            message = f"The output could not be sent and stays on the node: {said or 'the sender failed'}."
-            self._events.add("warning", message=message)
+        if os.waitstatus_to_exitcode(status) == 0:
+            sent = json.loads(said)
+            for warning in sent["warnings"]:
+                self._events.add("warning", message=warning)
+            if sent["manifest"]:
+                self._events.add("artifacts", manifest=sent["manifest"])
+            return
+        self._folder.write_json("output-kept", {})
+        where = self._folder.path("output")
+        message = f"The output could not be sent and stays in {where}: {said or 'the sender failed'}."
+        self._events.add("warning", message=message)
 
     def _patience(self) -> None:
         """While only sending is left: SIGTERM means to leave it to another launcher."""

@@ -1,7 +1,7 @@
 """Sends what is in ``output/`` as a manifest of blobs: ``python -m nacre.launcher.upload FOLDER``.
 
-Prints the manifest's digest, or nothing when there is no file. Exits 1, with a sentence on standard output,
-when the server will not have it. Waits for as long as the server is away.
+Prints a JSON object: ``manifest`` (a digest, null when there is no file) and ``warnings`` (sentences).
+Exits 1, with a sentence instead, when the server will not have it. Waits while the server is away.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import stat
 import sys
 import time
@@ -22,43 +23,52 @@ from nacre.launcher.wire import Away, Refused, Server
 
 _BATCH = 1000
 _CHUNK = 1 << 20
+_MAX_PATH_BYTES, _MAX_NAME_BYTES = 4096, 255
+_UNDECODED = re.compile("[\udc80-\udcff]")
 T = TypeVar("T")
 
 
 def main(root: str) -> int:
     """Send the output of one attempt folder."""
     spec = load(os.path.join(root, "spec.json"))
+    found = Output(os.path.join(root, "output"))
     try:
-        digest = send(spec, os.path.join(root, "output"), Server(spec.server, spec.token))
+        digest = send(spec, found, Server(spec.server, spec.token))
     except (Refused, OSError) as error:
-        sys.stdout.write(str(error))
+        sys.stdout.write(str(error).encode("utf-8", "backslashreplace").decode())
         return 1
-    sys.stdout.write(digest or "")
+    sys.stdout.write(json.dumps({"manifest": digest, "warnings": found.warnings()}))
     return 0
 
 
-def send(spec: Spec, output: str, server: Server) -> str | None:
+def canonical(entries: list[dict[str, Any]]) -> bytes:
+    """What ``nacre.schema.manifests.canonical`` writes, without pydantic."""
+    rows = sorted(entries, key=lambda entry: entry["path"].encode())
+    text = json.dumps({"files": rows}, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    return text.encode()
+
+
+def send(spec: Spec, found: Output, server: Server) -> str | None:
     """Send every file and the manifest; the manifest's digest, None when there is no file.
 
     Raises:
         Refused: the server will not have it.
         OSError: a file cannot be read.
     """
-    entries = sorted(scan(output), key=lambda entry: str(entry["path"]))
+    entries = list(found.scan())
     if not entries:
         return None
-    manifest = json.dumps({"files": entries}, sort_keys=True, separators=(",", ":")).encode()
+    manifest = canonical(entries)
     digest = blake3(manifest).hexdigest()
     base = f"/api/v1/attempts/{spec.attempt_id}/blobs"
-    paths = {str(entry["digest"]): str(entry["path"]) for entry in entries}
+    paths = {entry["digest"]: found.real[entry["path"]] for entry in entries}
     for missing in _missing(server, base, [*paths, digest]):
         if missing == digest:
             _persist(lambda: server.upload(f"{base}/{digest}", io.BytesIO(manifest), len(manifest)))
             continue
-        path = os.path.join(output, paths[missing])
 
-        def put(path: str = path, name: str = missing) -> None:
-            with open_inside(output, path) as file:
+        def put(path: str = paths[missing], name: str = missing) -> None:
+            with open_inside(found.root, path) as file:
                 server.upload(f"{base}/{name}", file, os.fstat(file.fileno()).st_size)
 
         _persist(put)
@@ -85,27 +95,89 @@ def _persist(action: Callable[[], T]) -> T:
             pause = min(2.0, pause * 2)
 
 
-def scan(output: str) -> Iterator[dict[str, object]]:
-    """Entries of every file below ``output``, hashed; links that lead out of it are left out."""
-    for base, _folders, files in os.walk(output):
-        for name in files:
-            path = os.path.join(base, name)
-            try:
-                file = open_inside(output, path)
-            except OSError:
-                continue
-            with file:
+class Output:
+    """The files of an output folder, under names that a manifest can hold.
+
+    A byte of a name that is no UTF-8 becomes ``%FF``. ``real`` has the path on disk of each path shown.
+    """
+
+    def __init__(self, root: str) -> None:
+        self.root = root
+        self.real: dict[str, str] = {}
+        self._renamed: list[str] = []
+        self._left_out: list[str] = []
+
+    def warnings(self) -> list[str]:
+        """What people should know of the files scanned."""
+        found = []
+        if self._renamed:
+            found.append(
+                "Names in the output that are not UTF-8 were kept with % and two digits for each such "
+                f"byte: {_some(self._renamed)}."
+            )
+        if self._left_out:
+            found.append(
+                "Not kept of the output, because they could not be read, are no files, lead out of the "
+                f"folder or have too long a path: {_some(self._left_out)}."
+            )
+        return found
+
+    def scan(self) -> Iterator[dict[str, Any]]:
+        """Entries of every file, hashed; links that lead out of the folder are left out."""
+        shown = {self.root: ""}
+        walk = os.walk(self.root, onerror=lambda error: self._left_out.append(_plain(str(error.filename))))
+        for base, folders, files in walk:
+            names = self._names([*folders, *files])
+            prefix = shown.pop(base)
+            shown.update({os.path.join(base, name): f"{prefix}{names[name]}/" for name in folders})
+            for name in files:
+                entry = self._entry(os.path.join(base, name), prefix + names[name])
+                if entry is None:
+                    self._left_out.append(prefix + names[name])
+                else:
+                    yield entry
+
+    def _names(self, names: list[str]) -> dict[str, str]:
+        """Each name of a folder as it is shown; all differ."""
+        found = {name: name for name in names if not _UNDECODED.search(name)}
+        taken = set(found)
+        for name in sorted(set(names) - taken):
+            new = _plain(name)
+            while new in taken:
+                new += "~"
+            found[name] = new
+            taken.add(new)
+            self._renamed.append(new)
+        return found
+
+    def _entry(self, path: str, shown: str) -> dict[str, Any] | None:
+        longest = max(len(part.encode()) for part in shown.split("/"))
+        if longest > _MAX_NAME_BYTES or len(shown.encode()) > _MAX_PATH_BYTES:
+            return None
+        try:
+            with open_inside(self.root, path) as file:
                 hasher = blake3()
                 while chunk := file.read(_CHUNK):
                     hasher.update(chunk)
                 found = os.fstat(file.fileno())
-                relative = os.path.relpath(path, output)
-                yield {
-                    "path": relative.encode("utf-8", "surrogateescape").decode("utf-8", "replace"),
-                    "size": found.st_size,
-                    "digest": hasher.hexdigest(),
-                    "executable": bool(found.st_mode & 0o100),
-                }
+        except OSError:
+            return None
+        self.real[shown] = path
+        return {
+            "path": shown,
+            "size": found.st_size,
+            "digest": hasher.hexdigest(),
+            "executable": bool(found.st_mode & 0o100),
+        }
+
+
+def _plain(name: str) -> str:
+    return _UNDECODED.sub(lambda match: f"%{ord(match[0]) - 0xDC00:02X}", name)
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(repr(name[:200]) for name in names[:5]) + more
 
 
 def open_inside(output: str, path: str) -> BinaryIO:

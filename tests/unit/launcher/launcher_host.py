@@ -99,6 +99,7 @@ class Host:
             "folder": str(self.folder),
             "server": self.api.url,
             "token": "secret-token",
+            "work_token": "token-of-the-work",
             "blobs_root": str(self.blobs),
             "trees_root": str(self.trees),
             "command": list(command),

@@ -15,6 +15,7 @@ from nacre.launcher.prepare import shared_tree
 from nacre.launcher.store import SEALED_NS, Store
 from nacre.plugins.blobs import files
 from nacre.ports.blobs import blob_path
+from nacre.schema.manifests import canonical, parse
 
 
 def test_code_is_laid_out_in_the_working_folder(host: Host) -> None:
@@ -58,6 +59,17 @@ def test_inputs_are_found_by_variable_and_by_place(host: Host) -> None:
     )
     output = "/output" if host.mode != "none" else f"{host.folder}/output"
     assert host.log() == f"pixels01230123{output}/x ${{{{unknown}}}}\n"
+
+
+@pytest.mark.parametrize("kind", ["ro_mount", "download"])
+def test_an_input_of_one_file_is_that_file(host: Host, kind: str) -> None:
+    table = host.manifest({"sub/table.csv": b"1,2\n"})
+    host.run(
+        *("sh", "-c", "cat $NACRE_INPUT_T $1 $WHERE", "sh", "${{inputs.t}}"),
+        inputs=[{"name": "t", "manifest": table, "mode": kind, "file": "sub/table.csv"}],
+        variables={"WHERE": "${{ inputs.t }}"},
+    )
+    assert host.log() == "1,2\n" * 3
 
 
 def test_an_input_cannot_be_changed_through_its_mount(boxed: Host) -> None:
@@ -195,11 +207,13 @@ def outputs(host: Host) -> dict[str, bytes]:
     """The artifacts that the server got, by path."""
     digest = next(e["manifest"] for e in host.api.events() if e["type"] == "artifacts")
     raw = host.api.blobs[digest]
-    manifest = json.loads(raw)
-    assert raw == json.dumps(manifest, sort_keys=True, separators=(",", ":")).encode()
-    paths = [entry["path"] for entry in manifest["files"]]
-    assert paths == sorted(paths)
-    return {entry["path"]: host.api.blobs[entry["digest"]] for entry in manifest["files"]}
+    manifest = parse(raw)
+    assert raw == canonical(manifest.files)
+    return {entry.path: host.api.blobs[entry.digest] for entry in manifest.files}
+
+
+def warnings(host: Host) -> str:
+    return " ".join(e["message"] for e in host.api.events() if e["type"] == "warning")
 
 
 def test_what_lies_in_the_output_folder_becomes_artifacts(host: Host) -> None:
@@ -209,6 +223,48 @@ def test_what_lies_in_the_output_folder_becomes_artifacts(host: Host) -> None:
     assert outputs(host) == {"m/w.bin": b"weights\n", "empty": b"", "tb/e": b"tf\n"}
     kinds = [event["type"] for event in host.api.events()]
     assert kinds[-2:] == ["artifacts", "exit"]
+
+
+def test_equal_folders_have_one_digest_whatever_alphabet_their_names_are_in(plain: Host) -> None:
+    names = ["Größe.txt", "データ.bin", "\uffee", "\U0001f600", "z"]
+    code = f"import os\nos.chdir(os.environ['NACRE_OUTPUT_DIR'])\nfor n in {names!r}: open(n, 'w').write(n)"
+    plain.run("python3", "-c", code)
+    assert outputs(plain) == {name: name.encode() for name in names}
+    assert warnings(plain) == ""
+
+
+def test_names_that_are_no_text_lose_no_artifact(host: Host) -> None:
+    code = """import os
+os.chdir(os.environ['NACRE_OUTPUT_DIR'].encode())
+os.mkdir(b'd\\xff')
+for name in (b'a\\xfe', b'a%FE', b'd\\xff/in', b'\\xed\\xa0\\x80', b'fine'):
+    open(name, 'wb').write(name[:1])
+"""
+    event = host.run("python3", "-c", code)
+    assert event["reason"] == "succeeded"
+    assert outputs(host) == {
+        "a%FE": b"a",
+        "a%FE~": b"a",
+        "d%FF/in": b"d",
+        "%ED%A0%80": b"\xed",
+        "fine": b"f",
+    }
+    assert "not UTF-8" in warnings(host)
+    assert "'d%FF'" in warnings(host)
+
+
+def test_a_path_that_no_manifest_can_hold_loses_only_itself(plain: Host) -> None:
+    code = """import os
+os.chdir(os.environ['NACRE_OUTPUT_DIR'].encode())
+open('kept', 'w').close()
+open(b'\\xff' * 200, 'w').close()
+for _ in range(25):
+    os.mkdir('d' * 200); os.chdir('d' * 200)
+open('deep', 'w').close()
+"""
+    plain.run("python3", "-c", code)
+    assert outputs(plain) == {"kept": b""}
+    assert "too long a path" in warnings(plain)
 
 
 def test_artifacts_are_sent_also_after_a_failure_and_known_ones_are_not_sent_again(plain: Host) -> None:
@@ -227,6 +283,7 @@ def test_no_link_leads_out_of_the_output_folder(host: Host) -> None:
     ln -s /etc/passwd b; ln -s {secret.parent} c; ln -s / d; mkfifo pipe; ln -s nowhere e"""
     host.run("sh", "-c", script)
     assert outputs(host) == {"real": b"x\n", "inside": b"x\n"}
+    assert "lead out of the folder" in warnings(host)
 
 
 def test_an_empty_output_folder_is_not_sent(plain: Host) -> None:

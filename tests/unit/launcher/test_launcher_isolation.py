@@ -98,6 +98,28 @@ def test_secrets_arrive_but_are_never_shipped(host: Host) -> None:
     assert text.startswith("right\nkey=**************\n")
 
 
+def test_the_work_has_its_own_token_and_no_sight_of_the_launchers(boxed: Host) -> None:
+    """Whoever has the launcher's could report that the work ended otherwise."""
+    code = f"""import glob, os
+print(os.environ['NACRE_TOKEN'] == 'token-of-' + 'the-work')
+paths = glob.glob('/proc/[0-9]*/environ') + glob.glob('/proc/[0-9]*/cmdline') + ['{boxed.folder}/spec.json']
+for root in ('/run', '/work', '/etc', '/tmp', '/home'):
+    paths += [os.path.join(base, name) for base, _, names in os.walk(root) for name in names]
+read, seen = 0, []
+for path in paths:
+    try:
+        data = open(path, 'rb').read()
+    except OSError:
+        continue
+    read += 1
+    if b'secret-' + b'token' in data:
+        seen.append(path)
+print(read > 5, seen)
+"""
+    boxed.run("python3", "-c", code)
+    assert boxed.log() == "True\nTrue []\n"
+
+
 def test_a_secret_is_masked_across_the_borders_of_sends(host: Host) -> None:
     code = """import sys, time
 w = sys.stdout

@@ -16,6 +16,7 @@ from nacre.launcher.variables import Places
 def places(**fields: Any) -> Places:
     spec = SimpleNamespace(
         boxed=True,
+        inputs=[],
         environment="/srv/nacre/environments/abc",
         interpreter="/usr/local",
         mounts=[],
