@@ -11,7 +11,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 _NAME = re.compile(r"[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?")
 
 
-def _check_name(value: str) -> str:
+def check_name(value: str) -> str:
+    """The value, when it is a :data:`Name`; else ``ValueError`` with a sentence."""
     if not _NAME.fullmatch(value):
         raise ValueError(
             f"{value!r} is not a name: use 1 to 64 lower-case letters, digits, '-', '_' and '.', "
@@ -20,7 +21,7 @@ def _check_name(value: str) -> str:
     return value
 
 
-Name = Annotated[str, AfterValidator(_check_name), Field(examples=["digits-cnn"])]
+Name = Annotated[str, AfterValidator(check_name), Field(examples=["digits-cnn"])]
 """A name that people choose: 1 to 64 of ``a-z 0-9 . _ -``; safe in URLs, paths and shells."""
 
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import httpx
 from pydantic import TypeAdapter
 
-from nacre.errors import NacreError, Unavailable, from_problem
+from nacre.errors import InvalidSpec, NacreError, Unavailable, from_problem
 from nacre.schema.operations import OPERATIONS
 
 _RETRIED = (httpx.ConnectError, httpx.ReadError, httpx.RemoteProtocolError, httpx.WriteError)
@@ -38,12 +38,22 @@ class Transport:
         )
 
     def path(self, operation: str, params: Mapping[str, Any]) -> str:
-        """The operation's path with its placeholders filled in, each quoted."""
+        """The operation's path with its placeholders filled in, each quoted.
+
+        Raises:
+            InvalidSpec: a value would make it the path of something else, such as ``..``.
+        """
         text = OPERATIONS[operation].path
         for key, value in params.items():
-            text = text.replace(f"{{{key}:path}}", quote(str(value))).replace(
-                f"{{{key}}}", quote(str(value), safe="")
-            )
+            word = str(value)
+            if f"{{{key}:path}}" in text:
+                if any(part in (".", "..") for part in word.split("/")):
+                    raise InvalidSpec(f"{word!r} is not a {key}: '.' and '..' cannot be in it")
+                text = text.replace(f"{{{key}:path}}", quote(word))
+            elif f"{{{key}}}" in text:
+                if word in ("", ".", "..") or "/" in word:
+                    raise InvalidSpec(f"{word!r} is not a name: it is empty, '.' or '..', or has '/' in it")
+                text = text.replace(f"{{{key}}}", quote(word, safe=""))
         assert "{" not in text, f"{operation}: missing path parameter in {text}"
         return text
 

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from nacre.errors import InvalidSpec, NotFound
-from nacre.schema.base import Page
+from nacre.schema.base import Page, check_name
 from nacre.schema.data import Dataset, DatasetFiles, DatasetVersion, VersionCreated
 from nacre.sdk.archives import Limits, unpack
 from nacre.sdk.files import LocalFile, walk
@@ -40,9 +40,13 @@ class Data(Noun):
 
         Raises:
             NotFound: there is nothing at ``path``.
-            InvalidSpec: it has no files, or a link in it leaves it; the archive is unsafe.
+            InvalidSpec: no files, a link that leaves the folder, an unsafe archive, a bad ``name``.
             Conflict: a file changed meanwhile; no version was made.
         """
+        try:
+            check_name(name)
+        except ValueError as error:
+            raise InvalidSpec(str(error)) from error
         place = Path(path)
         if not extract:
             return self._push(place, name, note, progress, project)
