@@ -13,31 +13,40 @@ from typing import IO, Any
 from nacre.errors import Conflict, Unavailable
 from nacre.server.settings import Settings
 
-_FOLDERS = (
-    "attempts",
-    "blobs",
-    "checkpoints",
-    "environments",
-    "instances",
-    "logs",
-    "run/api",
-    "serving",
-    "trees",
-)
+_FOLDERS = {
+    "attempts": 0o711,
+    "blobs": 0o700,
+    "checkpoints": 0o711,
+    "environments": 0o755,
+    "instances": 0o711,
+    "logs": 0o700,
+    "run": 0o711,
+    "run/api": 0o755,
+    "serving": 0o700,
+    "site": 0o755,
+    "trees": 0o700,
+}
+"""What work of other users must pass through may be entered by them, never listed; the rest is private."""
+
 _LOW_DISK_BYTES = 64 * 2**20
 
 
 def prepare(settings: Settings) -> None:
-    """Make the folders, private to this user.
+    """Make the folders, private to this user, but for what root's work passes through as another user.
 
     Raises:
         Unavailable: the disk is full, read-only, or not ours to write; the sentence says which.
     """
     home = settings.home
     try:
-        home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for name in _FOLDERS:
-            (home / name).mkdir(parents=True, exist_ok=True)
+        home.mkdir(parents=True, exist_ok=True)
+        home.chmod(0o711 if os.geteuid() == 0 else 0o700)
+        for name, mode in _FOLDERS.items():
+            (home / name).mkdir(exist_ok=True)
+            (home / name).chmod(mode)
+        for name in ("nacre.db", "server.log"):  # SQLite's side files take the mode of the database
+            (home / name).touch(mode=0o600)
+            (home / name).chmod(0o600)
         probe = home / ".probe"
         probe.write_bytes(b"\0" * 65_536)
         probe.unlink()
@@ -63,6 +72,12 @@ def _sentence(home: Path, error: OSError) -> str:
     return f"{home} cannot be used ({error.strerror}): mend it, {elsewhere}"
 
 
+def reachable(*paths: Path | str) -> bool:
+    """Whether every user of this machine can get to all of these."""
+    steps = {step for path in paths for step in (Path(path).resolve(), *Path(path).resolve().parents)}
+    return all(step.stat().st_mode & 0o001 for step in steps)
+
+
 def lock(settings: Settings) -> IO[str]:
     """Hold the home for this process; keep the answer open for as long as the server lives.
 
@@ -73,6 +88,7 @@ def lock(settings: Settings) -> IO[str]:
     try:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
+        stream.close()
         other = read_description(settings.home)
         where = f" (process {other['pid']}, {other['url']})" if other else ""
         raise Conflict(

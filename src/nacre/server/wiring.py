@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from dataclasses import dataclass
 
 from nacre import __version__
@@ -22,7 +23,7 @@ from nacre.ports.blobs import Blobs, LocalBlobs
 from nacre.ports.converters import Converter
 from nacre.ports.engines import Engine
 from nacre.ports.environments import Environments
-from nacre.server.home import write_private
+from nacre.server.home import reachable, write_private
 from nacre.server.plugins import load, load_all
 from nacre.server.settings import Settings
 from nacre.server.site import make_site
@@ -153,6 +154,7 @@ def wire(settings: Settings, db: Database, clock: Clock, plugins: Plugins | None
         nacre_site=make_site(settings.home / "site"),
         api_socket_folder=settings.api_socket.parent,
         root=os.geteuid() == 0,
+        reachable=reachable(settings.home / "attempts", sys.base_prefix),
     )
     launches = JobLaunches(
         db=db,

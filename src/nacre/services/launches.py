@@ -26,6 +26,8 @@ class LaunchPlace:
         nacre_site: folder that holds the package ``nacre``.
         api_socket_folder: folder of the API's unix socket ``nacre.sock``.
         root: whether the server runs as root.
+        reachable: whether other users can get to the attempts' folders and to the interpreter. Without a
+            sandbox work gets a uid of its project only then, and else runs as the server's own user.
     """
 
     server: str
@@ -36,6 +38,7 @@ class LaunchPlace:
     nacre_site: Path | None = None
     api_socket_folder: Path | None = None
     root: bool = False
+    reachable: bool = False
 
     def common(
         self, project: ProjectRow, attempt_id: str, facts: NodeFacts, rank: int = 0
@@ -44,6 +47,8 @@ class LaunchPlace:
 
         When the server is root, work gets a uid of its project; else nobody can give it one.
         """
+        plain = facts.sandbox is SandboxMode.NONE
+        own_uid = self.root and (self.reachable if plain else facts.sandbox is SandboxMode.BWRAP_ROOT)
         return {
             "project": project.name,
             "attempt_id": attempt_id,
@@ -56,8 +61,6 @@ class LaunchPlace:
             "nacre_site": None if self.nacre_site is None else str(self.nacre_site),
             "api_socket_folder": None if self.api_socket_folder is None else str(self.api_socket_folder),
             "sandbox": facts.sandbox,
-            "uid": _FIRST_UID + project.number
-            if self.root and facts.sandbox is not SandboxMode.BWRAP_USER
-            else None,
+            "uid": _FIRST_UID + project.number if own_uid else None,
             "network": project.network,
         }
