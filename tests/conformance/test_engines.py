@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from nacre.launcher import cgroups
 from nacre.plugins.engines.local import LocalEngine
 from nacre.ports.engines import Engine, Handle
 from nacre.schema.launch import LaunchLimits, LaunchSpec, SandboxMode
@@ -77,6 +78,10 @@ class TestFakeEngine(EngineSuite):
         assert isinstance(engine, FakeEngine)
         engine.see(handle["attempt"], launcher=False)
 
+    def keep_output(self, engine: Engine, handle: Handle) -> None:
+        assert isinstance(engine, FakeEngine)
+        engine.launched[handle["attempt"]].output_kept = True
+
 
 class TestLocalEngine(EngineSuite):
     @pytest.fixture
@@ -91,7 +96,7 @@ class TestLocalEngine(EngineSuite):
             subject_id="job_1",
             subject_name="train-1",
             attempt_id=attempt_id,
-            folder=str(self.home / attempt_id / "0"),
+            folder=str(self.home / "attempts" / attempt_id / "0"),
             server=self.server,
             token="nacre_test",
             blobs_root=str(self.home),
@@ -104,9 +109,37 @@ class TestLocalEngine(EngineSuite):
     def settle(self, engine: Engine, handle: Handle) -> None:
         """Real work ends by itself."""
 
+    def keep_output(self, engine: Engine, handle: Handle) -> None:
+        folder = Path(handle["folder"])
+        (folder / "output-kept").write_text("{}")
+        (folder / "output" / "model.pt").write_bytes(b"weights")
+
     def kill_launcher(self, engine: Engine, handle: Handle) -> None:
         noted = json.loads((Path(handle["folder"]) / "launcher.json").read_text())
         os.kill(noted["pid"], signal.SIGKILL)
+
+    def test_kept_output_is_all_that_stays(self, engine: LocalEngine) -> None:
+        _, handle = self.start(engine, "att_output")
+        self.until(engine, handle, lambda seen: seen.work)
+        self.keep_output(engine, handle)
+        for _ in range(2):
+            engine.forget(handle)
+            left = sorted(path.name for path in Path(handle["folder"]).iterdir())
+            assert left == ["output", "output-kept"]
+        engine.forget(handle, everything=True)
+        assert not (self.home / "attempts" / "att_output").exists()
+
+    def test_control_groups_of_a_dead_launcher_go(self, engine: LocalEngine) -> None:
+        _, handle = self.start(engine, "att_groups")
+        self.until(engine, handle, lambda seen: seen.work)
+        made = cgroups.find("att_groups-0").joined
+        if not made:
+            pytest.skip("this host lets us make no control groups")
+        self.kill_launcher(engine, handle)
+        (Path(handle["folder"]) / "plan.json").unlink()  # killed before it could write them down
+        self.until(engine, handle, lambda seen: not seen.launcher)
+        engine.forget(handle)
+        assert cgroups.find("att_groups-0").joined == []
 
     def test_a_pid_that_another_process_got_is_not_taken_for_the_launcher(
         self, engine: LocalEngine

@@ -41,9 +41,12 @@ class AttemptsLoop(Loop):
         self._clock = clock
         self._monotonic = monotonic
         self._adoptions: dict[str, tuple[int, float]] = {}
+        self._swept = False
 
     def run_once(self) -> None:
         """Look at each attempt once."""
+        if not self._swept:
+            self._sweep()
         rows = self._attempts.open_ones()
         for row in rows:
             try:
@@ -53,6 +56,20 @@ class AttemptsLoop(Loop):
             except Exception:
                 _log.exception("attempt %s could not be looked after", row.id)
         self._adoptions = {row.id: self._adoptions[row.id] for row in rows if row.id in self._adoptions}
+
+    def _sweep(self) -> None:
+        """Once after the start: end and remove what a crash left behind of attempts that are over."""
+        try:
+            orphans = self._attempts.orphans()
+        except Unavailable as error:
+            _log.warning("the engine cannot tell now what is left of old attempts: %s", error.detail)
+            return
+        self._swept = True
+        for attempt, handle, unknown in orphans:
+            try:
+                self._engine.forget(handle, everything=unknown)
+            except Unavailable as error:
+                _log.warning("attempt %s is over, but not cleared: %s", attempt, error.detail)
 
     def _look_after(self, row: AttemptRow) -> None:
         if row.ended_at is not None:
@@ -105,15 +122,12 @@ class AttemptsLoop(Loop):
         seen = self._engine.observe(row.handle)
         fenced = row.desired == "fence"
         late = (self._clock.now() - row.ended_at).total_seconds() > _PATIENCE_S
-        if seen.launcher and not late:
+        if not late:
             if seen.work:  # reported as ended, yet alive: nobody pays for it, so it must not go on
                 self._engine.stop(row.handle)
-            return
-        if seen.launcher or seen.work:
-            self._engine.stop(row.handle)
-            if seen.launcher or self._adopt(row):
+            if seen.launcher or (seen.work and self._adopt(row)):
                 return
-        if not seen.done and not fenced and not late and self._adopt(row):
-            return
+            if not seen.done and not fenced and self._adopt(row):
+                return
         self._engine.forget(row.handle)
         self._attempts.close(row.id)

@@ -119,3 +119,10 @@ def command_line(commands: list[str]) -> list[str]:
     """
     first = ["trap 'exit $?' TERM"] if len(commands) == 1 else ["trap 'exit $?' TERM", "set -e"]
     return ["/bin/sh", "-c", "\n".join([*first, *commands])]
+
+
+def joined(first: str | None, second: str | None) -> str | None:
+    """Both sentences; one that is there already is not said again."""
+    if first and second and second not in first:
+        return f"{first} {second}"[:4000]
+    return (first or second or "")[:4000] or None

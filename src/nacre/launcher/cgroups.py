@@ -133,6 +133,42 @@ def create(
     return Groups(version, paths, held)
 
 
+def name_of(attempt: str, rank: int) -> str:
+    """What the groups of a replica are called."""
+    return f"{attempt}-{rank}".replace("/", "_")
+
+
+def find(name: str, root: str = ROOT) -> Groups:
+    """The groups that a launch of this name left; without paths when there are none.
+
+    For a launcher that died before it could write down what it had made.
+    """
+    own = _own()
+    trees: list[tuple[str, str, tuple[str, ...]]]
+    if os.path.exists(f"{root}/cgroup.controllers"):
+        trees = [("kill", root, _bases_v2(own))]
+    else:
+        trees = [
+            (key, f"{root}/{tree}", (own.get(controller, "/"), "/"))
+            for key, tree, controller in (
+                *((one, one, one) for one in ("memory", "pids", "cpu")),
+                ("kill", "unified", ""),
+            )
+        ]
+    paths = {}
+    for key, tree, bases in trees:
+        for base in dict.fromkeys(bases):
+            path = os.path.join(tree, base.strip("/"), "nacre", name)
+            if key not in paths and os.path.isdir(path):
+                paths[key] = path
+    return Groups(0, paths, [])
+
+
+def _bases_v2(own: dict[str, str]) -> tuple[str, str, str]:
+    group = own.get("", "/")
+    return group, os.path.dirname(group), "/"
+
+
 def _create_v2(
     name: str, memory: int | None, processes: int | None, cpu: float | None, root: str
 ) -> Groups:
@@ -167,9 +203,8 @@ def _best_parent(root: str) -> str | None:
 
     A group with processes cannot hand controllers down, so also look beside and at the top.
     """
-    own = _own().get("", "/")
     best: tuple[int, str | None] = (-1, None)
-    for base in dict.fromkeys((own, os.path.dirname(own), "/")):
+    for base in dict.fromkeys(_bases_v2(_own())):
         parent = os.path.join(root, base.strip("/"), "nacre")
         try:
             os.makedirs(parent, exist_ok=True)

@@ -9,6 +9,12 @@ from typing import NamedTuple
 _NO_MEMORY = re.compile(
     r"MemoryError|bad_alloc|Cannot allocate memory|can't allocate memory|out of memory|OOM", re.IGNORECASE
 )
+_NO_NETWORK = re.compile(
+    r"name resolution|NameResolutionError|Name or service not known|could not resolve host|"
+    r"unable to resolve host|getaddrinfo failed|nodename nor servname|network is unreachable|ENETUNREACH|"
+    r"EAI_AGAIN|ENOTFOUND|Failed to establish a new connection",
+    re.IGNORECASE,
+)
 
 
 class Outcome(NamedTuple):
@@ -31,6 +37,8 @@ class Seen(NamedTuple):
     peak_bytes: int | None
     memory_limit: int | None
     memory_by_rlimit: bool
+    offline: str | None = None
+    """The project, when its work has no network."""
 
 
 def decide(seen: Seen) -> Outcome:
@@ -50,6 +58,9 @@ def decide(seen: Seen) -> Outcome:
         return Outcome("out_of_memory", memory_message(seen), exit_code, number)
     what = f"signal {_signal_name(number)}" if number is not None else f"exit code {code}"
     said = f": {seen.last_line}" if seen.last_line else "."
+    if seen.offline is not None and _NO_NETWORK.search(seen.tail):
+        said = f"{said.removesuffix('.')}. This project's work has no network: an owner can allow it with "
+        said += f"'nacre project update {seen.offline} --network full'."
     return Outcome("exit_nonzero", f"The command ended with {what}{said}", exit_code, number)
 
 

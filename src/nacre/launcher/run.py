@@ -140,7 +140,7 @@ class Launch:
 
     def _make_groups(self) -> cgroups.Groups:
         limits = self._spec.limits
-        name = f"{self._spec.attempt_id}-{self._spec.rank}".replace("/", "_")
+        name = cgroups.name_of(self._spec.attempt_id, self._spec.rank)
         # bubblewrap's two processes are not the user's.
         most = None if limits.processes is None else limits.processes + 2 * self._spec.boxed
         return cgroups.create(name, limits.memory_bytes, most, limits.cpu)
@@ -192,6 +192,7 @@ class Launch:
             peak_bytes=peak,
             memory_limit=self._spec.limits.memory_bytes,
             memory_by_rlimit=rlimit_memory(self._spec, self._groups),
+            offline=self._spec.project if self._spec.boxed and self._spec.network == "none" else None,
         )
 
     def _finish(self, outcome: Outcome) -> None:

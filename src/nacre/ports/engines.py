@@ -71,8 +71,13 @@ class Engine(ABC):
         """Ask the launcher to end the work (SIGTERM, grace, SIGKILL); nothing when it has ended."""
 
     @abstractmethod
-    def forget(self, handle: Handle) -> None:
-        """Remove the spool folder of an attempt that is done."""
+    def forget(self, handle: Handle, *, everything: bool = False) -> None:
+        """Remove all that there is of an attempt; what still runs of it ends. Output that the server would
+        not have stays, unless ``everything`` is asked for."""
+
+    @abstractmethod
+    def leftovers(self) -> list[tuple[str, Handle]]:
+        """Attempt id and handle of all that was launched here and is not forgotten."""
 
     @abstractmethod
     def socket(self, handle: Handle, name: str) -> str:

@@ -18,10 +18,10 @@ from nacre.db.connect import Database
 from nacre.db.tables.attempts import AttemptRow, ReplicaRow
 from nacre.db.tables.usage import UsageRow
 from nacre.domain.identity import Caller
-from nacre.domain.jobs import end_reason
+from nacre.domain.jobs import end_reason, joined
 from nacre.domain.scheduling import Holding
 from nacre.errors import NacreError, Unavailable
-from nacre.ports.engines import Engine
+from nacre.ports.engines import Engine, Handle
 from nacre.schema.data import BlobsMissing
 from nacre.schema.launch import Channel, ChannelAck, ExitReason, LaunchSpec, ReplicaEvent
 from nacre.services.attempt_blobs import AttemptBlobs
@@ -255,6 +255,21 @@ class Attempts:
                 )
             )
 
+    def orphans(self) -> list[tuple[str, Handle, bool]]:
+        """What the engine has of attempts that nobody looks after: id, handle, and whether the attempt is
+        unknown (its job was deleted) and not just closed."""
+        found = self.engine.leftovers()  # first: what is launched meanwhile is not among them
+        known = select(AttemptRow.id, AttemptRow.state).where(
+            AttemptRow.id.in_([name for name, _ in found])
+        )
+        with self._db.read() as session:
+            states = {row.id: row.state for row in session.execute(known)}
+        return [
+            (name, handle, name not in states)
+            for name, handle in found
+            if states.get(name, CLOSED) == CLOSED
+        ]
+
     def log_path(self, attempt_id: str, rank: int = 0) -> Path:
         """Where the log bytes of a replica are."""
         return self.logs / attempt_id / f"{rank}.log"
@@ -284,7 +299,7 @@ class Attempts:
             if row.run_id is not None:
                 self._runs.set_artifacts(session, row.run_id, event.manifest)
         elif event.type == "warning":
-            row.message = _joined(row.message, event.message)
+            row.message = joined(row.message, event.message)
             self._moved(session, row)
         elif event.type == "exit":
             row.peak_memory = event.peak_memory_bytes
@@ -323,7 +338,7 @@ class Attempts:
     ) -> None:
         if row.ended_at is not None:
             return
-        row.state, row.reason, row.message = ENDED, reason[:64], _joined(message, row.message)
+        row.state, row.reason, row.message = ENDED, reason[:64], joined(message, row.message)
         row.exit_code, row.ended_at = exit_code, at
         self._usage.close(session, row.id, at)
         if row.kind in self._subjects:
@@ -346,7 +361,7 @@ class Attempts:
 
     def remove_files(self, row: AttemptRow) -> None:
         """Remove an ended attempt's folder and its log. May be repeated."""
-        self.engine.forget(row.handle)
+        self.engine.forget(row.handle, everything=True)
         shutil.rmtree(self.logs / row.id, ignore_errors=True)
 
     def notify(self, row: AttemptRow) -> None:
@@ -381,10 +396,3 @@ class Attempts:
             PermissionDenied: the blob is not part of them.
         """
         return self._blobs.open(caller, attempt, digest)
-
-
-def _joined(first: str | None, second: str | None) -> str | None:
-    """Both sentences; one that is there already is not said again."""
-    if first and second and second not in first:
-        return f"{first} {second}"[:4000]
-    return (first or second or "")[:4000] or None

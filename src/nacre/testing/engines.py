@@ -26,6 +26,7 @@ class FakeLaunch:
     launches: int = 1
     adoptions: int = 0
     stops: int = 0
+    output_kept: bool = False
 
 
 class FakeEngine(Engine):
@@ -91,10 +92,17 @@ class FakeEngine(Engine):
         if handle["attempt"] in self.launched:
             self.launched[handle["attempt"]].stops += 1
 
-    def forget(self, handle: Handle) -> None:
+    def forget(self, handle: Handle, *, everything: bool = False) -> None:
         self._call("forget")
+        launch = self.launched.get(handle["attempt"])
+        if launch is not None and launch.output_kept and not everything:
+            return
         self.launched.pop(handle["attempt"], None)
         self.forgotten.append(handle["attempt"])
+
+    def leftovers(self) -> list[tuple[str, Handle]]:
+        self._call("leftovers")
+        return [(attempt, self.handle(launch.spec)) for attempt, launch in self.launched.items()]
 
     def socket(self, handle: Handle, name: str) -> str:
         return f"/fake/{handle['attempt']}/{name}"
@@ -125,6 +133,10 @@ class EngineSuite(ABC):
     @abstractmethod
     def kill_launcher(self, engine: Engine, handle: Handle) -> None:
         """Kill the launcher as ``kill -9`` does, and leave the work alone."""
+
+    @abstractmethod
+    def keep_output(self, engine: Engine, handle: Handle) -> None:
+        """Have output in the replica's folder that the server would not take."""
 
     def until(self, engine: Engine, handle: Handle, wanted: Callable[[Observed], bool]) -> Observed:
         """Wait until the engine observes what is wanted."""
@@ -181,6 +193,30 @@ class EngineSuite(ABC):
         assert not seen.work
         engine.forget(handle)
         engine.forget(handle)
+
+    def test_what_was_launched_is_left_over_until_it_is_forgotten(self, engine: Engine) -> None:
+        assert engine.leftovers() == []
+        _, handle = self.start(engine, "att_left")
+        self.until(engine, handle, lambda seen: seen.work)
+        assert engine.leftovers() == [("att_left", handle)]
+        engine.forget(handle)
+        assert engine.leftovers() == []
+
+    def test_forgetting_ends_what_still_runs(self, engine: Engine) -> None:
+        _, handle = self.start(engine, "att_forget")
+        self.until(engine, handle, lambda seen: seen.launcher and seen.work)
+        engine.forget(handle)
+        assert engine.observe(handle) == Observed(launcher=False, work=False, exited=False, done=False)
+        engine.forget(handle, everything=True)
+
+    def test_output_that_the_server_would_not_have_goes_only_with_everything(self, engine: Engine) -> None:
+        _, handle = self.start(engine, "att_kept")
+        self.until(engine, handle, lambda seen: seen.work)
+        self.keep_output(engine, handle)
+        engine.forget(handle)
+        assert engine.leftovers() == [("att_kept", handle)]
+        engine.forget(handle, everything=True)
+        assert engine.leftovers() == []
 
     def test_launching_twice_starts_it_once(self, engine: Engine) -> None:
         spec, handle = self.start(engine, "att_twice")

@@ -35,6 +35,22 @@ def test_an_exit_code_comes_with_the_last_line(host: Host) -> None:
     assert event["message"] == "The command ended with exit code 7: the cause"
 
 
+@pytest.mark.parametrize(
+    "said", ["curl: (6) Could not resolve host: pypi.org", "OSError: [Errno 101] Network is unreachable"]
+)
+def test_work_without_network_that_wants_one_is_told_who_can_allow_it(boxed: Host, said: str) -> None:
+    event = boxed.run("sh", "-c", f"echo '{said}'; exit 6")
+    assert event["message"].endswith(
+        f"{said}. This project's work has no network: an owner can allow it with "
+        "'nacre project update vision --network full'."
+    )
+
+
+def test_work_that_has_a_network_is_not_told_so(host: Host) -> None:
+    event = host.run("sh", "-c", "echo 'Network is unreachable'; exit 6", network="full")
+    assert event["message"] == "The command ended with exit code 6: Network is unreachable"
+
+
 def test_a_signal_is_named(host: Host) -> None:
     event = host.run("sh", "-c", "kill -SEGV $$")
     assert (event["reason"], event["signal"]) == ("exit_nonzero", 11)

@@ -17,6 +17,7 @@ from nacre.db.tables.attempts import AttemptRow
 from nacre.db.tables.usage import UsageRow
 from nacre.errors import NotFound, PermissionDenied, TooLarge, Unavailable
 from nacre.schema.launch import FileEntry, Manifest
+from nacre.testing.engines import FakeLaunch
 from nacre.testing.jobs import JobsWorld, lines
 
 
@@ -257,6 +258,48 @@ class TestLoop:
             world.seconds += 1
             world.loop.run_once()
         assert world.jobs.get(people.viewer, job.id).reason == "node_lost"
+
+    def test_what_a_crash_left_of_attempts_that_are_over_goes_at_the_next_start(
+        self, world: JobsWorld, people: People
+    ) -> None:
+        running = world.running(people.editor)[1]
+        closed = world.running(people.editor)[1]
+        world.exit(closed)
+        world.loop.run_once()
+        deleted_job, deleted = world.running(people.editor)
+        world.exit(deleted)
+        kept = world.engine.launched[deleted]
+        world.jobs.delete(people.editor, deleted_job.id)
+        world.engine.launched[deleted] = kept  # the delete was cut short on the disk
+        kept.output_kept = True
+        world.engine.launched[closed] = FakeLaunch(kept.spec.model_copy(update={"attempt_id": closed}))
+        world.engine.fail("leftovers", Unavailable("away"))
+        after = world.restarted()
+        after.loop.run_once()
+        assert set(world.engine.launched) == {running, closed, deleted}
+        after.loop.run_once()
+        assert set(world.engine.launched) == {running}
+
+    def test_refused_output_goes_with_its_job(self, world: JobsWorld, people: People) -> None:
+        job, attempt = world.running(people.editor)
+        world.engine.launched[attempt].output_kept = True
+        world.exit(attempt)
+        world.loop.run_once()
+        assert attempt in world.engine.launched
+        world.jobs.delete(people.editor, job.id)
+        assert attempt not in world.engine.launched
+
+    def test_warnings_stay_with_the_job(self, world: JobsWorld, people: People) -> None:
+        for reason, code, said in (
+            ("succeeded", 0, "two names were odd. a file was left out."),
+            ("exit_nonzero", 1, "it exit_nonzero two names were odd. a file was left out."),
+        ):
+            job, attempt = world.running(people.editor)
+            world.report(attempt, {"type": "state", "state": "running"})
+            for message in ("two names were odd.", "a file was left out."):
+                world.report(attempt, {"type": "warning", "message": message})
+            world.exit(attempt, reason, code)
+            assert world.jobs.get(people.viewer, job.id).message == said
 
     def test_after_the_end_folder_and_token_go(self, world: JobsWorld, people: People) -> None:
         _, attempt = world.running(people.editor)

@@ -22,13 +22,14 @@ from nacre.schema.launch import LaunchSpec, SandboxMode
 NODE = "local"
 _PROBE = "import json; from nacre.launcher.isolation import detect; print(json.dumps(detect().to_json()))"
 _PROBE_TIMEOUT_S = 60
+_CLEAR_TIMEOUT_S = 60
 
 
 class LocalEngine(Engine):
     """Starts launchers on this machine, each in a session of its own, so that they outlive the server.
 
     A launcher is known by pid and start time, so that a number that another process got is not mistaken
-    for it. ``home``: the server's folder, where launchers' programs find nothing but what they are told.
+    for it. ``home``: the server's folder; attempts' folders lie in ``attempts`` there.
     """
 
     def __init__(self, home: Path, python: str = sys.executable) -> None:
@@ -193,19 +194,54 @@ class LocalEngine(Engine):
                 return
             self._asked.add((str(folder), pid))
 
-    def forget(self, handle: Handle) -> None:
-        """Remove the folder, but for output that the server would not have."""
+    def forget(self, handle: Handle, *, everything: bool = False) -> None:
+        """Remove the folder; a program of the launcher's clears what did not come to its end."""
         folder = Path(handle["folder"])
         with self._lock:
-            self._launcher(folder)
+            launcher = self._launcher(folder)
             self._asked = {asked for asked in self._asked if asked[0] != str(folder)}
-        if (folder / "output-kept").exists():
+        kept = not everything and (folder / "output-kept").exists()
+        if kept and {path.name for path in folder.iterdir()} <= {"output", "output-kept"}:
+            return
+        # plan.json is there while control groups may be: the launcher removes both.
+        unfinished = launcher is not None or any((folder / n).exists() for n in ("plan.json", "spec.json"))
+        if unfinished or kept or _work_lives(folder):
+            self._clear(handle, everything=everything)
             return
         shutil.rmtree(folder, ignore_errors=True)
         try:
             folder.parent.rmdir()  # the attempt's, when this was its last replica
         except OSError:
             return
+
+    def _clear(self, handle: Handle, *, everything: bool) -> None:
+        options = ["--all"] if everything else []
+        words = [*options, handle["folder"], handle["attempt"], str(handle["rank"])]
+        try:
+            done = subprocess.run(
+                [self._python, "-S", "-P", "-m", "nacre.launcher.clear", *words],
+                capture_output=True,
+                env=self._environment(),
+                timeout=_CLEAR_TIMEOUT_S,
+                check=False,
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            raise Unavailable(f"{handle['folder']} cannot be cleared now: {error}") from error
+        with self._lock:
+            self._child(Path(handle["folder"]))
+        if done.returncode:
+            said = done.stderr.decode(errors="replace").strip()[-200:]
+            raise Unavailable(f"{handle['folder']} cannot be cleared now: {said or 'something still runs'}")
+
+    def leftovers(self) -> list[tuple[str, Handle]]:
+        """The folders in ``attempts`` of the home."""
+        found = []
+        for folder in sorted((self._home / "attempts").glob("*/*")):
+            if folder.name.isdigit() and folder.is_dir():
+                attempt = folder.parent.name
+                handle = {"folder": str(folder), "attempt": attempt, "rank": int(folder.name)}
+                found.append((attempt, handle))
+        return found
 
     def socket(self, handle: Handle, name: str) -> str:
         """``/run/nacre`` of the work is ``io`` of the folder."""
