@@ -60,6 +60,7 @@ class Server:
         self._variables = dict(variables or {})
         self._process: subprocess.Popen[bytes] | None = None
         self._clients: list[Client | httpx.Client] = []
+        self._commands: list[subprocess.Popen[bytes]] = []
 
     def move(self) -> None:
         """Take other ports, for the next start."""
@@ -191,8 +192,8 @@ class Server:
         return done
 
     def popen(self, *words: str | Path, cwd: Path | None = None) -> subprocess.Popen[bytes]:
-        """The real ``nacre`` command, while it runs; its output comes through pipes."""
-        return subprocess.Popen(
+        """The real ``nacre`` command, while it runs; its output comes through pipes. Ended with the server."""
+        command = subprocess.Popen(
             [NACRE, *map(str, words)],
             cwd=cwd or self.home.parent,
             env=self.environ(),
@@ -200,6 +201,8 @@ class Server:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
+        self._commands.append(command)
+        return command
 
     # Jobs
 
@@ -290,6 +293,10 @@ class Server:
                         client.jobs.stop(job.id)
         for client in self._clients:
             client.close()
+        for command in self._commands:
+            if command.returncode is None:
+                command.kill()
+                command.communicate(timeout=10)
         self.stop()
         for process in self.processes():
             with contextlib.suppress(psutil.Error):

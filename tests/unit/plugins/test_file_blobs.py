@@ -57,6 +57,26 @@ class TestFiles:
             store.put(digest_of(b"a"), io.BytesIO(b"b"))
         assert files_below(root / "staging") == []
 
+    def test_a_part_that_comes_after_the_last_one_leaves_nothing_in_staging(self, root: Path) -> None:
+        store = FileBlobs(root)
+        data = os.urandom(PART_BYTES + 10)
+        digest = digest_of(data)
+        first, last = ((offset, data[offset : offset + size]) for offset, size in part_ranges(len(data)))
+        assert not store.put_part(digest, len(data), *first)
+        assert store.put_part(digest, len(data), *last)
+        assert store.put_part(digest, len(data), *first)
+        assert files_below(root / "staging") == []
+
+    def test_a_blob_that_was_removed_is_taken_again_in_parts(self, root: Path) -> None:
+        store = FileBlobs(root)
+        data = os.urandom(PART_BYTES + 10)
+        digest = digest_of(data)
+        for _ in range(2):
+            parts = [(offset, data[offset : offset + size]) for offset, size in part_ranges(len(data))]
+            assert [store.put_part(digest, len(data), *part) for part in parts] == [False, True]
+            assert blob_path(root, digest).read_bytes() == data
+            store.delete(digest)
+
     def test_a_digest_is_never_a_path(self, root: Path) -> None:
         store = FileBlobs(root)
         for wrong in ("../../etc/passwd", "a" * 63, "A" * 64, "", "a" * 63 + "/"):

@@ -58,7 +58,9 @@ class FileBlobs(Blobs, LocalBlobs, PartialBlobs, BatchBlobs):
             for number in range(256):
                 (self._root / f"{number:02x}").mkdir(exist_ok=True)
             fsync_folder(self._root)
-        self._staging = Staging(self._staging_root, self._publish)
+        self._staging = Staging(
+            self._staging_root, self._publish, lambda digest: self._present(digest) is not None
+        )
         self._swept = float("-inf")
         self._sweeping = threading.Lock()
         self._sweep_if_due()

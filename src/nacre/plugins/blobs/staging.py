@@ -36,6 +36,7 @@ Publish = Callable[[str, int, Path], None]
 _PUBLISHED, _WRONG = b"\1", b"\2"
 _CATCH_UP_PARTS = 8
 _HASHERS = 64
+_FINISHED = 1024
 _SENDER = re.compile(r"[A-Za-z0-9_-]{0,64}")
 
 
@@ -50,13 +51,16 @@ class _Progress:
 
 
 class Staging:
-    """Uploads under ``folder``; ``publish(digest, fd, path)`` makes a verified file the blob."""
+    """Uploads under ``folder``; ``publish(digest, fd, path)`` makes a verified file the blob, and
+    ``present(digest)`` tells whether it is there."""
 
-    def __init__(self, folder: Path, publish: Publish) -> None:
+    def __init__(self, folder: Path, publish: Publish, present: Callable[[str], bool]) -> None:
         self._folder = folder
         self._publish = publish
+        self._present = present
         self._lock = threading.Lock()
         self._progress: OrderedDict[Path, _Progress] = OrderedDict()
+        self._finished: OrderedDict[Path, None] = OrderedDict()
 
     def missing(self, digest: str, size: int, sender: str) -> list[tuple[int, int]]:
         """Ranges that are not kept yet; never empty, so that somebody comes to finish."""
@@ -74,12 +78,17 @@ class Staging:
         count = _count(size)
         place = self._place(digest, size, sender)
         for _ in range(10):
+            if self._is_finished(place, digest):
+                return True
             place.mkdir(exist_ok=True)
             try:
                 with _opened(place, size) as (content, done):
                     self._keep(content, done, index, offset, data)
                     if b"\0" not in os.pread(done, count, 0):
                         return self._finish(digest, place, content, done, size)
+                    if self._is_finished(place, digest):
+                        self._drop(place)  # we were late, and have begun it anew
+                        return True
                     self._hash(place, content, done, size, _CATCH_UP_PARTS)
                     return False
             except FileNotFoundError:
@@ -92,6 +101,13 @@ class Staging:
         if not _SENDER.fullmatch(sender):
             raise InvalidSpec(f"{sender!r} is not a sender's name")
         return self._folder / f"parts-{digest}-{size}-{sender}"
+
+    def _is_finished(self, place: Path, digest: str) -> bool:
+        """Whether this sender has sent all of it to this process, and the blob is still there."""
+        with self._lock:
+            if place not in self._finished:
+                return False
+        return self._present(digest)
 
     def _keep(self, content: int, done: int, index: int, offset: int, data: bytes) -> None:
         _lock_byte(done, index)
@@ -144,6 +160,10 @@ class Staging:
             write_all(done, verdict, verdict_at)
             with self._lock:
                 self._progress.pop(place, None)
+                if verdict == _PUBLISHED:
+                    self._finished[place] = None
+                    if len(self._finished) > _FINISHED:
+                        self._finished.popitem(last=False)
             self._drop(place)
         if verdict == _WRONG:
             raise InvalidSpec(
