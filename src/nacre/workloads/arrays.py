@@ -144,6 +144,9 @@ def _from_table(file: Path, label: str | None) -> Samples:
         raise DataError(f"no column {chosen!r}: the table has {', '.join(map(str, frame.columns[:20]))}")
     y = None if chosen is None else frame[chosen].to_numpy()
     rest = frame if chosen is None else frame.drop(columns=[chosen])
+    words = [str(c) for c in rest.columns if not pandas.api.types.is_numeric_dtype(rest[c])]
+    if words:
+        raise DataError(f"the column {words[0]!r} is not of numbers: leave it out, or encode it")
     return Samples(rest.to_numpy(dtype=np.float32), y)
 
 

@@ -6,12 +6,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 import keras
 import numpy as np
+import onnx
 from numpy.typing import NDArray
 
 from nacre.workloads import conversion, definitions
@@ -25,7 +27,9 @@ def _sample(shape: list[int | None], kind: str, batch: int = 2) -> NDArray[Any]:
     """Values for one input; open dimensions are 1."""
     sizes = [batch, *(d or 1 for d in shape[1:])]
     if kind.startswith(("float", "bfloat")):
-        return np.random.default_rng(0).standard_normal(sizes).astype(np.float32 if kind[0] == "b" else kind)
+        return (
+            np.random.default_rng(0).standard_normal(sizes).astype(np.float32 if kind[0] == "b" else kind)
+        )
     return np.full(sizes, "", dtype=object) if kind == "string" else np.zeros(sizes, dtype=kind)
 
 
@@ -81,6 +85,29 @@ def _ordered(names: list[str], values: Mapping[str, Any]) -> Arrays:
     return list(values.values())
 
 
+def _rename_outputs(path: Path) -> None:
+    """``Identity:0``, ``Identity_1:0`` … become ``y``, ``y1`` …, as from PyTorch."""
+    model = onnx.load(str(path))
+    graph = model.graph
+    names = {tensor.name: "y" if i == 0 else f"y{i}" for i, tensor in enumerate(graph.output)}
+    taken = {name for node in graph.node for name in [*node.input, *node.output]} | {
+        t.name for t in graph.input
+    }
+    if (
+        len(names) != len(graph.output)
+        or taken & set(names.values())
+        or set(names) & {t.name for t in graph.input}
+    ):
+        return
+    for tensor in graph.output:
+        tensor.name = names[tensor.name]
+    for node in graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+        node.output[:] = [names.get(name, name) for name in node.output]
+    onnx.checker.check_model(model)
+    onnx.save(model, str(path))
+
+
 def convert(request: Request) -> dict[str, Any]:
     """Export and check the result against the model."""
     if request.model.is_dir():
@@ -99,7 +126,10 @@ def convert(request: Request) -> dict[str, Any]:
     try:
         model.export(str(request.output), format="onnx", verbose=False)
     except Exception as error:
-        raise ConversionError(f"Keras could not export the model: {' '.join(str(error).split())[:400]}") from error
+        raise ConversionError(
+            f"Keras could not export the model: {' '.join(str(error).split())[:400]}"
+        ) from error
+    _rename_outputs(request.output)
     return {
         "framework": f"keras {keras.__version__} on {keras.backend.backend()}",
         "difference": conversion.difference(request.output, inputs, expected),

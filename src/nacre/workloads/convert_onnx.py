@@ -30,7 +30,9 @@ def convert(request: Request) -> dict[str, Any]:
         try:
             onnx.save(onnx.load(str(request.model)), str(request.output))
         except ValueError as error:
-            raise ConversionError(f"{name} and its weights do not fit into one ONNX file: {error}") from error
+            raise ConversionError(
+                f"{name} and its weights do not fit into one ONNX file: {error}"
+            ) from error
     else:
         shutil.copyfile(request.model, request.output)
     return {"framework": "onnx", "difference": 0.0}

@@ -22,45 +22,138 @@ from nacre.sdk.track import log_metrics
 from nacre.workloads import arrays
 
 BATCH = 256
+MAX_CLASSES = 1500
+"""So that the confusion matrix stays a few megabytes."""
 
 
 def predict(session: Any, x: NDArray[Any]) -> NDArray[Any]:
     """Class of each sample, [samples]: the model's own labels where it gives one per sample, else the
-    largest score (or score > 0.5 for a single one, read as a probability)."""
-    name = session.get_inputs()[0].name
-    outputs = [o.name for o in session.get_outputs()]
-    found = []
-    for start in range(0, len(x), BATCH):
-        found.append(session.run(outputs, {name: x[start : start + BATCH]})[0])
-    scores: NDArray[Any] = np.concatenate(found)
-    if scores.ndim == 1:
-        return scores
+    largest score. A single score is a probability (over a half), or a logit (over zero) where any lies
+    outside of 0 to 1.
+
+    Raises:
+        arrays.DataError: the model refuses the samples, or answers something else.
+    """
+    scores = _answers(session, x)
+    if scores.ndim > 2 and scores.size != len(scores) * max(scores.shape[1:]):
+        raise arrays.DataError(
+            f"the model answers {list(scores.shape[1:])} for each sample: evaluation knows classes only"
+        )
     scores = scores.reshape(len(scores), -1)
-    if scores.shape[1] == 1:
-        kept = scores[:, 0]
-        return (kept > 0.5).astype(np.int64) if np.issubdtype(kept.dtype, np.floating) else kept
-    chosen: NDArray[Any] = scores.argmax(axis=1)
-    return chosen
+    if scores.shape[1] > 1:
+        chosen: NDArray[Any] = scores.argmax(axis=1)
+        return chosen
+    single = scores[:, 0]
+    if not np.issubdtype(single.dtype, np.floating):
+        return single
+    if np.array_equal(single, np.round(single)) and not np.isin(single, (0, 1)).all():
+        return single.astype(np.int64)
+    is_logit = bool(((single < 0) | (single > 1)).any())
+    called: NDArray[Any] = (single > (0.0 if is_logit else 0.5)).astype(np.int64)
+    return called
+
+
+def _answers(session: Any, x: NDArray[Any]) -> NDArray[Any]:
+    """The first output for all samples; a model of a fixed batch gets its last one filled up."""
+    taken, output = session.get_inputs()[0], session.get_outputs()[0].name
+    fixed = taken.shape[0] if taken.shape and isinstance(taken.shape[0], int) else None
+    batch, found = fixed or BATCH, []
+    try:
+        for start in range(0, len(x), batch):
+            part = x[start : start + batch]
+            missing = fixed - len(part) if fixed else 0
+            fed = np.concatenate([part, np.repeat(part[-1:], missing, axis=0)]) if missing else part
+            found.append(np.asarray(session.run([output], {taken.name: fed})[0])[: len(part)])
+    except Exception as error:  # ONNX Runtime's exceptions share no base class
+        said = " ".join(str(error).split())[:300]
+        raise arrays.DataError(f"the model refused the samples: {said}") from error
+    scores: NDArray[Any] = np.concatenate(found)
+    if len(scores) != len(x):
+        raise arrays.DataError(f"the model gives {len(scores)} answers for {len(x)} samples")
+    return scores
+
+
+def truth_of(y: NDArray[Any]) -> NDArray[Any]:
+    """Labels as classes, [samples]: whole numbers or text; rows of zeros with a one become its column.
+
+    Raises:
+        arrays.DataError: they are neither.
+    """
+    if y.ndim > 1 and y.size == len(y):
+        y = y.reshape(len(y))
+    if (
+        y.ndim == 2
+        and y.dtype.kind in "fiub"
+        and ((y == 0) | (y == 1)).all()
+        and (y.sum(axis=1) == 1).all()
+    ):
+        y = y.argmax(axis=1)
+    if y.ndim != 1:
+        raise arrays.DataError(
+            f"labels have shape {list(y.shape[1:])} each: give one class for each sample"
+        )
+    if y.dtype.kind == "f" and not np.array_equal(y, np.round(y)):
+        raise arrays.DataError("the labels are not classes but measures: evaluation measures classifiers")
+    return y.astype(np.int64) if y.dtype.kind in "fiub" else y.astype(str)
+
+
+def align(
+    truth: NDArray[Any], called: NDArray[Any], classes: list[str] | None
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Truth and calls in the same words.
+
+    Names in the data stand for a model's numbers in their sorted order, as scikit-learn's LabelEncoder
+    gives them, when there are as many as the numbers need.
+
+    Raises:
+        arrays.DataError: they share no class.
+    """
+    called = called.astype(np.int64) if called.dtype.kind in "fiub" else called.astype(str)
+    if truth.dtype.kind == called.dtype.kind:
+        pass
+    elif called.dtype.kind == "U":
+        named = classes is not None and truth.max() < len(classes)
+        truth = np.asarray(classes)[truth] if named else truth.astype(str)
+    elif all(name.lstrip("-").isdecimal() for name in truth.tolist()):
+        truth = truth.astype(np.int64)
+    else:
+        names = np.unique(truth)
+        if called.max() >= len(names):
+            raise arrays.DataError(
+                f"the data names {len(names)} classes ({', '.join(names[:8])}), but the model calls class "
+                f"{called.max()}: evaluate on data with every class, or with numbers as labels"
+            )
+        called = names[called]
+    if not set(truth.tolist()) & set(called.tolist()) and truth.dtype.kind == "U":
+        ours, theirs = (", ".join(map(str, np.unique(v)[:5])) for v in (called, truth))
+        raise arrays.DataError(f"the model calls classes {ours}, and the data's labels are {theirs}")
+    return truth, called
 
 
 def measure(truth: NDArray[Any], called: NDArray[Any], names: list[str] | None = None) -> dict[str, Any]:
     """Accuracy, macro precision, recall and F1, the confusion matrix and the same per class.
 
-    ``confusion[i][j]``: samples of class i that were called j.
+    ``confusion[i][j]``: samples of class i that were called j. ``names``: of the classes 0, 1, …
+
+    Raises:
+        arrays.DataError: there are too many classes for a matrix.
     """
     classes = sorted(set(truth.tolist()) | set(called.tolist()))
+    if len(classes) > MAX_CLASSES:
+        raise arrays.DataError(f"there are {len(classes)} classes: evaluation takes {MAX_CLASSES} at most")
     index = {label: i for i, label in enumerate(classes)}
     matrix = np.zeros((len(classes), len(classes)), dtype=np.int64)
     np.add.at(matrix, ([index[v] for v in truth.tolist()], [index[v] for v in called.tolist()]), 1)
     hits = np.diag(matrix).astype(float)
 
     def share(total: NDArray[Any]) -> NDArray[Any]:
-        return np.divide(hits, total, out=np.zeros_like(hits), where=total > 0)
+        found: NDArray[Any] = np.divide(hits, total, out=np.zeros_like(hits), where=total > 0)
+        return found
 
     precision, recall = share(matrix.sum(axis=0)), share(matrix.sum(axis=1))
     both = precision + recall
     f1 = np.divide(2 * precision * recall, both, out=np.zeros_like(hits), where=both > 0)
-    labels = [str(names[int(c)]) if names and int(c) < len(names) else str(c) for c in classes]
+    labels = [names[c] if names and isinstance(c, int) and 0 <= c < len(names) else str(c) for c in classes]
     return {
         "samples": len(truth),
         "accuracy": float(hits.sum() / len(truth)),
@@ -94,16 +187,9 @@ def evaluate(model: Path, data: Path, features: str | None, label: str | None) -
     inputs = session.get_inputs()
     if len(inputs) != 1:
         raise arrays.DataError(f"the model takes {len(inputs)} inputs; evaluation feeds one")
-    kinds = {"tensor(float)": "FP32", "tensor(double)": "FP64", "tensor(float16)": "FP16"}
-    kinds |= {"tensor(int64)": "INT64", "tensor(int32)": "INT32"}
     shape = [d if isinstance(d, int) else -1 for d in inputs[0].shape]
-    x = arrays.fit(samples.x, shape, kinds.get(inputs[0].type, ""))
-    called = predict(session, x)
-    truth = samples.y.reshape(len(samples.y))
-    if np.issubdtype(called.dtype, np.number) and np.issubdtype(truth.dtype, np.number):
-        called, truth = called.astype(np.int64), truth.astype(np.int64)
-    else:
-        called, truth = called.astype(str), truth.astype(str)
+    x = arrays.fit(samples.x, shape, arrays.DATATYPES.get(inputs[0].type, ""))
+    truth, called = align(truth_of(samples.y), predict(session, x), samples.classes)
     return measure(truth, called, samples.classes)
 
 
@@ -118,7 +204,8 @@ def main() -> None:
     try:
         found = evaluate(given.model, given.data, given.features, given.label)
     except arrays.DataError as error:
-        sys.exit(f"error: {error}")
+        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
+        sys.exit(2)
     log_metrics({k: found[k] for k in ("accuracy", "precision", "recall", "f1")}, step=0)
     target = Path(os.environ["NACRE_OUTPUT_DIR"]) / "evaluation.json"
     target.write_text(json.dumps(found))
