@@ -122,6 +122,23 @@ def bind(settings: Settings, port: int, what: str) -> socket.socket:
     return listener
 
 
+def probe_inference(settings: Settings) -> None:
+    """See that endpoints can be served on their port; the model server takes it when there is one.
+
+    Raises:
+        Conflict: somebody else has it.
+        Unavailable: the address cannot be listened on.
+    """
+    try:
+        theirs = json.loads((settings.serving / "modelserver.json").read_text())
+        ours = process_start(int(theirs["pid"])) == theirs["start"]
+        if ours and theirs["port"] == settings.inference_port:
+            return
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    bind(settings, settings.inference_port, "endpoints").close()
+
+
 def bind_unix(path: Path) -> socket.socket:
     """A listening unix socket that every local process may connect to: tokens guard what it serves."""
     path.unlink(missing_ok=True)
@@ -157,9 +174,9 @@ def read_description(home: Path) -> dict[str, Any] | None:
     """What a living server wrote; null when there is none."""
     try:
         found: dict[str, Any] = json.loads((home / "server.json").read_text())
-    except (OSError, ValueError):
+        return found if process_start(int(found["pid"])) == found["start"] else None
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    return found if process_start(int(found["pid"])) == found["start"] else None
 
 
 def process_start(pid: int) -> int | None:

@@ -19,6 +19,7 @@ from typing import Annotated, Any
 import typer
 import uvicorn
 import uvloop
+from sqlalchemy.exc import SQLAlchemyError
 
 from nacre import __version__
 from nacre.api.allocator import keep_freed_memory
@@ -26,7 +27,7 @@ from nacre.api.app import make_app
 from nacre.clock import SystemClock
 from nacre.db.connect import Database
 from nacre.db.migrate import upgrade
-from nacre.errors import NacreError
+from nacre.errors import InvalidSpec, NacreError, Unavailable
 from nacre.proxy.content import make_content_app
 from nacre.proxy.sockets import MAX_MESSAGE
 from nacre.server import home
@@ -110,6 +111,32 @@ def _urls(settings: Settings) -> tuple[str, str, str]:
     return settings.url, settings.content_url, settings.inference_url
 
 
+def _open_database(settings: Settings) -> Database:
+    """Connect, and bring the schema up to date.
+
+    Raises:
+        NacreError: it cannot be used; the sentence says why.
+    """
+    url = settings.database_url
+    if url and not url.startswith(("postgresql://", "postgresql+psycopg://", "sqlite:///")):
+        raise InvalidSpec("NACRE_DATABASE_URL has to begin with postgresql:// or sqlite:///")
+    try:
+        database = Database(url) if url else Database.in_folder(settings.home)
+        if said := upgrade(database, settings.home / "backups"):
+            log.warning("%s", said)
+    except SQLAlchemyError as error:
+        cause = " ".join(str(getattr(error, "orig", None) or error).split())
+        raise Unavailable(
+            f"the database cannot be used ({cause}): "
+            + (
+                "see that it runs and that NACRE_DATABASE_URL is right"
+                if url
+                else f"move {settings.home / 'nacre.db'} aside, or put a copy from 'backups' in its place"
+            )
+        ) from error
+    return database
+
+
 def serve(settings: Settings, quiet: bool = False) -> None:
     """Run until SIGTERM or SIGINT. Work that runs goes on; the next start adopts it.
 
@@ -124,11 +151,8 @@ def serve(settings: Settings, quiet: bool = False) -> None:
         "api": [home.bind(settings, settings.port, "console and API"), home.bind_unix(settings.api_socket)],
         "content": [home.bind(settings, settings.content_port, "instances")],
     }
-    database = (
-        Database(settings.database_url) if settings.database_url else Database.in_folder(settings.home)
-    )
-    if said := upgrade(database, settings.home / "backups"):
-        log.warning("%s", said)
+    home.probe_inference(settings)
+    database = _open_database(settings)
     wiring = wire(settings, database, SystemClock())
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

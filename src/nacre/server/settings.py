@@ -6,6 +6,10 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from nacre.errors import InvalidSpec
+
+_LEVELS = ("debug", "info", "warning", "error")
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -60,15 +64,35 @@ def read_settings(
     inference_port: int | None = None,
 ) -> Settings:
     """Arguments first, then ``NACRE_HOST``, ``NACRE_PORT``, ``NACRE_HOME``, ``NACRE_DATABASE_URL``,
-    ``NACRE_LOG_LEVEL``."""
+    ``NACRE_LOG_LEVEL``.
+
+    Raises:
+        InvalidSpec: one of them makes no sense.
+    """
     home = Path(os.environ.get("NACRE_HOME") or "~/.nacre").expanduser().resolve()
-    first = port if port is not None else int(os.environ.get("NACRE_PORT", "7373"))
-    return Settings(
+    level = os.environ.get("NACRE_LOG_LEVEL", "info")
+    if level not in _LEVELS:
+        raise InvalidSpec(f"NACRE_LOG_LEVEL is {level!r}: use one of {', '.join(_LEVELS)}")
+    first = port if port is not None else _number("NACRE_PORT", "7373")
+    found = Settings(
         home=home,
         host=host or os.environ.get("NACRE_HOST", "127.0.0.1"),
         port=first,
         content_port=content_port if content_port is not None else first + 1,
         inference_port=inference_port if inference_port is not None else first + 2,
         database_url=os.environ.get("NACRE_DATABASE_URL") or None,
-        log_level=os.environ.get("NACRE_LOG_LEVEL", "info"),
+        log_level=level,
     )
+    for taken in (found.port, found.content_port, found.inference_port):
+        if not 0 < taken < 65_536:
+            raise InvalidSpec(f"{taken} is no port: choose --port between 1 and 65533")
+    if len({found.port, found.content_port, found.inference_port}) < 3:
+        raise InvalidSpec("the API, instances and endpoints need three different ports")
+    return found
+
+
+def _number(name: str, otherwise: str) -> int:
+    text = os.environ.get(name) or otherwise
+    if not text.isdecimal():
+        raise InvalidSpec(f"{name} is {text!r}: give a number")
+    return int(text)

@@ -38,19 +38,25 @@ def _start_time(pid: int) -> int | None:
         return None
 
 
-def _running() -> dict[str, Any] | None:
+def _running(file: str = "server.json") -> dict[str, Any] | None:
     """What the living server of this home wrote of itself."""
     try:
-        found: dict[str, Any] = json.loads((nacre_home() / "server.json").read_text())
-    except (OSError, ValueError):
+        found: dict[str, Any] = json.loads((nacre_home() / file).read_text())
+        return found if _start_time(int(found["pid"])) == found["start"] else None
+    except (OSError, ValueError, KeyError, TypeError):
         return None
-    return found if _start_time(found["pid"]) == found["start"] else None
 
 
 def _owner() -> Client:
     """A client with the machine owner's token, whoever is signed in."""
-    kept = json.loads((nacre_home() / "owner.json").read_text())
-    return Client(kept["url"], kept["token"], project=kept["project"])
+    path = nacre_home() / "owner.json"
+    try:
+        kept = json.loads(path.read_text())
+        return Client(kept["url"], kept["token"], project=kept["project"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Unavailable(
+            f"{path} cannot be read: 'nacre down' without --all, then 'nacre up', makes it anew"
+        ) from error
 
 
 def up(
@@ -166,15 +172,12 @@ def _stop_work(timeout: float) -> str:
 
 def _end_model_server(timeout: float) -> None:
     """End the model server that a server of this home left serving."""
-    path = nacre_home() / "serving" / "modelserver.json"
-    try:
-        found = json.loads(path.read_text())
-    except (OSError, ValueError):
+    file = "serving/modelserver.json"
+    if (found := _running(file)) is None:
         return
+    os.kill(found["pid"], signal.SIGTERM)
     deadline = time.monotonic() + timeout
-    if _start_time(found["pid"]) == found["start"]:
-        os.kill(found["pid"], signal.SIGTERM)
-    while _start_time(found["pid"]) == found["start"] and time.monotonic() < deadline:
+    while _running(file) and time.monotonic() < deadline:
         time.sleep(0.02)
 
 
