@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import signal
@@ -154,6 +155,13 @@ class TestLocalEngine(EngineSuite):
         assert not seen.launcher
         assert not seen.work
         engine.stop(handle)
+
+    def test_the_first_look_at_the_machine_compiles_the_launcher(self, engine: LocalEngine) -> None:
+        source = Path(cgroups.__file__)
+        compiled = Path(importlib.util.cache_from_source(str(source)))
+        compiled.unlink(missing_ok=True)
+        engine.nodes()
+        assert compiled.exists() or not os.access(source.parent, os.W_OK)
 
     def test_only_the_owner_may_read_the_spec(self, engine: LocalEngine) -> None:
         _, handle = self.start(engine, "att_private")
