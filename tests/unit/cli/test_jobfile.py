@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from nacre.cli.jobfile import from_command, from_file, inputs, variables
 from nacre.errors import InvalidSpec, NotFound
+from nacre.schema.jobs import JobSpec
 
 
 @pytest.fixture
@@ -128,3 +130,13 @@ def test_data_is_called_after_the_dataset_or_as_one_likes() -> None:
         "mnist": "mnist@3",
         "test": "digits@2",
     }
+
+
+def test_the_example_and_the_fields_of_the_page_are_those_of_jobs(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "howto" / "jobs.md").read_text()
+    (tmp_path / "job.yaml").write_text(page.partition("```yaml\n")[2].partition("```")[0])
+    spec = from_file(tmp_path / "job.yaml").spec()
+    assert spec.inputs["labels"].type == "uri_file"
+    assert spec.commands == ["python train.py --data ${{inputs.train}} --out ${{outputs}}"]
+    named = set(re.findall(r"`([a-z_]+)`", page.partition("| field |")[2].partition("```yaml")[0]))
+    assert set(JobSpec.model_fields) <= named
