@@ -192,7 +192,7 @@ class Server:
         return done
 
     def popen(self, *words: str | Path, cwd: Path | None = None) -> subprocess.Popen[bytes]:
-        """The real ``nacre`` command, while it runs; its output comes through pipes. Ended with the server."""
+        """The real ``nacre`` command, while it runs, its output in pipes. It is ended with the server."""
         command = subprocess.Popen(
             [NACRE, *map(str, words)],
             cwd=cwd or self.home.parent,
@@ -247,18 +247,25 @@ class Server:
         found = []
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
-                if any(str(self.home) in word for word in process.cmdline()):
+                home = str(self.home)
+                if process.status() == psutil.STATUS_ZOMBIE:
+                    continue
+                if (
+                    any(home in word for word in process.cmdline())
+                    or process.environ().get("NACRE_HOME") == home
+                ):
                     found.append(process)
         return found
 
-    def work(self) -> list[int]:
+    def work(self, attempt: str = "") -> list[int]:
         """Numbers of the processes inside this server's sandboxes, whatever they call themselves."""
+        mark = f"{self.home.name}/attempts/{attempt}"
         found = []
         for folder in Path("/proc").iterdir():
             with contextlib.suppress(OSError):
                 if not folder.name.isdigit() or folder.stat().st_uid < 200_000:
                     continue
-                if str(self.home) in (folder / "mountinfo").read_text():
+                if mark in (folder / "mountinfo").read_text():
                     found.append(int(folder.name))
         return found
 
@@ -269,8 +276,9 @@ class Server:
 
     def remains(self, job: Job) -> list[str]:
         """What of a job is still on this machine that should be gone: processes, groups, folders."""
-        found = [f"process {pid}" for pid in self.work()]
+        found: list[str] = []
         for attempt in job.attempts:
+            found += [f"process {pid}" for pid in self.work(attempt.id)]
             found += [line for line in self.launchers() if attempt.id in line]
             found += map(str, (self.home / "attempts").glob(f"{attempt.id}*"))
             found += map(str, Path("/sys/fs/cgroup").rglob(f"{attempt.id}-*"))
@@ -278,7 +286,11 @@ class Server:
 
     def assert_gone(self, job: Job) -> None:
         """Nothing of the job is left, soon; and the server answers, fast."""
-        wait_until(f"nothing is left of {job.name}", lambda: not self.remains(job), 15)
+        try:
+            wait_until(f"nothing is left of {job.name}", lambda: not self.remains(job), 15)
+        except AssertionError as error:
+            error.add_note(f"left: {self.remains(job)}")
+            raise
         began = time.monotonic()
         assert self.http().get("/api/v1/status").status_code == 200
         assert time.monotonic() - began < 2
