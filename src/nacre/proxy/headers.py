@@ -52,7 +52,7 @@ def host(headers: Headers) -> str:
 def bearer(headers: Headers) -> str | None:
     """The token of Nacre's that a program sent: ``Bearer``, or ``token`` as Jupyter's own clients write it.
 
-    JupyterLab's pages send Jupyter's own token the same way: that one tells us nothing, and the cookie counts.
+    JupyterLab's pages send Jupyter's own token the same way: that one says nothing, and the cookie counts.
     """
     scheme, _, secret = (first(headers, b"authorization") or "").partition(" ")
     ours = scheme.lower() == "bearer" or (scheme.lower() == "token" and secret.strip().startswith("nacre_"))

@@ -132,7 +132,7 @@ class TestDelete:
         identity.projects.create(people.editor, ProjectCreate(name="vision"))
         assert identity.secrets.list(identity.projects.enter(people.editor, "vision")).items == []
 
-    def test_what_it_cost_stays_on_record_and_its_name_is_free(self, identity: Identity, people: People) -> None:
+    def test_what_it_cost_stays_on_record(self, identity: Identity, people: People) -> None:
         with identity.db.write() as session:
             session.add(
                 UsageRow(

@@ -21,6 +21,7 @@ from nacre.schema.models import (
 )
 from nacre.schema.serving import Signature, TensorSpec
 from nacre.sdk.client import Client
+from nacre.sdk.pull import pull_files
 
 models = group("model", "Models: register, look at, download.")
 _INPUT = re.compile(r"\s*(\w[\w.-]*)\s*:\s*(\w+)\s*\[\s*(-?\d+(?:\s*,\s*-?\d+)*)\s*\]\s*")
@@ -103,16 +104,16 @@ def register_version(
 def _follow(nacre: Client, version: ModelVersion) -> ModelVersion:
     if not as_json():
         err.print(
-            f"[dim]{version.model}/{version.number} is being converted to ONNX (job {version.conversion_job}) …[/dim]"
+            f"[dim]{version.model}/{version.number} is being converted to ONNX "
+            f"(job {version.conversion_job}) …[/dim]"
         )
     return nacre.models.wait(version.model, str(version.number))
 
 
 def _show_version(version: ModelVersion) -> None:
     aliases = f" ({', '.join(version.aliases)})" if version.aliases else ""
-    out.print(
-        f"[bold]{version.model}/{version.number}[/bold]{aliases}  {version.framework}, {version.size:,} bytes"
-    )
+    named = f"[bold]{version.model}/{version.number}[/bold]{aliases}"
+    out.print(f"{named}  {version.framework}, {version.size:,} bytes")
     state = version.conversion if version.message is None else f"{version.conversion}: {version.message}"
     out.print(f"  ONNX       {state}")
     out.print(f"  signature  {signature_text(version.signature)}", markup=False)
@@ -177,11 +178,15 @@ def show(
 @models.command("pull")
 def pull(
     model: Annotated[str, typer.Argument(help="name, name/3 or name@alias")],
-    folder: Annotated[Path, typer.Argument()] = Path(),
+    folder: Annotated[
+        Path, typer.Argument(help="where to; default: a folder of the model's name")
+    ] = Path(),
     onnx: Annotated[bool, typer.Option("--onnx", help="the converted form instead")] = False,
+    force: Annotated[bool, typer.Option("--force", help="write into a folder that holds files")] = False,
 ) -> None:
     """Download a version's files."""
     name, version = split_reference(model)
+    folder = folder if folder != Path() else Path(name)
     with client() as nacre:
         found = nacre.models.files(name, version)
         wanted: list[FileEntry] = list(found.files)
@@ -191,8 +196,7 @@ def pull(
                     f"{name}/{found.version.number} has no ONNX form: {found.version.conversion}"
                 )
             wanted = [found.onnx]
-        for entry in wanted:
-            nacre.blobs.download(entry.digest, folder / entry.path)
+        pull_files(nacre.transport, nacre.project, found.version.manifest, wanted, folder, force=force)
 
     def render() -> None:
         for entry in wanted:
