@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from pathlib import Path
 
@@ -50,6 +51,39 @@ def test_somebody_elses_database_is_left_alone(empty: Database) -> None:
         session.execute(text("CREATE TABLE guests (name VARCHAR(10))"))
     with pytest.raises(Conflict, match="not empty and not Nacre's"):
         migrate.upgrade(empty)
+
+
+_NEXT = """
+import sqlalchemy as sa
+from alembic import op
+
+revision, down_revision, branch_labels, depends_on = "0002", "0001", None, None
+
+
+def upgrade():
+    op.add_column("users", sa.Column("nickname", sa.String(64)))
+"""
+
+
+def test_an_older_database_is_copied_and_brought_up_to_date(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = Database.in_folder(tmp_path)
+    migrate.upgrade(database)
+    next_version = tmp_path / "migrations"
+    shutil.copytree(migrate._MIGRATIONS, next_version)
+    (next_version / "versions" / "0002_nickname.py").write_text(_NEXT)
+    monkeypatch.setattr(migrate, "_MIGRATIONS", next_version)
+    said = migrate.upgrade(database, tmp_path / "backups")
+    copy = tmp_path / "backups" / "nacre-0001.db"
+    assert said == f"the database was brought from schema 0001 to 0002; a copy is {copy}"
+    with database.read() as session:
+        assert session.execute(text("SELECT nickname FROM users")).fetchall() == []
+    older = Database(f"sqlite:///{copy}")
+    assert migrate.current(older) == "0001"
+    assert migrate.upgrade(database) is None
+    older.close()
+    database.close()
 
 
 def test_an_sqlite_database_is_copied_before_it_changes(tmp_path: Path) -> None:

@@ -180,12 +180,12 @@ def read_description(home: Path) -> dict[str, Any] | None:
 
 
 def process_start(pid: int) -> int | None:
-    """Start time of a process in clock ticks since boot: with the pid it names one process for ever."""
+    """Start time of a living process in clock ticks since boot: with the pid it names one for ever."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return None
-    return int(stat.rpartition(")")[2].split()[19])
+    return int(fields[19]) if fields[0] not in "ZX" else None
 
 
 def write_private(path: Path, text: str) -> None:

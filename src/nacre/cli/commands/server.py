@@ -32,10 +32,12 @@ def register(app: typer.Typer) -> None:
 
 
 def _start_time(pid: int) -> int | None:
+    """Start time of a process; null when there is none, or only what nobody has reaped."""
     try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return None
+    return int(fields[19]) if fields[0] not in "ZX" else None
 
 
 def _running(file: str = "server.json") -> dict[str, Any] | None:
