@@ -119,17 +119,29 @@ class ModelsWorld:
             fields["run"] = self.trained(caller, {"model.pt": b"weights"}).name
         return self.models.register(caller, name, ModelRegister.model_validate(fields))
 
-    def convert(self, caller: Caller, version: ModelVersion, onnx: bytes = b"onnx") -> ModelVersion:
+    def convert(
+        self,
+        caller: Caller,
+        version: ModelVersion,
+        onnx: bytes = b"onnx",
+        signature: Mapping[str, Any] = SIGNATURE,
+    ) -> ModelVersion:
         """Let the conversion of a version succeed."""
-        report = json.dumps({"signature": SIGNATURE}).encode()
+        report = json.dumps({"signature": signature}).encode()
         assert version.conversion_job is not None
         self.finish(caller, version.conversion_job, {"model.onnx": onnx, "conversion.json": report})
         self.loop.run_once()
         return self.models.get_version(caller, version.model, str(version.number))
 
-    def ready(self, caller: Caller, name: str = "digits", onnx: bytes = b"onnx") -> ModelVersion:
+    def ready(
+        self,
+        caller: Caller,
+        name: str = "digits",
+        onnx: bytes = b"onnx",
+        signature: Mapping[str, Any] = SIGNATURE,
+    ) -> ModelVersion:
         """A converted version."""
-        return self.convert(caller, self.register(caller, name), onnx)
+        return self.convert(caller, self.register(caller, name), onnx, signature)
 
     def deploy(self, caller: Caller, name: str = "ask", **fields: object) -> Endpoint:
         """Serve the latest ``digits``, unless ``fields`` say otherwise."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
-import httpx
 from pydantic import ValidationError
 
 from nacre.control.loop import Loop
@@ -24,6 +25,19 @@ _START_SECONDS = 20.0
 _LOOK_S = 0.02
 
 
+class _UnixConnection(HTTPConnection):
+    """HTTP to a unix socket."""
+
+    def __init__(self, path: Path, timeout_s: float) -> None:
+        super().__init__("modelserver", timeout=timeout_s)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
 class ModelServer:
     """The process that answers on the inference listener. It outlives this server and is found again."""
 
@@ -33,9 +47,6 @@ class ModelServer:
         self._port = port
         self._process: subprocess.Popen[bytes] | None = None
         self._stopping: int | None = None
-        self._http = httpx.Client(
-            transport=httpx.HTTPTransport(uds=str(folder / "control.sock")), base_url="http://modelserver"
-        )
 
     def state(self) -> str:
         """``running`` or ``stopped``. One that an earlier server started for another address is as good
@@ -73,25 +84,20 @@ class ModelServer:
         deadline = time.monotonic() + _START_SECONDS
         if self._elsewhere():
             self.stop()
-        if self._stopping is not None:
-            while self._pid() == self._stopping:
-                if time.monotonic() > deadline:
-                    raise Unavailable("the model server is still finishing its last requests")
-                time.sleep(_LOOK_S)
-            self._stopping = None
-        if self._pid():
-            return
         log = self._folder / "modelserver.log"
-        if self._process is None or self._process.poll() is not None:
-            self._process = self._start(log)
+        started = False
         while time.monotonic() < deadline:
-            if self._pid():
+            if self._pid() not in (None, self._stopping):
                 return
-            if self._process.poll() is not None:
-                lines = log.read_text(errors="replace").strip().splitlines() or ["it wrote nothing"]
-                raise Unavailable(f"the model server did not start: {lines[-1]}")
+            if self._process is None or self._process.poll() is not None:  # else it starts, or still ends
+                if started:
+                    lines = log.read_text(errors="replace").strip().splitlines() or ["it wrote nothing"]
+                    raise Unavailable(f"the model server did not start: {lines[-1]}")
+                if self._pid() is None:
+                    self._process, self._stopping, started = self._start(log), None, True
             time.sleep(_LOOK_S)
-        raise Unavailable(f"the model server does not listen after {_START_SECONDS:.0f} s: see {log}")
+        what = "still finishes its last requests" if self._stopping else "does not listen"
+        raise Unavailable(f"the model server {what} after {_START_SECONDS:.0f} s: see {log}")
 
     def _start(self, log: Path) -> subprocess.Popen[bytes]:
         """Its own session, so that it outlives this server. The log of the one before is kept beside."""
@@ -138,14 +144,20 @@ class ModelServer:
             return None
 
     def _ask(self, method: str, path: str, timeout_s: float) -> ServingStatus:
+        connection = _UnixConnection(self._folder / "control.sock", timeout_s)
         try:
-            answer = self._http.request(method, path, timeout=timeout_s)
-        except httpx.HTTPError as error:
+            connection.request(method, path)
+            answer = connection.getresponse()
+            content = answer.read()
+        except (OSError, HTTPException) as error:
             raise Unavailable(f"the model server does not answer: {error}") from error
-        if answer.status_code != 200:
-            raise Unavailable(f"the model server answered {answer.status_code}: {answer.text[:200]}")
+        finally:
+            connection.close()
+        if answer.status != 200:
+            said = content[:200].decode(errors="replace")
+            raise Unavailable(f"the model server answered {answer.status}: {said}")
         try:
-            return ServingStatus.model_validate_json(answer.content)
+            return ServingStatus.model_validate_json(content)
         except ValidationError as error:
             raise Unavailable(f"the model server's answer makes no sense: {error}") from error
 

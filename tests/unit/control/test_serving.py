@@ -1,0 +1,302 @@
+"""The loop and a real model server: started, found again, started anew, swapped, stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from tests import models_kit
+from tests.conftest import People
+from tests.models_kit import ModelsWorld
+from tests.unit.modelserver.modelserver_kit import constant
+
+from nacre.clock import FixedClock
+from nacre.control.serving import ModelServer, ServingLoop
+from nacre.db.connect import Database
+from nacre.errors import Unavailable
+from nacre.schema.endpoints import Endpoint
+from nacre.services.endpoints import Endpoints
+
+pytestmark = [pytest.mark.slow, pytest.mark.parametrize("database", ["sqlite"], indirect=True)]
+
+SIGNATURE = {
+    "inputs": [{"name": "x", "datatype": "FP32", "shape": [-1, 1]}],
+    "outputs": [{"name": "y", "datatype": "FP32", "shape": [-1, 1]}],
+}
+REQUEST = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 1], "data": [0]}]}
+
+
+class Stage:
+    """Endpoints of a world, a folder, a port, and the loop that brings them together."""
+
+    def __init__(self, world: ModelsWorld, people: People, folder: Path) -> None:
+        self.world, self.people, self.folder = world, people, folder
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = int(probe.getsockname()[1])
+        self.token, self.token_id = self.issue()
+        self.started: list[ModelServer] = []
+        self.restart()
+
+    def restart(self) -> None:
+        """The server after it was killed: nothing remembered of the model server."""
+        self.server = ModelServer(self.folder, "127.0.0.1", self.port)
+        self.started.append(self.server)
+        self.loop = ServingLoop(self.server, self.world.endpoints, self.world.jobs.tokens)
+
+    def issue(self) -> tuple[str, str]:
+        with self.world.jobs.db.write() as session:
+            return self.world.jobs.tokens.issue(
+                session, user_id=self.people.editor.user_id, kind="user", name="t", scopes=["*"]
+            )
+
+    def deploy(self, answer: float | bytes, name: str = "ask") -> Endpoint:
+        """Serve a model whose answer is always this number, or that is made of these bytes."""
+        onnx = answer
+        if not isinstance(onnx, bytes):
+            onnx = constant(self.folder.parent / "constant.onnx", float(answer)).read_bytes()
+        self.world.ready(self.people.editor, onnx=onnx, signature=SIGNATURE)
+        return self.world.deploy(self.people.editor, name)
+
+    def get(self, name: str = "ask") -> Endpoint:
+        return self.world.endpoints.get(self.people.viewer, name)
+
+    def ask(self, token: str | None = None, name: str = "ask") -> httpx.Response:
+        return httpx.post(
+            f"http://127.0.0.1:{self.port}/endpoints/vision/{name}/v2/models/digits/infer",
+            json=REQUEST,
+            headers={"Authorization": f"Bearer {token or self.token}"},
+            timeout=30,
+            trust_env=False,
+        )
+
+    def answer(self) -> float:
+        answer = self.ask()
+        assert answer.status_code == 200, answer.text
+        return float(answer.json()["outputs"][0]["data"][0])
+
+    @property
+    def pid(self) -> int:
+        return int(json.loads((self.folder / "modelserver.json").read_text())["pid"])
+
+    def kill(self) -> None:
+        if self.server.state() == "running":
+            os.kill(self.pid, signal.SIGKILL)
+            until(lambda: self.server.state() == "stopped", "the model server is gone")
+
+
+def until(condition: Callable[[], Any], what: str) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.01)
+
+
+@pytest.fixture
+def stage(database: Database, clock: FixedClock, people: People, tmp_path: Path) -> Iterator[Stage]:
+    found = Stage(models_kit.world(database, clock, tmp_path), people, tmp_path / "serving")
+    yield found
+    found.kill()
+    for server in found.started:
+        if (process := server._process) is not None:
+            process.wait(30)
+
+
+class TestLife:
+    def test_it_runs_only_while_there_is_an_endpoint(self, stage: Stage) -> None:
+        stage.loop.run_once()
+        assert stage.server.state() == "stopped"
+        assert stage.server.status() is None
+        stage.deploy(1)
+        assert stage.get().state == "starting"
+        stage.loop.run_once()
+        assert (stage.server.state(), stage.get().state) == ("running", "ready")
+        assert stage.answer() == 1
+        status = stage.server.status()
+        assert status is not None
+        assert status.endpoints["vision/ask"].requests == 1
+        first = stage.pid
+        stage.world.endpoints.delete(stage.people.editor, "ask")
+        stage.loop.run_once()
+        stage.loop.run_once()
+        until(lambda: not Path(f"/proc/{first}").exists() or stage.server.status() is None, "it stops")
+        stage.deploy(2)
+        stage.loop.run_once()
+        assert stage.answer() == 2
+        assert stage.pid != first
+
+    def test_an_endpoint_right_after_the_last_one_gets_a_server_that_stays(self, stage: Stage) -> None:
+        stage.deploy(1)
+        stage.loop.run_once()
+        stage.world.endpoints.delete(stage.people.editor, "ask")
+        stage.loop.run_once()
+        stage.deploy(2, "other")
+        stage.loop.run_once()
+        assert stage.get("other").state == "ready"
+        assert stage.ask(name="other").status_code == 200
+        assert stage.ask().status_code == 404
+
+    def test_it_outlives_the_server_and_is_found_again(self, stage: Stage) -> None:
+        stage.deploy(1)
+        stage.loop.run_once()
+        before = stage.pid
+        stage.restart()
+        assert stage.server.state() == "running"
+        assert stage.answer() == 1
+        stage.loop.run_once()
+        assert stage.pid == before
+        stage.deploy(2)
+        stage.loop.run_once()
+        assert (stage.pid, stage.answer()) == (before, 2)
+
+    def test_after_kill_9_it_is_started_anew_with_what_it_served(self, stage: Stage) -> None:
+        stage.deploy(1)
+        stage.loop.run_once()
+        before = stage.pid
+        stage.kill()
+        assert stage.server.state() == "stopped"
+        assert stage.get().requests is None
+        stage.loop.run_once()
+        assert stage.pid != before
+        assert (stage.answer(), stage.get().state) == (1, "ready")
+        assert (stage.folder / "modelserver.log.1").exists()
+
+    def test_an_announcement_of_another_process_is_not_believed(self, stage: Stage) -> None:
+        stage.folder.mkdir()
+        own = {"pid": os.getpid(), "start": 1, "port": stage.port, "host": "127.0.0.1"}
+        for text in (json.dumps(own), "{}", "[]", "not json", '{"pid": "x", "start": 1}'):
+            (stage.folder / "modelserver.json").write_text(text)
+            assert stage.server.state() == "stopped"
+
+    def test_a_port_that_is_taken_is_told(self, stage: Stage) -> None:
+        with socket.socket() as taken:
+            taken.bind(("127.0.0.1", stage.port))
+            taken.listen()
+            stage.deploy(1)
+            with pytest.raises(Unavailable, match=rf"did not start: .*{stage.port}"):
+                stage.loop.run_once()
+            waiting = stage.get()
+            assert (waiting.state, waiting.reason) == ("starting", "model_server_unavailable")
+            assert str(stage.port) in (waiting.message or "")
+        stage.loop.run_once()
+        assert (stage.get().state, stage.get().message) == ("ready", None)
+
+
+class TestRevisions:
+    def test_swaps_under_constant_requests_fail_none(self, stage: Stage) -> None:
+        stage.deploy(0)
+        stage.loop.run_once()
+        seen: list[tuple[int, float]] = []
+        over = threading.Event()
+
+        def ask(keep: bool) -> None:
+            headers = {"Authorization": f"Bearer {stage.token}"}
+            path = f"http://127.0.0.1:{stage.port}/endpoints/vision/ask/v2/models/digits/infer"
+            with httpx.Client(headers=headers, trust_env=False, timeout=30) as client:
+                while not over.is_set():
+                    more = {} if keep else {"Connection": "close"}
+                    answer = client.post(path, json=REQUEST, headers=more)
+                    value = answer.json()["outputs"][0]["data"][0] if answer.status_code == 200 else -1
+                    seen.append((answer.status_code, value))
+
+        threads = [threading.Thread(target=ask, args=(keep,)) for keep in (True, False)]
+        for thread in threads:
+            thread.start()
+        try:
+            for number in range(1, 6):
+                stage.deploy(number)
+                stage.loop.run_once()
+                assert stage.answer() == number
+                asked = len(seen)
+                until(lambda asked=asked: len(seen) > asked + 10, "requests go on")
+        finally:
+            over.set()
+            for thread in threads:
+                thread.join(30)
+        assert {status for status, _ in seen} == {200}
+        assert {value for _, value in seen} >= {0, 1, 2, 3, 4, 5}
+        assert [r.state for r in stage.get().revisions] == ["ready", *["retired"] * 5]
+
+    def test_a_file_that_is_no_model_fails_with_a_sentence(self, stage: Stage) -> None:
+        stage.deploy(b"hello, I am not ONNX")
+        stage.loop.run_once()
+        failed = stage.get()
+        assert (failed.state, failed.reason) == ("failed", "load_failed")
+        assert "is not an ONNX model" in (failed.message or "")
+        assert stage.ask().status_code == 503
+
+    def test_after_a_failed_swap_the_old_one_answers_also_after_kill_9(self, stage: Stage) -> None:
+        stage.deploy(1)
+        stage.loop.run_once()
+        stage.deploy(b"broken")
+        for _ in range(2):
+            stage.loop.run_once()
+            assert (stage.get().state, stage.answer()) == ("failed", 1)
+        stage.kill()
+        stage.loop.run_once()
+        assert (stage.get().state, stage.answer()) == ("failed", 1)
+        stage.deploy(3)
+        stage.loop.run_once()
+        assert (stage.get().state, stage.answer()) == ("ready", 3)
+
+    def test_a_kill_between_applying_and_settling_is_made_up_for(
+        self, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def killed(*_: object) -> None:
+            raise KeyboardInterrupt
+
+        stage.deploy(1)
+        with monkeypatch.context() as patch:
+            patch.setattr(Endpoints, "settle", killed)
+            with pytest.raises(KeyboardInterrupt):
+                stage.loop.run_once()
+        assert stage.get().state == "starting"
+        stage.restart()
+        stage.loop.run_once()
+        assert stage.get().state == "ready"
+
+
+class TestTokens:
+    def test_a_token_made_later_is_taken_and_one_revoked_is_refused(self, stage: Stage) -> None:
+        stage.deploy(1)
+        stage.loop.run_once()
+        secret, token_id = stage.issue()
+        assert stage.ask(secret).status_code == 401
+        stage.loop.run_once()
+        assert stage.ask(secret).status_code == 200
+        stage.world.jobs.tokens.delete(stage.people.editor, token_id)
+        stage.loop.run_once()
+        assert stage.ask(secret).status_code == 401
+        assert stage.ask().status_code == 200
+
+    def test_a_stranger_is_refused(self, stage: Stage) -> None:
+        stage.deploy(1)
+        with stage.world.jobs.db.write() as session:
+            secret, _ = stage.world.jobs.tokens.issue(
+                session, user_id=stage.people.stranger.user_id, kind="user", name="t", scopes=["*"]
+            )
+        stage.loop.run_once()
+        assert stage.ask(secret).status_code in (401, 403)
+
+    def test_the_routes_hold_no_secret_and_are_private(self, stage: Stage) -> None:
+        stage.deploy(1)
+        stage.loop.run_once()
+        routes = stage.folder / "routes.json"
+        assert routes.stat().st_mode & 0o077 == 0
+        assert stage.token not in routes.read_text()
+
+    def test_nothing_is_written_while_nothing_changes(self, stage: Stage) -> None:
+        stage.deploy(1)
+        stage.loop.run_once()
+        before = (stage.folder / "routes.json").stat().st_mtime_ns
+        stage.loop.run_once()
+        assert (stage.folder / "routes.json").stat().st_mtime_ns == before
