@@ -176,7 +176,7 @@ def test_the_command_line_creates_follows_and_deletes(cli: World, tmp_path: Path
     made = run(cli, "create", "mine", "-r", str(tmp_path / "requirements.txt"))
     assert made.exit_code == 0, made.output
     assert "fake build" in made.output
-    assert "nacre run --env mine" in made.output
+    assert "nacre run --environment mine" in made.output
     assert "six==1.0" in run(cli, "show", "mine").output
     assert "mine" in run(cli, "ls").output
     assert "fake build" in run(cli, "logs", "mine").output

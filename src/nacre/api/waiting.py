@@ -1,12 +1,13 @@
-"""Reads that can wait: answered when the state is no longer the one that the client knows."""
+"""Answers that wait: for a state that the client does not know yet, and for the rest of a log."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Annotated, TypeVar
+from collections.abc import AsyncIterator, Callable
+from typing import Annotated, Protocol, TypeVar
 
 from fastapi import Query
+from starlette.responses import StreamingResponse
 
 from nacre.services.signals import Signals
 
@@ -42,3 +43,60 @@ async def changed(
                 await asyncio.wait_for(flag.wait(), min(left, _LOOK_AGAIN_S))
             except TimeoutError:
                 continue
+
+
+class _Reasoned(Protocol):
+    @property
+    def state(self) -> str: ...
+
+    @property
+    def reason(self) -> str | None: ...
+
+
+def state_as(unless: str | None) -> Callable[[_Reasoned], str]:
+    """The state of a thing in the form that the client knows it: ``state``, or ``state:reason``."""
+
+    def told(found: _Reasoned) -> str:
+        with_reason = unless is not None and ":" in unless
+        return f"{found.state}:{found.reason or ''}" if with_reason else str(found.state)
+
+    return told
+
+
+def log_response(
+    signals: Signals,
+    topics: tuple[str, ...],
+    read: Callable[[int], tuple[bytes, bool]],
+    *,
+    offset: int,
+    follow: bool,
+) -> StreamingResponse:
+    """A log's bytes from ``offset``, as plain text that no browser takes for a page.
+
+    ``read`` gives the bytes at an offset and whether no more will come; it runs in a thread. With
+    ``follow`` the answer goes on until then.
+    """
+
+    async def pieces() -> AsyncIterator[bytes]:
+        at = offset
+        with signals.listen_async(*topics) as flag:
+            while True:
+                flag.clear()
+                data, ended = await asyncio.to_thread(read, at)
+                if data:
+                    at += len(data)
+                    yield data
+                    continue
+                if ended or not follow:
+                    return
+                try:
+                    await asyncio.wait_for(flag.wait(), _LOOK_AGAIN_S)
+                except TimeoutError:
+                    continue
+
+    headers = {
+        "X-Content-Type-Options": "nosniff",
+        "Cache-Control": "no-store",
+        "Nacre-Offset": str(offset),
+    }
+    return StreamingResponse(pieces(), media_type="text/plain; charset=utf-8", headers=headers)

@@ -14,14 +14,6 @@ CHUNK_BYTES = 256 * 2**10
 
 
 @dataclass(frozen=True)
-class LogPiece:
-    """Bytes from an offset on. ``ended``: the job is final and nothing comes after them."""
-
-    data: bytes
-    ended: bool
-
-
-@dataclass(frozen=True)
 class _Part:
     """A stretch of the whole log: text of our own, or a file."""
 
@@ -52,16 +44,16 @@ class JobLogs:
         self._db = db
         self._attempts = attempts
 
-    def read(self, job_id: str, offset: int, limit: int = CHUNK_BYTES) -> LogPiece:
-        """At most ``limit`` bytes from ``offset``."""
+    def read(self, job_id: str, offset: int, limit: int = CHUNK_BYTES) -> tuple[bytes, bool]:
+        """At most ``limit`` bytes from ``offset``, and whether the job is final and none will follow."""
         parts, final = self._parts(job_id)
         at = 0
         for part in parts:
             size = part.size()
             if offset < at + size:
-                return LogPiece(part.read(offset - at, limit), ended=False)
+                return part.read(offset - at, limit), False
             at += size
-        return LogPiece(b"", ended=final)
+        return b"", final
 
     def tail(self, job_id: str, lines: int) -> int:
         """The offset at which the last ``lines`` lines begin."""

@@ -330,7 +330,7 @@ class TestLogs:
         job, first = world.running(people.editor, max_restarts=1)
         world.attempts.report(first, 0, "log", offset=0, body=b"one\ntwo\n")
         world.exit(first, "exit_nonzero", 1)
-        assert not world.jobs.logs.read(job.id, 8).ended
+        assert not world.jobs.logs.read(job.id, 8)[1]
         world.queue.advance()
         second = world.attempt(job).id
         world.attempts.report(second, 0, "log", offset=0, body=b"three\n")
@@ -338,10 +338,10 @@ class TestLogs:
         line = b"--- attempt 2, because attempt 1 ended: exit_nonzero ---\n"
         whole = b"one\ntwo\n" + line + b"three\n"
         read = b""
-        while piece := world.jobs.logs.read(job.id, len(read), 5).data:
+        while piece := world.jobs.logs.read(job.id, len(read), 5)[0]:
             read += piece
         assert read == whole
-        assert world.jobs.logs.read(job.id, len(whole)).ended
+        assert world.jobs.logs.read(job.id, len(whole))[1]
         for count, expected in (
             (0, b""),
             (1, b"three\n"),

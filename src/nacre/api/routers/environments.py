@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import Query
 from fastapi.responses import StreamingResponse
 
 from nacre.api.routes import Allowed, Routes, Wired
+from nacre.api.waiting import log_response
 from nacre.schema.base import Page
 from nacre.schema.environments import Environment, EnvironmentCreate
-from nacre.services.registry import Services
 
 routes = Routes()
 
@@ -56,8 +54,12 @@ def logs(
 ) -> StreamingResponse:
     """Plain text from the byte ``offset``; with ``follow`` until the environment is ready or failed."""
     found = services.environments.get(caller, environment)
-    return StreamingResponse(
-        _stream(services, found.id, offset, follow), media_type="text/plain; charset=utf-8"
+    return log_response(
+        services.signals,
+        (f"environment:{found.id}",),
+        lambda at: services.environments.read_log(found.id, at),
+        offset=offset,
+        follow=follow,
     )
 
 
@@ -65,22 +67,3 @@ def logs(
 def delete(caller: Allowed, services: Wired, environment: str) -> None:
     """Delete an environment of the project."""
     services.environments.delete(caller, environment)
-
-
-async def _stream(
-    services: Services, environment_id: str, offset: int, follow: bool
-) -> AsyncIterator[bytes]:
-    with services.signals.listen_async(f"environment:{environment_id}") as changed:
-        while True:
-            changed.clear()
-            chunk, ended = await asyncio.to_thread(services.environments.read_log, environment_id, offset)
-            if chunk:
-                offset += len(chunk)
-                yield chunk
-            elif ended or not follow:
-                return
-            else:
-                try:
-                    await asyncio.wait_for(changed.wait(), 1.0)
-                except TimeoutError:
-                    continue

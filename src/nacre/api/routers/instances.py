@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import Query
 from starlette.responses import StreamingResponse
 
 from nacre.api.routes import Allowed, Cursor, Limit, Routes, Wired
-from nacre.api.waiting import Unless, WaitSeconds, changed
+from nacre.api.waiting import Unless, WaitSeconds, changed, log_response, state_as
 from nacre.schema.base import Page
 from nacre.schema.instances import Instance, InstanceCreate, InstanceUrl
-from nacre.services.registry import Services
 
 routes = Routes()
-_LOOK_AGAIN_S = 2.0
 
 
 @routes.operation("instances.create", status=201)
@@ -45,11 +42,7 @@ async def get(
 ) -> Instance:
     """An instance by name or id. ``unless``: a state, or ``state:reason`` as ``queued:no_capacity``."""
     first = await asyncio.to_thread(services.instances.get, caller, instance)
-
-    def state(found: Instance) -> str:
-        with_reason = unless is not None and ":" in unless
-        return f"{found.state}:{found.reason or ''}" if with_reason else str(found.state)
-
+    state = state_as(unless)
     if wait_s <= 0 or unless is None or state(first) != unless:
         return first
     return await changed(
@@ -92,30 +85,13 @@ async def logs(
 ) -> StreamingResponse:
     """The log's bytes of its latest start."""
     found = await asyncio.to_thread(services.instances.get, caller, instance)
-    return StreamingResponse(
-        _bytes(services, found.id, offset, follow=follow),
-        media_type="text/plain; charset=utf-8",
-        headers={"X-Content-Type-Options": "nosniff", "Cache-Control": "no-store"},
+    return log_response(
+        services.signals,
+        (f"log:{found.id}", f"instance:{found.id}"),
+        lambda at: services.instances.read_log(found.id, at),
+        offset=offset,
+        follow=follow,
     )
-
-
-async def _bytes(
-    services: Services, instance_id: str, offset: int, *, follow: bool
-) -> AsyncIterator[bytes]:
-    with services.signals.listen_async(f"log:{instance_id}", f"instance:{instance_id}") as flag:
-        while True:
-            flag.clear()
-            data, ended = await asyncio.to_thread(services.instances.read_log, instance_id, offset)
-            if data:
-                offset += len(data)
-                yield data
-                continue
-            if ended or not follow:
-                return
-            try:
-                await asyncio.wait_for(flag.wait(), _LOOK_AGAIN_S)
-            except TimeoutError:
-                continue
 
 
 @routes.operation("instances.delete", status=204)

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Annotated
 
 from fastapi import Query
 from starlette.responses import StreamingResponse
 
 from nacre.api.routes import Allowed, Cursor, Limit, Routes, Wired
-from nacre.api.waiting import Unless, WaitSeconds, changed
-from nacre.domain.identity import Caller
+from nacre.api.waiting import Unless, WaitSeconds, changed, log_response, state_as
 from nacre.schema.base import Page
 from nacre.schema.jobs import Job, JobPlan, JobSpec, JobStop
-from nacre.services.registry import Services
 
 routes = Routes()
-_LOOK_AGAIN_S = 2.0
 
 
 @routes.operation("jobs.plan")
@@ -58,11 +54,7 @@ async def get(
 ) -> Job:
     """A job by name, id or run. ``unless``: a state, or ``state:reason`` as ``queued:no_capacity``."""
     first = await asyncio.to_thread(services.jobs.get, caller, job)
-
-    def state(found: Job) -> str:
-        with_reason = unless is not None and ":" in unless
-        return f"{found.state}:{found.reason or ''}" if with_reason else str(found.state)
-
+    state = state_as(unless)
     if wait_s <= 0 or unless is None or state(first) != unless:
         return first
     return await changed(
@@ -75,11 +67,7 @@ async def get(
     )
 
 
-@routes.operation(
-    "jobs.logs",
-    response_class=StreamingResponse,
-    response_model=None,
-)
+@routes.operation("jobs.logs", response_class=StreamingResponse, response_model=None)
 async def logs(
     *,
     project: str,
@@ -94,34 +82,13 @@ async def logs(
     found = await asyncio.to_thread(services.jobs.get, caller, job)
     if tail is not None:
         offset = max(offset, await asyncio.to_thread(services.jobs.logs.tail, found.id, tail))
-    return StreamingResponse(
-        _bytes(services, caller, found.id, offset, follow=follow),
-        media_type="text/plain; charset=utf-8",
-        headers={
-            "X-Content-Type-Options": "nosniff",
-            "Cache-Control": "no-store",
-            "Nacre-Offset": str(offset),
-        },
+    return log_response(
+        services.signals,
+        (f"log:{found.id}", f"job:{found.id}"),
+        lambda at: services.jobs.logs.read(found.id, at),
+        offset=offset,
+        follow=follow,
     )
-
-
-async def _bytes(
-    services: Services, caller: Caller, job_id: str, offset: int, *, follow: bool
-) -> AsyncIterator[bytes]:
-    with services.signals.listen_async(f"log:{job_id}", f"job:{job_id}") as flag:
-        while True:
-            flag.clear()
-            piece = await asyncio.to_thread(services.jobs.logs.read, job_id, offset)
-            if piece.data:
-                offset += len(piece.data)
-                yield piece.data
-                continue
-            if piece.ended or not follow:
-                return
-            try:
-                await asyncio.wait_for(flag.wait(), _LOOK_AGAIN_S)
-            except TimeoutError:
-                continue
 
 
 @routes.operation("jobs.stop")
