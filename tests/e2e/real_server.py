@@ -271,8 +271,13 @@ class Server:
 
     def launchers(self) -> list[str]:
         """Command lines of this server's launchers and sandboxes."""
-        mine = [process for process in self.processes() if process.pid != self.pid]
-        return [" ".join(p.cmdline())[:200] for p in mine if "modelserver" not in " ".join(p.cmdline())]
+        found = []
+        for process in self.processes():
+            with contextlib.suppress(psutil.Error):  # it may end while we look
+                line = " ".join(process.cmdline())
+                if process.pid != self.pid and "modelserver" not in line:
+                    found.append(line)
+        return found
 
     def remains(self, job: Job) -> list[str]:
         """What of a job is still on this machine that should be gone: processes, groups, folders."""
@@ -281,7 +286,8 @@ class Server:
             found += [f"process {pid}" for pid in self.work(attempt.id)]
             found += [line for line in self.launchers() if attempt.id in line]
             found += map(str, (self.home / "attempts").glob(f"{attempt.id}*"))
-            found += map(str, Path("/sys/fs/cgroup").rglob(f"{attempt.id}-*"))
+            for base, names, _ in os.walk("/sys/fs/cgroup"):
+                found += [f"{base}/{name}" for name in names if name.startswith(f"{attempt.id}-")]
         return found
 
     def assert_gone(self, job: Job) -> None:

@@ -333,7 +333,7 @@ def test_a_job_has_no_way_out_of_its_sandbox(nacre_server: Server) -> None:
 
 class TestSecrets:
     VALUE = "hunter2-and-more-of-it"
-    FILE = "-----BEGIN KEY-----\nabcdefghijklmnop\n-----END KEY-----\n"
+    FILE = "-----BEGIN KEY-----\nQmVob2xkIGEga2V5\n-----END KEY-----\n"
 
     def test_a_secret_arrives_and_is_in_no_log_record_event_or_file(
         self, nacre_server: Server, tmp_path: Path
@@ -381,11 +381,11 @@ class TestSecrets:
             answer = http.get(path)
             assert answer.status_code == 200, (path, answer.text)
             assert value not in answer.text, path
-            assert "abcdefghijklmnop" not in answer.text, path
+            assert "QmVob2xkIGEga2V5" not in answer.text, path
         for file in self.files(server.home):
             data = file.read_bytes()
             assert value.encode() not in data, file
-            assert b"abcdefghijklmnop" not in data, file
+            assert b"QmVob2xkIGEga2V5" not in data, file
 
     @staticmethod
     def files(home: Path) -> list[Path]:
