@@ -84,8 +84,9 @@ def make_machine(make_server: MakeServer) -> Iterator[MakeMachine]:
 
     yield make
     for machine in made:
-        machine.nacre("down", "--all", "--timeout", "10")
-        machine.nacre("down")
+        if (machine.home / "server.json").exists():
+            machine.nacre("down", "--all", "--timeout", "10")
+            machine.nacre("down")
 
 
 @pytest.fixture
@@ -183,11 +184,17 @@ class TestUp:
         assert machine.answer_of_a_job(tmp_path) == b"42\n"
 
     def test_a_home_with_a_path_longer_than_a_sockets_may_be(
-        self, make_machine: MakeMachine, e2e_folder: Path, tmp_path: Path
+        self, make_machine: MakeMachine, e2e_folder: Path, built_environments: Path, tmp_path: Path
     ) -> None:
         machine = make_machine(e2e_folder / ("a" * 60) / ("b" * 60))
+        machine.home.mkdir(parents=True)
+        (machine.home / "environments").symlink_to(built_environments)
         machine.up()
         assert machine.answer_of_a_job(tmp_path) == b"42\n"
+        machine.nacre("instance", "create", "lab", "--env", "base")
+        assert b"42" in machine.nacre("instance", "exec", "lab", "print(6 * 7)").stdout
+        machine.server.home = machine.home
+        assert ask(machine.server, deploy(machine.server).url) == [2.0, 4.0]
 
 
 class TestDatabase:

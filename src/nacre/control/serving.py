@@ -26,7 +26,7 @@ _LOOK_S = 0.02
 
 
 class _UnixConnection(HTTPConnection):
-    """HTTP to a unix socket."""
+    """HTTP to a unix socket, whose path may be longer than the 107 bytes that the kernel takes."""
 
     def __init__(self, path: Path, timeout_s: float) -> None:
         super().__init__("modelserver", timeout=timeout_s)
@@ -35,7 +35,11 @@ class _UnixConnection(HTTPConnection):
     def connect(self) -> None:
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
-        self.sock.connect(str(self._path))
+        folder = os.open(self._path.parent, os.O_PATH | os.O_DIRECTORY)
+        try:
+            self.sock.connect(f"/proc/self/fd/{folder}/{self._path.name}")
+        finally:
+            os.close(folder)
 
 
 class ModelServer:

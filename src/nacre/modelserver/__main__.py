@@ -14,7 +14,6 @@ import json
 import logging
 import os
 import signal
-import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -102,7 +101,7 @@ async def _serve(options: argparse.Namespace, port: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     control = Listener(Control(fleet, stop), limits)
-    await control.start(_bind_control(folder))
+    await control.start(bind_control(folder / "control.sock"))
     announcement = folder / "modelserver.json"
     try:
         start = asyncio.create_task(fleet.start())
@@ -120,13 +119,6 @@ async def _serve(options: argparse.Namespace, port: int) -> None:
         announcement.unlink(missing_ok=True)
         (folder / "control.sock").unlink(missing_ok=True)
     log.info("stopped")
-
-
-def _bind_control(folder: Path) -> socket.socket:
-    path = folder / "control.sock"
-    if len(os.fsencode(path)) > 107:
-        raise OSError(f"{path} is too long for a socket's name: choose a shorter folder")
-    return bind_control(path)
 
 
 def _announce(path: Path, host: str, port: int) -> None:

@@ -100,16 +100,18 @@ def _told(report: Report) -> Response:
 def bind_control(path: Path) -> socket.socket:
     """A bound unix socket that only this user can use, in place of one left by a dead server.
 
-    The caller holds the folder's lock. Raises ``OSError``, also when the path is too long.
+    The caller holds the folder's lock. Raises ``OSError``.
     """
     path.unlink(missing_ok=True)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     before = os.umask(0o177)
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
     try:
-        sock.bind(str(path))
+        sock.bind(f"/proc/self/fd/{folder}/{path.name}")  # the path itself may be longer than a socket's
     except OSError:
         sock.close()
         raise
     finally:
+        os.close(folder)
         os.umask(before)
     return sock

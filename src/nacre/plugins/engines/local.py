@@ -29,6 +29,7 @@ compileall.compile_dir(os.path.dirname(launcher), quiet=2)
 print(json.dumps(detect().to_json()))
 """
 _PROBE_TIMEOUT_S = 60
+_SOCKET_PATH_BYTES = 107
 _CLEAR_TIMEOUT_S = 60
 
 
@@ -47,6 +48,7 @@ class LocalEngine(Engine):
         self._children: dict[str, int] = {}
         self._asked: set[tuple[str, int]] = set()
         self._facts: NodeFacts | None = None
+        self._roots: dict[Path, int] = {}
 
     # Machines
 
@@ -251,8 +253,16 @@ class LocalEngine(Engine):
         return found
 
     def socket(self, handle: Handle, name: str) -> str:
-        """``/run/nacre`` of the work is ``io`` of the folder."""
-        return str(Path(handle["folder"]) / "io" / name)
+        """``/run/nacre`` of the work is ``io`` of the folder. Good in this process only: a path that is
+        too long for a socket's goes through a descriptor of its beginning."""
+        path = Path(handle["folder"]) / "io" / name
+        if len(os.fsencode(path)) <= _SOCKET_PATH_BYTES:
+            return str(path)
+        root = path.parents[3]  # of all attempts
+        with self._lock:
+            if root not in self._roots:
+                self._roots[root] = os.open(root, os.O_PATH | os.O_DIRECTORY)
+            return f"/proc/self/fd/{self._roots[root]}/{path.relative_to(root)}"
 
 
 def _write_private(path: Path, data: bytes) -> None:
