@@ -5,11 +5,16 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from blake3 import blake3
+from fastapi import FastAPI
+from tests.conftest import People
+from tests.tracking_kit import Table
 
+from nacre.api.app import make_app
 from nacre.clock import FixedClock
 from nacre.control.models import ModelLoop
 from nacre.db.connect import Database
@@ -26,6 +31,7 @@ from nacre.services.conversions import Conversions
 from nacre.services.endpoints import Endpoints
 from nacre.services.evaluations import Evaluations
 from nacre.services.models import Models
+from nacre.services.registry import Services
 from nacre.testing.engines import GIB, FakeEngine
 from nacre.testing.jobs import JobsWorld
 
@@ -42,8 +48,8 @@ class ModelsWorld:
     ``told`` is what the model server would answer, null when it is away.
     """
 
-    def __init__(self, jobs: JobsWorld) -> None:
-        self.jobs = jobs
+    def __init__(self, jobs: JobsWorld, inference_url: str = "http://127.0.0.1:7375") -> None:
+        self.jobs, self.inference_url = jobs, inference_url
         self.told: ServingStatus | None = None
         self.conversions = Conversions(
             jobs.db, jobs.clock, jobs.signals, jobs.ledger, jobs.jobs, CONVERTERS
@@ -77,10 +83,14 @@ class ModelsWorld:
             jobs.prices,
             jobs.usage,
             jobs.events,
-            "http://127.0.0.1:7375",
-            lambda: self.told,
+            self.inference_url,
+            self.observe,
         )
         self.loop = ModelLoop(self.conversions, self.evaluations)
+
+    def observe(self) -> ServingStatus | None:
+        """What endpoints are told of the model server."""
+        return self.told
 
     def send(self, caller: Caller, files: Mapping[str, bytes]) -> str:
         """Send files as a client does; their manifest's digest."""
@@ -161,6 +171,25 @@ class ModelsWorld:
         self.told = ServingStatus(generation=1, pid=1, endpoints=states)
         self.endpoints.settle(routes, self.told)
         return routes
+
+
+def app_of(world: ModelsWorld, people: People) -> FastAPI:
+    """The application over a world's services; tokens are people's names."""
+    table, jobs = Table(people), world.jobs
+    known: dict[str, Any] = dict.fromkeys(f.name for f in fields(Services))
+    known |= {
+        "tokens": table,
+        "projects": table,
+        "signals": jobs.signals,
+        "blobs": jobs.ledger,
+        "datasets": jobs.datasets,
+        "runs": jobs.runs,
+        "jobs": jobs.jobs,
+        "models": world.models,
+        "evaluations": world.evaluations,
+        "endpoints": world.endpoints,
+    }
+    return make_app(Services(**cast("dict[str, Any]", known)), "0")
 
 
 def world(database: Database, clock: FixedClock, folder: Path) -> ModelsWorld:

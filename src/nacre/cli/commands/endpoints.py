@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from nacre.cli.app import as_json, client, emit, err, group, out, table
-from nacre.cli.commands.models import signature_text, split_reference
+from nacre.cli.commands.models import checked, signature_text, split_reference
 from nacre.errors import InvalidSpec, RequestError
 from nacre.schema.endpoints import Endpoint, EndpointDeploy, EndpointState
 from nacre.sdk.inference import build_request
@@ -38,8 +38,8 @@ def deploy(
     model_name, version = split_reference(model)
     with client() as nacre:
         if wait:
-            nacre.models.wait(model_name, version)
-        request = EndpointDeploy(model=model_name, version=version, type=type_name)
+            version = str(nacre.models.wait(model_name, version).number)
+        request = checked(EndpointDeploy, {"model": model_name, "version": version, "type": type_name})
         found = nacre.endpoints.deploy(name or model_name, request)
         if not as_json():
             price = found.price_per_hour / 1_000_000
@@ -84,8 +84,8 @@ def predict(
     """Ask an endpoint."""
     try:
         content = json.loads(sys.stdin.read() if file == "-" else Path(file).read_text())
-    except FileNotFoundError as error:
-        raise RequestError(f"there is no file {file}") from error
+    except OSError as error:
+        raise RequestError(f"cannot read {file}: {error.strerror}") from error
     except ValueError as error:
         raise InvalidSpec(f"{file} is not JSON: {error}") from error
     with client() as nacre:

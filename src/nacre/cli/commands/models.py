@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
+from pydantic import BaseModel, ValidationError
 
 from nacre.cli.app import as_json, client, emit, err, group, out, table
 from nacre.errors import InvalidSpec, RequestError
@@ -23,6 +24,7 @@ from nacre.schema.serving import Signature, TensorSpec
 from nacre.sdk.client import Client
 from nacre.sdk.pull import pull_files
 
+T = TypeVar("T", bound=BaseModel)
 models = group("model", "Models: register, look at, download.")
 _INPUT = re.compile(r"\s*(\w[\w.-]*)\s*:\s*(\w+)\s*\[\s*(-?\d+(?:\s*,\s*-?\d+)*)\s*\]\s*")
 
@@ -55,15 +57,27 @@ def parse_input(text: str) -> TensorSpec:
         ) from error
 
 
+def checked(kind: type[T], fields: dict[str, Any]) -> T:
+    """A request from options.
+
+    Raises:
+        InvalidSpec: an option has a value that it cannot have.
+    """
+    try:
+        return kind.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = f"--{first['loc'][0]}" if first["loc"] else "the request"
+        raise InvalidSpec(f"{where}: {str(first['msg']).removeprefix('Value error, ')}") from error
+
+
 def signature_text(signature: Signature | None) -> str:
     """``x: FP32[-1,1,8,8] → y: FP32[-1,10]``."""
     if signature is None:
         return "not known yet"
 
     def side(tensors: list[TensorSpec]) -> str:
-        return ", ".join(
-            f"{t.name}: {t.datatype}{t.shape}".replace(" ", "").replace(":", ": ") for t in tensors
-        )
+        return ", ".join(f"{t.name}: {t.datatype}[{','.join(map(str, t.shape))}]" for t in tensors)
 
     return f"{side(signature.inputs)} → {side(signature.outputs)}"
 
@@ -93,7 +107,7 @@ def register_version(
         "description": message,
     }
     with client() as nacre:
-        version = nacre.models.register(name, ModelRegister.model_validate(request))
+        version = nacre.models.register(name, checked(ModelRegister, request))
         if wait:
             version = _follow(nacre, version)
     emit(version, lambda: _show_version(version))

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from nacre.errors import RequestError, Unavailable
+from nacre.errors import InvalidSpec, RequestError, Unavailable
 from nacre.schema.base import Page
 from nacre.schema.endpoints import Endpoint, EndpointDeploy, EndpointState
 from nacre.sdk.resources.base import Noun
@@ -62,13 +62,15 @@ class Endpoints(Noun):
         """
         deadline = time.monotonic() + timeout_s
         unless: str | None = None
-        while time.monotonic() < deadline:
-            found = self.get(endpoint, wait_s=10, unless=unless, project=project)
+        said = ""
+        while (left := deadline - time.monotonic()) > 0:
+            found = self.get(endpoint, wait_s=min(10, left), unless=unless, project=project)
             if found.state in (EndpointState.READY, EndpointState.FAILED):
                 return found
-            unless = found.state
+            unless, said = found.state, f" ({found.message})" if found.message else ""
         raise Unavailable(
-            f"endpoint {endpoint} was not ready within {timeout_s:.0f} s: see 'nacre endpoint show'"
+            f"endpoint {endpoint} was not ready within {timeout_s:.0f} s{said}: "
+            f"see 'nacre endpoint show {endpoint}'"
         )
 
     def delete(self, endpoint: str, *, project: str | None = None) -> None:
@@ -79,6 +81,7 @@ class Endpoints(Noun):
         """Ask an endpoint with an Open Inference Protocol v2 request, straight at its own URL.
 
         Raises:
+            InvalidSpec: the request is no JSON (NaN, infinity).
             RequestError: the endpoint refused the request; the sentence is its own.
             Unavailable: it does not answer.
         """
@@ -86,6 +89,8 @@ class Endpoints(Noun):
         headers = {"Authorization": f"Bearer {self._transport.token}"}
         try:
             answer = httpx.post(url, json=body, headers=headers, timeout=timeout_s)
+        except ValueError as error:
+            raise InvalidSpec(f"the request cannot be written as JSON: {error}") from error
         except httpx.HTTPError as error:
             raise Unavailable(f"endpoint {endpoint.name} does not answer at {url}: {error}") from error
         if answer.status_code != 200:
