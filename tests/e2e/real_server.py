@@ -309,6 +309,7 @@ class Server:
                 for job in client.jobs.list():
                     if job.state not in FINAL_STATES:
                         client.jobs.stop(job.id)
+                wait_until("the launchers have ended", lambda: not self.launchers(), 10)
         for client in self._clients:
             client.close()
         for command in self._commands:
@@ -319,7 +320,17 @@ class Server:
         for process in self.processes():
             with contextlib.suppress(psutil.Error):
                 process.kill()
+        self._remove_groups()
         shutil.rmtree(self.home, ignore_errors=True)
+
+    def _remove_groups(self) -> None:
+        """The empty control groups of launchers that were killed: the test's, so nobody else tidies up."""
+        attempts = {path.name for name in ("logs", "attempts") for path in (self.home / name).glob("att_*")}
+        for base, names, _ in os.walk("/sys/fs/cgroup"):
+            for name in names:
+                if name.rpartition("-")[0] in attempts:
+                    with contextlib.suppress(OSError):
+                        os.rmdir(f"{base}/{name}")
 
 
 MakeServer = Callable[..., Server]
