@@ -9,6 +9,7 @@ from pathspec import GitIgnoreSpec
 from nacre.errors import InvalidSpec, NotFound
 from nacre.sdk.files import LocalFile, walk
 from nacre.sdk.push import Pushed, PushProgress, push_local
+from nacre.sdk.settings import nacre_home
 from nacre.sdk.transport import Transport
 
 MAX_BYTES = 100 * 10**6
@@ -26,6 +27,7 @@ class _Ignored:
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._home = nacre_home().resolve()
         self._specs: dict[Path, GitIgnoreSpec | None] = {}
         self._top = root
         for folder in (root, *root.parents):
@@ -35,7 +37,7 @@ class _Ignored:
 
     def __call__(self, name: str, is_folder: bool) -> bool:
         path = self._root / name
-        if path.name in ALWAYS:
+        if path.name in ALWAYS or path == self._home:
             return True
         folder = path.parent
         while True:
@@ -63,16 +65,18 @@ def snapshot_files(
     folder: Path, *, max_bytes: int = MAX_BYTES, max_files: int = MAX_FILES
 ) -> list[LocalFile]:
     """The files of a code folder: without what ``.gitignore`` and ``.nacreignore`` name, ``.git``,
-    ``.venv``, ``__pycache__`` and ``.nacre``.
+    ``.venv``, ``__pycache__``, ``.nacre`` and Nacre's own home, where tokens are.
 
     Raises:
         NotFound: there is no such folder.
-        InvalidSpec: it has no files, is over a limit (the sentence names the largest files), or a link in
-            it leaves it.
+        InvalidSpec: it has no files, is over a limit (the sentence names the largest files), is Nacre's
+            own home, or a link in it leaves it.
     """
     root = folder.resolve()
     if not root.is_dir():
         raise NotFound(f"there is no folder {folder}")
+    if root == nacre_home().resolve():
+        raise InvalidSpec(f"{root} is Nacre's own home, with your token in it: keep your code elsewhere")
     files: list[LocalFile] = []
     for file in walk(root, skip=_Ignored(root), special=True):
         files.append(file)

@@ -109,3 +109,15 @@ class TestLimits:
             snapshot_files(tmp_path / "absent")
         with pytest.raises(InvalidSpec, match="no files"):
             snapshot_files(tmp_path)
+
+    def test_nacres_own_home_with_its_tokens_is_left_out(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        home = tmp_path / "demo-home"
+        home.mkdir()
+        (home / "owner.json").write_text("{}")
+        (tmp_path / "main.py").write_text("")
+        monkeypatch.setenv("NACRE_HOME", str(home))
+        assert [file.name for file in snapshot_files(tmp_path)] == ["main.py"]
+        with pytest.raises(InvalidSpec, match="your token in it"):
+            snapshot_files(home)
