@@ -306,10 +306,10 @@ class Server:
         with contextlib.suppress(Exception):
             if self.running:
                 client = self.client()
-                for job in client.jobs.list():
-                    if job.state not in FINAL_STATES:
-                        client.jobs.stop(job.id)
-                wait_until("the launchers have ended", lambda: not self.launchers(), 10)
+                stopped = [job for job in client.jobs.list() if job.state not in FINAL_STATES]
+                for job in stopped:
+                    client.jobs.stop(job.id)
+                wait_until("the jobs are gone", lambda: not any(map(self.remains, stopped)), 10)
         for client in self._clients:
             client.close()
         for command in self._commands:
