@@ -309,6 +309,6 @@ def wire(settings: Settings, db: Database, clock: Clock, plugins: Plugins | None
         ModelLoop(conversions, evaluations),
         ServingLoop(model_server, endpoints, tokens),
         TokenLoop(tokens),
-        BlobLoop(ledger),
+        BlobLoop(ledger, settings.home / "trees"),
     ]
     return Wiring(settings, services, loops)

@@ -30,7 +30,7 @@ from nacre.services.jobs import Jobs
 from nacre.services.signals import Signals
 
 _log = logging.getLogger("nacre.models")
-RESOURCES = Resources(cpu=1, memory=4 * 2**30)
+RESOURCES = Resources(cpu=1, memory=2 * 2**30)
 MAX_REPORT_BYTES = 2**20
 _CANNOT = 2
 

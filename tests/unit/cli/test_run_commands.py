@@ -40,7 +40,7 @@ def sdk(tracking: Tracking, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     with serving(tracking.app) as url, Client(url, "editor", project="vision") as client:
         for name, value in {"URL": url, "TOKEN": "editor", "PROJECT": "vision"}.items():
             monkeypatch.setenv(f"NACRE_{name}", value)
-        monkeypatch.setenv("COLUMNS", "100")
+        monkeypatch.setattr(out, "width", 120)
         monkeypatch.chdir(tmp_path)
         yield client
 
