@@ -1,10 +1,11 @@
 # demo   the whole product on real data, from nothing; stops everything it started
-# test   every test            check  lint, types, import rules
+# test   every test: those of real servers, which load the machine, by themselves
+# check  lint, types, import rules
 # dev    the virtual environment with everything in it (.venv)
 PYTHON ?= python3.11
 VENV ?= .venv
 BIN = $(VENV)/bin
-PYTEST_ARGS ?= -n 2 --dist loadfile
+PYTEST_ARGS ?=
 
 .PHONY: demo test check dev
 
@@ -20,7 +21,8 @@ demo:
 	$(PYTHON) examples/demo.py
 
 test: dev
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n 2 --dist loadfile --ignore tests/e2e $(PYTEST_ARGS)
+	$(BIN)/python -m pytest tests/e2e $(PYTEST_ARGS)
 
 check: dev
 	$(BIN)/ruff check .
