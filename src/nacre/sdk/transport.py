@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 from nacre.errors import InvalidSpec, NacreError, Unavailable, from_problem
 from nacre.schema.operations import OPERATIONS
 
+_PATIENCE_S = 8.0
 _RETRIED = (httpx.ConnectError, httpx.ReadError, httpx.RemoteProtocolError, httpx.WriteError)
 
 
@@ -95,13 +96,15 @@ class Transport:
         return TypeAdapter(answer).validate_json(response.content)
 
     def _send(self, request: httpx.Request, repeatable: bool) -> httpx.Response:
-        deadline = time.monotonic() + (8.0 if repeatable else 0.0)
+        deadline: float | None = None
         pause = 0.1
         while True:
             try:
                 return self.http.send(request)
             except _RETRIED as error:
-                if time.monotonic() + pause > deadline:
+                now = time.monotonic()  # the time counts from the first failure: a request may wait long
+                deadline = now + (_PATIENCE_S if repeatable else 0.0) if deadline is None else deadline
+                if now + pause > deadline:
                     raise self._unreachable(error) from error
             except httpx.HTTPError as error:
                 raise self._unreachable(error) from error
