@@ -17,6 +17,7 @@ from nacre.launcher.control import Control
 from nacre.launcher.folder import Events, Failure, Fenced, Folder
 from nacre.launcher.outcome import Outcome, Seen, decide
 from nacre.launcher.prepare import FOLDERS, prepare, remove, used_bytes
+from nacre.launcher.room import make_room
 from nacre.launcher.sandbox import TOOLS, filter_path
 from nacre.launcher.ship import Shipper
 from nacre.launcher.spec import Spec, load
@@ -203,6 +204,9 @@ class Launch:
         ended_ms = self._end_ms()
         self._groups.remove()
         if self._spec.kind == "job" and not self._events.seen("artifacts"):
+            outcome, warning = make_room(self._folder, outcome)
+            if warning is not None:
+                self._events.add("warning", message=warning)
             self._upload()
         self._ship(self._shipper.log, self._shipper.track)
         self._events.add(
