@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
+import psutil
 import pytest
 from real_server import MakeServer, Server, wait_until
 from served import ask, deploy
@@ -337,3 +338,28 @@ def test_everything_on_postgresql(make_server: MakeServer, postgres_database: st
     [record] = server.client().usage.list()
     assert record.ended_at == done.ended_at
     assert (server.home / "nacre.db").stat().st_size == 0
+
+
+@pytest.mark.slow
+def test_two_hundred_jobs_leave_nothing_behind(make_server: MakeServer) -> None:
+    """No memory that grows with them, no process, no folder, no open file, a short log."""
+    server = make_server()
+    first = server.wait(server.submit({"main.py": "print('hi')"}))
+    again = first.spec.model_copy(update={"name": None, "commands": ["true"]})
+    nacre = server.client()
+    me = psutil.Process(server.pid)
+    sizes = []
+    for _ in range(4):
+        jobs = [nacre.jobs.submit(again) for _ in range(50)]
+        for job in jobs:
+            assert server.wait(job, client=nacre).state == "succeeded"
+        wait_until("it has tidied up", lambda: not list((server.home / "attempts").iterdir()))
+        sizes.append((server.rss(), me.num_fds(), me.num_threads()))
+    (memory, files, _), (last_memory, last_files, last_threads) = sizes[0], sizes[-1]
+    assert last_memory < memory + 30e6
+    assert last_memory < 250e6
+    assert last_files <= files + 20
+    assert last_threads < 100
+    assert [child.status() for child in me.children()] == []
+    assert len(server.processes()) == 1
+    assert (server.home / "server.log").stat().st_size < 20_000
