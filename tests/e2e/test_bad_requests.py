@@ -277,7 +277,7 @@ class TestModels:
         assert sentence in done.stderr.decode()
         with pytest.raises(Conflict):
             nacre_server.client().endpoints.deploy("broken", EndpointDeploy(model="broken"))
-        assert [e.name for e in nacre_server.client().endpoints.list().items if e.name == "broken"] == []
+        assert [e.name for e in nacre_server.client().endpoints.list() if e.name == "broken"] == []
         nacre_server.client().models.delete("broken")
 
     @pytest.mark.parametrize(
@@ -351,4 +351,4 @@ class TestModels:
         client.blobs.put(digest, data)
         with pytest.raises(NacreError, match="this blob is not a manifest"):
             client.models.register("none", ModelRegister(manifest=digest, framework="onnx"))
-        assert "none" not in [model.name for model in client.models.list().items]
+        assert "none" not in [model.name for model in client.models.list()]

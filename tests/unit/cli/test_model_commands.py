@@ -162,7 +162,7 @@ def test_from_a_run_to_an_answer(stage: Stage) -> None:
     assert Path("onnx/model.onnx").read_bytes() == Path("constant.onnx").read_bytes()
     nacre("model", "unalias", "digits@best")
     nacre("model", "delete", "digits/1", "-y")
-    assert as_json("model", "ls")["items"][0]["versions"] == []
+    assert as_json("model", "ls")[0]["versions"] == []
     nacre("model", "delete", "digits", "-y")
     assert "no models yet" in nacre("model", "ls").output
 

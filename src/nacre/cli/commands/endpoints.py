@@ -117,12 +117,12 @@ def undeploy(
 def list_endpoints() -> None:
     """List endpoints."""
     with client() as nacre:
-        page = nacre.endpoints.list()
+        found = nacre.endpoints.list()
     emit(
-        page,
+        found,
         lambda: table(
             ("endpoint", "state", "model", "type", "url"),
-            ((e.name, e.state, f"{e.model}/{e.version}", e.type, e.url) for e in page.items),
+            ((e.name, e.state, f"{e.model}/{e.version}", e.type, e.url) for e in found),
             empty="no endpoints yet: nacre deploy MODEL --name NAME",
         ),
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -26,7 +28,9 @@ _START_SECONDS = 3600.0
 
 @app.command("create")
 def create(
-    name: Annotated[str, typer.Argument(help="a new name")],
+    name: Annotated[
+        str | None, typer.Argument(help="a new name; the environment's and a number else")
+    ] = None,
     type_: Annotated[str, typer.Option("--type", help="see 'nacre offer'")] = "cpu.small",
     environment: Annotated[str, typer.Option("--env", help="see 'nacre env ls'")] = "base",
     data: Annotated[
@@ -44,7 +48,7 @@ def create(
         raise typer.BadParameter(str(error), param_hint="--idle-timeout") from error
     with client() as nacre:
         found = nacre.instances.create(
-            name,
+            name or _free_name(environment, nacre.instances.list()),
             type=type_,
             environment=environment,
             data=_data(data or []),
@@ -55,6 +59,12 @@ def create(
         if not as_json():
             out.print(f"created {found.name} · {found.type} · {_price(found)}")
         _after(nacre, found, wait=wait and start)
+
+
+def _free_name(environment: str, there: Iterable[Instance]) -> str:
+    """``pytorch-1``, or the first such name that is not taken."""
+    taken = {instance.name for instance in there}
+    return next(name for n in itertools.count(1) if (name := f"{environment}-{n}") not in taken)
 
 
 @app.command("start")

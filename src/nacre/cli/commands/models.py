@@ -157,9 +157,9 @@ def _summary(evaluation: Evaluation) -> str:
 def list_models() -> None:
     """List models."""
     with client() as nacre:
-        page = nacre.models.list()
+        found = nacre.models.list()
     emit(
-        page,
+        found,
         lambda: table(
             ("model", "versions", "aliases", "latest", "framework"),
             (
@@ -170,7 +170,7 @@ def list_models() -> None:
                     f"{m.latest.number} ({m.latest.conversion})" if m.latest else "",
                     m.latest.framework if m.latest else "",
                 )
-                for m in page.items
+                for m in found
             ),
             empty="no models yet: nacre model register RUN:model.pt --name NAME",
         ),

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import builtins
 import time
 from typing import Any
 
 import httpx
 
 from nacre.errors import InvalidSpec, RequestError, Unavailable
-from nacre.schema.base import Page
 from nacre.schema.endpoints import Endpoint, EndpointDeploy, EndpointState
 from nacre.sdk.resources.base import Noun
 
@@ -28,17 +28,9 @@ class Endpoints(Noun):
         )
         return found
 
-    def list(
-        self, *, limit: int = 100, cursor: str | None = None, project: str | None = None
-    ) -> Page[Endpoint]:
-        """Newest first."""
-        found: Page[Endpoint] = self._transport.call(
-            "endpoints.list",
-            Page[Endpoint],
-            query={"limit": limit, "cursor": cursor},
-            project=self._in(project),
-        )
-        return found
+    def list(self, *, limit: int | None = None, project: str | None = None) -> builtins.list[Endpoint]:
+        """The project's endpoints, newest first."""
+        return self._all("endpoints.list", Endpoint, limit=limit, project=self._in(project))
 
     def get(
         self, endpoint: str, *, wait_s: float = 0, unless: str | None = None, project: str | None = None

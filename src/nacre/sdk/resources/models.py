@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import builtins
 import time
 
 from nacre.errors import Unavailable
-from nacre.schema.base import Page
 from nacre.schema.models import (
     AliasSet,
     ConversionState,
@@ -36,14 +36,9 @@ class Models(Noun):
         )
         return found
 
-    def list(
-        self, *, limit: int = 100, cursor: str | None = None, project: str | None = None
-    ) -> Page[Model]:
-        """Newest first."""
-        found: Page[Model] = self._transport.call(
-            "models.list", Page[Model], query={"limit": limit, "cursor": cursor}, project=self._in(project)
-        )
-        return found
+    def list(self, *, limit: int | None = None, project: str | None = None) -> builtins.list[Model]:
+        """The project's models, newest first."""
+        return self._all("models.list", Model, limit=limit, project=self._in(project))
 
     def get(self, model: str, *, project: str | None = None) -> Model:
         """A model with its aliases and latest version."""
@@ -149,24 +144,17 @@ class Evaluations(Noun):
         return found
 
     def list(
-        self,
-        model: str,
-        version: str = "latest",
-        *,
-        limit: int = 100,
-        cursor: str | None = None,
-        project: str | None = None,
-    ) -> Page[Evaluation]:
-        """Newest first."""
-        found: Page[Evaluation] = self._transport.call(
+        self, model: str, version: str = "latest", *, limit: int | None = None, project: str | None = None
+    ) -> builtins.list[Evaluation]:
+        """A version's evaluations, newest first."""
+        return self._all(
             "evaluations.list",
-            Page[Evaluation],
-            query={"limit": limit, "cursor": cursor},
+            Evaluation,
+            limit=limit,
             model=model,
             version=version,
             project=self._in(project),
         )
-        return found
 
     def get(
         self, evaluation: str, *, wait_s: float = 0, unless: str | None = None, project: str | None = None
