@@ -146,6 +146,8 @@ def test_a_job_that_fills_the_disk(small: Server) -> None:
     """With its output: it ends, the others and the server go on."""
     script = """
 import os
+
+pytestmark = pytest.mark.slow
 with open(os.environ["NACRE_OUTPUT_DIR"] + "/big", "wb") as file:
     while True:
         file.write(b"x" * 2**20)

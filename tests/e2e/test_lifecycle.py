@@ -178,9 +178,11 @@ class TestUp:
             assert nacre.users.me().admin
 
     def test_a_home_with_spaces_and_umlauts(
-        self, make_machine: MakeMachine, e2e_folder: Path, tmp_path: Path
+        self, make_machine: MakeMachine, e2e_folder: Path, built_environments: Path, tmp_path: Path
     ) -> None:
         machine = make_machine(e2e_folder / "my höme, sweet")
+        machine.home.mkdir()
+        (machine.home / "environments").symlink_to(built_environments)
         machine.up()
         assert machine.answer_of_a_job(tmp_path) == b"42\n"
 
