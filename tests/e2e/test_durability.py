@@ -20,6 +20,8 @@ from nacre.errors import Unavailable
 from nacre.schema.jobs import Job, JobState
 from nacre.schema.usage import UsageRecord
 
+pytestmark = pytest.mark.slow
+
 STEPS = 60
 STEADY = f"""
 import os, time, nacre
@@ -142,8 +144,6 @@ def test_a_server_that_comes_back_on_another_port_is_found_by_what_runs(make_ser
 
 ONCE = """
 import os
-
-pytestmark = pytest.mark.slow
 with open(os.environ["NACRE_CHECKPOINT_DIR"] + "/ran", "a") as file:
     file.write("ran\\n")
 print("ran")

@@ -13,6 +13,8 @@ from real_server import MakeServer, Server, wait_until
 from nacre.errors import Unavailable
 from nacre.schema.jobs import FINAL_STATES, JobState
 
+pytestmark = pytest.mark.slow
+
 MIB = 2**20
 Mount = Callable[[Path, str], None]
 
@@ -146,8 +148,6 @@ def test_a_job_that_fills_the_disk(small: Server) -> None:
     """With its output: it ends, the others and the server go on."""
     script = """
 import os
-
-pytestmark = pytest.mark.slow
 with open(os.environ["NACRE_OUTPUT_DIR"] + "/big", "wb") as file:
     while True:
         file.write(b"x" * 2**20)

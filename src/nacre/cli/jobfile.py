@@ -55,7 +55,8 @@ def from_command(script: str, arguments: Sequence[str], folder: Path) -> Draft:
         NotFound: the script is not in the folder.
     """
     if not _SCRIPT.fullmatch(script):
-        return Draft({"commands": [_line(script, arguments)]}, folder)
+        empty = folder.is_dir() and not any(folder.iterdir())  # then there is no code to send
+        return Draft({"commands": [_line(script, arguments)]}, None if empty else folder)
     path = Path(script)
     inside = path.resolve() if path.is_absolute() else (folder / path).resolve()
     if not inside.is_file():

@@ -38,6 +38,9 @@ class TestCommand:
         assert draft.spec().commands == [expected]
         assert draft.folder == code
 
+    def test_a_program_in_an_empty_folder_needs_no_code(self, tmp_path: Path) -> None:
+        assert from_command("python", ["-c", "print(1)"], tmp_path).folder is None
+
     def test_an_absolute_path_inside_is_made_relative(self, code: Path) -> None:
         assert from_command(str(code / "train.py"), [], code).spec().commands == ["python train.py"]
 
