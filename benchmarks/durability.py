@@ -15,7 +15,6 @@ import json
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -23,6 +22,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from ports import free_ports
 
 from nacre.sdk.client import Client
 
@@ -47,7 +48,7 @@ class Server:
         self.home = home
         self.env = {k: v for k, v in os.environ.items() if not k.startswith("NACRE_")}
         self.env["NACRE_HOME"] = str(home)
-        self.port = three_ports()
+        self.port = free_ports(3)
 
     def nacre(self, *words: str | Path, cwd: Path | None = None) -> subprocess.Popen[bytes]:
         return subprocess.Popen(
@@ -72,22 +73,6 @@ class Server:
     def client(self) -> Client:
         kept = json.loads((self.home / "owner.json").read_text())
         return Client(kept["url"], kept["token"], project=kept["project"])
-
-
-def three_ports() -> int:
-    """The first of three free ports in a row."""
-    for first in range(random.randrange(21000, 26000), 32000, 4):
-        probes = [socket.socket() for _ in range(3)]
-        try:
-            for offset, probe in enumerate(probes):
-                probe.bind(("127.0.0.1", first + offset))
-            return first
-        except OSError:
-            continue
-        finally:
-            for probe in probes:
-                probe.close()
-    raise SystemExit("no three free ports in a row")
 
 
 @contextmanager

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import socket
 import statistics
 import subprocess
 import sys
@@ -18,26 +17,12 @@ import tempfile
 import time
 from pathlib import Path
 
+from ports import free_ports
+
 NACRE = str(Path(sys.executable).with_name("nacre"))
 IMPORT = "import time; s = time.perf_counter(); import nacre; print(time.perf_counter() - s)"
 TICKS = os.sysconf("SC_CLK_TCK")
 PAGE = os.sysconf("SC_PAGE_SIZE")
-
-
-def three_ports() -> int:
-    """The first of three free ports in a row."""
-    for first in range(23000, 29000, 8):
-        probes = [socket.socket() for _ in range(3)]
-        try:
-            for offset, probe in enumerate(probes):
-                probe.bind(("127.0.0.1", first + offset))
-            return first
-        except OSError:
-            continue
-        finally:
-            for probe in probes:
-                probe.close()
-    raise SystemExit("no three free ports in a row")
 
 
 def usage(pid: int) -> tuple[float, int]:
@@ -76,7 +61,7 @@ def main() -> None:
     options = parser.parse_args()
     rows: list[tuple[str, str, str]] = []
     with tempfile.TemporaryDirectory(prefix="nacre-idle-") as name:
-        home, port = Path(name), three_ports()
+        home, port = Path(name), free_ports(3)
         try:
             first = start(home, port)
             again = []

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import socket
 import statistics
 import subprocess
 import sys
@@ -19,6 +18,8 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from ports import free_ports
 
 from nacre.schema.jobs import JobSpec
 from nacre.sdk.client import Client
@@ -29,22 +30,6 @@ COMMAND = f'python -c "{PROGRAM}"'
 BENCH = Path(__file__).resolve().parent.parent / ".bench"
 Timing = tuple[float, float]
 """Seconds until the first instruction, and until its line was seen."""
-
-
-def free_ports(count: int) -> int:
-    """The first of so many free ports in a row."""
-    for first in range(27373, 29000, 16):
-        probes = [socket.socket() for _ in range(count)]
-        try:
-            for offset, probe in enumerate(probes):
-                probe.bind(("127.0.0.1", first + offset))
-            return first
-        except OSError:
-            continue
-        finally:
-            for probe in probes:
-                probe.close()
-    raise SystemExit("no free ports")
 
 
 def bare(python: str) -> Callable[[], Timing]:

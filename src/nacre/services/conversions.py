@@ -9,19 +9,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from sqlalchemy import or_, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from nacre.clock import Clock
 from nacre.db.connect import Database
-from nacre.db.queries.models import left_by
+from nacre.db.queries.models import job_over, left_by
 from nacre.db.tables.jobs import JobRow
 from nacre.db.tables.models import ModelRow, ModelVersionRow
 from nacre.domain.identity import Caller
 from nacre.domain.models import Script, find_script
 from nacre.errors import RequestError, Unavailable
 from nacre.ports.converters import Converter
-from nacre.schema.jobs import FINAL_STATES, JobSpec, JobState
+from nacre.schema.jobs import JobSpec, JobState
 from nacre.schema.models import ConversionState
 from nacre.schema.resources import Resources
 from nacre.schema.serving import Signature
@@ -127,7 +127,7 @@ class Conversions:
                 .outerjoin(JobRow, JobRow.id == ModelVersionRow.conversion_job_id)
                 .where(
                     ModelVersionRow.conversion == ConversionState.CONVERTING,
-                    or_(JobRow.id.is_(None), JobRow.state.in_([str(s) for s in FINAL_STATES])),
+                    job_over(),
                 )
             )
             waiting = session.scalars(statement).all()

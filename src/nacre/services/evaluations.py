@@ -6,12 +6,12 @@ import json
 import logging
 import shlex
 
-from sqlalchemy import or_, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from nacre.clock import Clock
 from nacre.db.connect import Database
-from nacre.db.queries.models import find_version, left_by
+from nacre.db.queries.models import find_version, job_over, left_by
 from nacre.db.queries.pages import newest_first
 from nacre.db.tables.jobs import JobRow
 from nacre.db.tables.models import EvaluationRow, ModelRow, ModelVersionRow
@@ -19,7 +19,7 @@ from nacre.domain.identity import Caller
 from nacre.errors import Conflict, NotFound, RequestError, Unavailable
 from nacre.ids import new_id
 from nacre.schema.base import Page
-from nacre.schema.jobs import FINAL_STATES, JobSpec, JobState
+from nacre.schema.jobs import JobSpec, JobState
 from nacre.schema.models import ConversionState, Evaluation, EvaluationCreate, EvaluationState, Measures
 from nacre.schema.resources import Resources
 from nacre.services.blobs import BlobLedger
@@ -152,7 +152,7 @@ class Evaluations:
                 .outerjoin(JobRow, JobRow.id == EvaluationRow.job_id)
                 .where(
                     EvaluationRow.state == EvaluationState.RUNNING,
-                    or_(JobRow.id.is_(None), JobRow.state.in_([str(s) for s in FINAL_STATES])),
+                    job_over(),
                 )
             )
             waiting = session.scalars(statement).all()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
 from nacre.db.tables.jobs import JobRow
 from nacre.db.tables.models import AliasRow, ModelRow, ModelVersionRow
 from nacre.db.tables.runs import RunRow
 from nacre.errors import NotFound
+from nacre.schema.jobs import FINAL_STATES
 
 _DIGITS = 9
 """The most digits of a version's number that a column holds."""
@@ -61,3 +62,8 @@ def find_version(
 def left_by(session: Session, job: JobRow) -> str | None:
     """The manifest of what a job wrote into its output folder; null when it wrote nothing."""
     return session.scalars(select(RunRow.artifacts).where(RunRow.uuid == job.run_id)).one_or_none()
+
+
+def job_over() -> ColumnElement[bool]:
+    """The outer-joined job has ended, well or badly, or was deleted: nothing more will come of it."""
+    return or_(JobRow.id.is_(None), JobRow.state.in_([str(s) for s in FINAL_STATES]))
