@@ -293,6 +293,7 @@ class Runs:
         job: tuple[str, str] | None,
     ) -> str:
         run_id = new_run_id()
+        now = self._clock.now()
         row = RunRow(
             uuid=run_id,
             project_id=project_id,
@@ -302,7 +303,8 @@ class Runs:
             job_id=job[0] if job else None,
             job_name=job[1] if job else None,
             state=RunState.RUNNING,
-            created_at=self._clock.now(),
+            created_at=now,
+            started_at=now,
         )
         session.add(row)
         session.flush()

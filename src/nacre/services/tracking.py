@@ -108,7 +108,7 @@ class RecordWriter:
 
     def _upsert(self, rows: list[dict[str, Any]]) -> None:
         statement = self._make(MetricSeriesRow)
-        changing = ("last_step", "last_ts", "last_value", "n", "min", "max")
+        changing = ("last_step", "last_ts", "last_value", "n", "min", "max", "tail")
         statement = statement.on_conflict_do_update(
             index_elements=["run_id", "key"], set_={name: statement.excluded[name] for name in changing}
         )
@@ -127,9 +127,10 @@ def _merged(run_id: int, key: str, points: list[_Point], before: dict[str, Any] 
     """The series' row after these points. Of equal (step, time) the one that came later is the last."""
     step, ts, last = max(enumerate(points), key=lambda entry: (entry[1][0], entry[1][1], entry[0]))[1]
     values = [value for _, _, value in points if value is not None]
-    count = len(points)
+    count = tail = len(points)
     if before is not None:
         count += before["n"]
+        tail += before["tail"]
         values += [value for value in (before["min"], before["max"]) if value is not None]
         if (before["last_step"], before["last_ts"]) > (step, ts):
             step, ts, last = before["last_step"], before["last_ts"], before["last_value"]
@@ -140,6 +141,8 @@ def _merged(run_id: int, key: str, points: list[_Point], before: dict[str, Any] 
         "last_ts": ts,
         "last_value": last,
         "n": count,
+        "tail": tail,
+        "blocks": 0,
         "min": min(values, default=None),
         "max": max(values, default=None),
     }

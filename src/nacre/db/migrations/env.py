@@ -16,6 +16,9 @@ def plain(kind: str, thing: Any, _autogenerate: Any) -> str | Literal[False]:
 engine = context.config.attributes["engine"]
 
 with engine.connect() as connection:
+    if engine.dialect.name == "sqlite":
+        # To change a table SQLite makes it anew: dropping the old one must not take what refers to it along.
+        connection.connection.cursor().execute("PRAGMA foreign_keys=OFF")
     context.configure(
         connection=connection,
         target_metadata=ALL_TABLES,
@@ -26,3 +29,5 @@ with engine.connect() as connection:
     with context.begin_transaction():
         context.run_migrations()
     connection.commit()
+    if engine.dialect.name == "sqlite":
+        connection.invalidate()  # the next one has its foreign keys again

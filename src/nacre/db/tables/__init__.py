@@ -1,12 +1,14 @@
 """Tables, one module per noun. ``ALL_TABLES`` knows every one of them."""
 
 from nacre.db.tables import (
+    artifacts,
     attempts,
     data,
     endpoints,
     environments,
     instances,
     jobs,
+    logged_models,
     models,
     projects,
     runs,
@@ -19,12 +21,14 @@ ALL_TABLES = Row.metadata
 
 __all__ = [
     "ALL_TABLES",
+    "artifacts",
     "attempts",
     "data",
     "endpoints",
     "environments",
     "instances",
     "jobs",
+    "logged_models",
     "models",
     "projects",
     "runs",

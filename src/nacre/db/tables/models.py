@@ -18,15 +18,20 @@ class ModelRow(Row):
 
     id: Mapped[str] = mapped_column(String(40), primary_key=True)
     project_id: Mapped[str] = mapped_column(ForeignKey("projects.id"))
-    name: Mapped[str] = mapped_column(String(64))
+    name: Mapped[str] = mapped_column(String(250))
+    description: Mapped[str] = mapped_column(Text, default="")
     last_number: Mapped[int] = mapped_column(default=0)
     created_at: Mapped[datetime] = mapped_column(Instant)
+    updated_at: Mapped[datetime | None] = mapped_column(Instant)
 
     __table_args__ = (UniqueConstraint("project_id", "name"),)
 
 
 class ModelVersionRow(Row):
-    """``onnx_manifest`` holds ``model.onnx`` and ``conversion.json`` once the conversion succeeded."""
+    """``onnx_manifest`` holds ``model.onnx`` and ``conversion.json`` once the conversion succeeded.
+
+    ``source``, ``run_link`` and ``stage`` are what an MLflow client said; Nacre's own are in ``lineage``.
+    """
 
     __tablename__ = "model_versions"
 
@@ -50,16 +55,31 @@ class ModelVersionRow(Row):
     message: Mapped[str | None] = mapped_column(Text)
     onnx_manifest: Mapped[str | None] = mapped_column(String(64))
     onnx_digest: Mapped[str | None] = mapped_column(String(64))
+    source: Mapped[str] = mapped_column(Text, default="")
+    run_link: Mapped[str] = mapped_column(Text, default="")
+    stage: Mapped[str] = mapped_column(String(16), default="None")
+    updated_at: Mapped[datetime | None] = mapped_column(Instant)
     created_at: Mapped[datetime] = mapped_column(Instant)
 
     __table_args__ = (UniqueConstraint("model_id", "number"),)
+
+
+class ModelTagRow(Row):
+    """A tag of a version, or of the model itself (``number`` 0)."""
+
+    __tablename__ = "model_tags"
+
+    model_id: Mapped[str] = mapped_column(ForeignKey("models.id", ondelete="CASCADE"), primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    key: Mapped[str] = mapped_column(String(250), primary_key=True)
+    value: Mapped[str] = mapped_column(Text)
 
 
 class AliasRow(Row):
     __tablename__ = "model_aliases"
 
     model_id: Mapped[str] = mapped_column(ForeignKey("models.id", ondelete="CASCADE"), primary_key=True)
-    alias: Mapped[str] = mapped_column(String(64), primary_key=True)
+    alias: Mapped[str] = mapped_column(String(255), primary_key=True)
     number: Mapped[int]
 
 
