@@ -17,7 +17,7 @@ engine = context.config.attributes["engine"]
 
 with engine.connect() as connection:
     if engine.dialect.name == "sqlite":
-        # To change a table SQLite makes it anew: dropping the old one must not take what refers to it along.
+        # To change a table SQLite makes it anew: dropping the old one must not take what refers to it.
         connection.connection.cursor().execute("PRAGMA foreign_keys=OFF")
     context.configure(
         connection=connection,
