@@ -43,7 +43,8 @@ class Client(asyncio.Protocol):
         if self.plan["kind"] == "metric":
             path = "log-metric"
             body: dict[str, Any] = {
-                "run_id": self.run, "key": "loss", "value": random.random(), "timestamp": now, "step": self.step,
+                "run_id": self.run, "key": "loss", "value": random.random(), "timestamp": now,
+                "step": self.step,
             }  # fmt: skip
             self.step += 1
         else:
