@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from nacre.api import landing, problems
+from nacre.api.compat.mlflow.app import MlflowEdge
 from nacre.api.routers import ALL
 from nacre.errors import TooLarge
 from nacre.services.registry import Services
@@ -65,6 +66,7 @@ def make_app(services: Services, version: str) -> FastAPI:
     problems.install(app)
     landing.install(app)
     app.add_middleware(BodyLimit)
+    app.add_middleware(MlflowEdge, services=services)
     for router in ALL:
         app.include_router(router)
     return app

@@ -55,6 +55,7 @@ class Projects:
         self._clock = clock
         self._events = events
         self._entered: Brief[tuple[str, str], ProjectRef] = Brief(_ENTERED_SECONDS)
+        self._homes: Brief[str, ProjectRef] = Brief(_ENTERED_SECONDS)
         self._listeners: list[Callable[[], None]] = []
 
     def on_change(self, listener: Callable[[], None]) -> None:
@@ -64,6 +65,7 @@ class Projects:
     def forget(self) -> None:
         """Memberships changed and the change is committed."""
         self._entered.forget()
+        self._homes.forget()
         for listener in self._listeners:
             listener()
 
@@ -87,6 +89,23 @@ class Projects:
             select(ProjectRow.id, ProjectRow.name, MemberRow.role)
             .join(MemberRow, MemberRow.project_id == ProjectRow.id)
             .where(MemberRow.user_id == user_id, or_(ProjectRow.name == project, ProjectRow.id == project))
+        )
+        with self._db.read() as session:
+            row = session.execute(statement).one_or_none()
+        return ProjectRef(row.id, row.name, Role(row.role)) if row is not None else None
+
+    def home(self, caller: Caller) -> ProjectRef | None:
+        """The project of callers who name none: the oldest that they own, else the oldest they are in."""
+        return self._homes.get(caller.user_id, lambda: self._find_home(caller.user_id))
+
+    def _find_home(self, user_id: str) -> ProjectRef | None:
+        owned_first = (MemberRow.role != Role.OWNER.value, ProjectRow.number)
+        statement = (
+            select(ProjectRow.id, ProjectRow.name, MemberRow.role)
+            .join(MemberRow, MemberRow.project_id == ProjectRow.id)
+            .where(MemberRow.user_id == user_id)
+            .order_by(*owned_first)
+            .limit(1)
         )
         with self._db.read() as session:
             row = session.execute(statement).one_or_none()
