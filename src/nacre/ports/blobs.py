@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -93,6 +94,29 @@ class PartialBlobs(ABC):
 
         A part that was kept before is not written again. When the last part is there and the whole
         does not hash to ``digest``, all of the sender's parts are dropped and ``InvalidSpec`` is raised.
+        """
+
+
+class StagedBlob(ABC):
+    """Bytes that the store holds under no name yet; nobody else sees them."""
+
+    digest: str
+    size: int
+
+    @abstractmethod
+    def publish(self) -> None:
+        """Make them the blob of their digest; once."""
+
+
+class StagingBlobs(ABC):
+    """Ability: bytes come whose digest nobody knows before the last of them."""
+
+    @abstractmethod
+    def stage(self, source: BinaryIO) -> AbstractContextManager[StagedBlob]:
+        """Take the stream's bytes, a piece at a time.
+
+        Once the ``with`` block is left, they are a blob if they were published, and gone otherwise; they
+        are gone, too, when the stream broke.
         """
 
 

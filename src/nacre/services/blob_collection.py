@@ -1,10 +1,10 @@
 """Freeing blobs that nothing refers to, while anybody may be sending the same bytes again.
 
-Two steps, each after a time of grace. First a project loses what none of its references keep and what it
-has not used for ``fresh``. Then a stored blob that no project has is *doomed*, and after ``orphan`` its
-bytes are removed. An upload takes its blob off the list of the doomed before it looks whether the store
-has the bytes; once ``deleting`` is set, it waits until they are gone. So no upload relies on bytes that
-go away.
+Two steps, each after a time of grace. First a project loses what neither its references nor its rows of
+``artifacts`` keep and what it has not used for ``fresh``. Then a stored blob that no project has is
+*doomed*, and after ``orphan`` its bytes are removed. An upload takes its blob off the list of the doomed
+before it looks whether the store has the bytes; once ``deleting`` is set, it waits until they are gone. So
+no upload relies on bytes that go away.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from sqlalchemy import delete, exists, select, update
 from nacre.clock import Clock
 from nacre.db.connect import Database
 from nacre.db.queries.upserts import insert_into
+from nacre.db.tables.artifacts import ArtifactRow
 from nacre.db.tables.data import BlobReferenceRow, DoomedBlobRow, ProjectBlobRow
 from nacre.errors import NacreError
 from nacre.ports.blobs import Blobs
@@ -81,8 +82,15 @@ class Collection:
                 return 0
         released = 0
         for chunk in self._pages(project_id, cutoff):
-            dead = [digest for digest in chunk if bytes.fromhex(digest) not in kept]
+            dead = {digest for digest in chunk if bytes.fromhex(digest) not in kept}
             with self._db.write() as session:
+                dead.difference_update(
+                    session.scalars(
+                        select(ArtifactRow.digest).where(
+                            ArtifactRow.project_id == project_id, ArtifactRow.digest.in_(dead)
+                        )
+                    )
+                )
                 found = session.execute(
                     delete(ProjectBlobRow).where(
                         ProjectBlobRow.project_id == project_id,

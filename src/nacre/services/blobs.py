@@ -28,9 +28,9 @@ from nacre.db.queries.upserts import insert_into
 from nacre.db.tables.data import BlobReferenceRow, DoomedBlobRow, ProjectBlobRow
 from nacre.domain.identity import Caller
 from nacre.errors import InvalidSpec, NotFound, TooLarge, Unavailable
-from nacre.ports.blobs import BatchBlobs, Blobs, LocalBlobs, PartialBlobs
+from nacre.ports.blobs import BatchBlobs, Blobs, LocalBlobs, PartialBlobs, StagingBlobs
 from nacre.schema.data import BlobParts, BlobsMissing, BlobsStored, PartStored
-from nacre.schema.launch import Manifest
+from nacre.schema.launch import FileEntry, Manifest
 from nacre.schema.manifests import canonical, check_paths, parse
 from nacre.services.blob_collection import Collected, Collection
 
@@ -161,6 +161,31 @@ class BlobLedger:
         self._possess_now(project_id, {digest: len(data)})
         return digest
 
+    def put_stream(self, project_id: str, stream: BinaryIO) -> tuple[str, int]:
+        """Store bytes whose digest is not known before, for a project; their digest and length.
+
+        When the stream breaks nothing is stored.
+        """
+        if not isinstance(self.store, StagingBlobs):
+            raise InvalidSpec("this server's blob store takes no bytes without their digest: send blobs")
+        with self.store.stage(stream) as staged:
+            self._rescue([staged.digest])
+            staged.publish()
+        self._possess_now(project_id, {staged.digest: staged.size})
+        return staged.digest, staged.size
+
+    def take(self, project_id: str, entries: Iterable[FileEntry]) -> None:
+        """Keep the blobs of these files for the time of grace, so that rows can refer to them in peace.
+
+        Raises:
+            InvalidSpec: the project has not sent one, or it has another length.
+        """
+        files = list(entries)
+        with self._db.read() as session:
+            held = self._held(session, project_id, {entry.digest for entry in files})
+        _check_held(files, held)
+        self._touch(project_id, held)
+
     def write_manifest(self, project_id: str, manifest: Manifest) -> str:
         """Store a manifest that the server made, for a project, and return its digest."""
         check_paths([entry.path for entry in manifest.files])
@@ -228,17 +253,7 @@ class BlobLedger:
         wanted = {entry.digest: entry for entry in manifest.files}
         with self._db.read() as session:
             held = self._held(session, project_id, wanted)
-        for entry in manifest.files:
-            if entry.digest not in held:
-                raise InvalidSpec(
-                    f"the bytes of {entry.path!r} have not been sent: send blob {entry.digest} first",
-                    path=entry.path,
-                )
-            if held[entry.digest] != entry.size:
-                raise InvalidSpec(
-                    f"{entry.path!r} has {held[entry.digest]} bytes, but the manifest says {entry.size}",
-                    path=entry.path,
-                )
+        _check_held(manifest.files, held)
         self._touch(project_id, held)
         self._touch(project_id, [digest])
         return manifest
@@ -340,6 +355,20 @@ class BlobLedger:
         if not isinstance(self.store, PartialBlobs):
             raise InvalidSpec("this server's blob store takes no parts: send the blob whole")
         return self.store
+
+
+def _check_held(files: Iterable[FileEntry], held: dict[str, int]) -> None:
+    for entry in files:
+        if entry.digest not in held:
+            raise InvalidSpec(
+                f"the bytes of {entry.path!r} have not been sent: send blob {entry.digest} first",
+                path=entry.path,
+            )
+        if held[entry.digest] != entry.size:
+            raise InvalidSpec(
+                f"{entry.path!r} has {held[entry.digest]} bytes, but the manifest says {entry.size}",
+                path=entry.path,
+            )
 
 
 def _chunks(items: Iterable[T]) -> Iterator[list[T]]:

@@ -15,13 +15,22 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import BinaryIO
 
 import pytest
 from blake3 import blake3
 
 from nacre.errors import InvalidSpec, NotFound
-from nacre.ports.blobs import PART_BYTES, BatchBlobs, Blobs, PartialBlobs, part_ranges
+from nacre.ports.blobs import (
+    PART_BYTES,
+    BatchBlobs,
+    Blobs,
+    PartialBlobs,
+    StagedBlob,
+    StagingBlobs,
+    part_ranges,
+)
 
 
 def digest_of(data: bytes) -> str:
@@ -29,7 +38,7 @@ def digest_of(data: bytes) -> str:
     return str(blake3(data).hexdigest())
 
 
-class FakeBlobs(Blobs, PartialBlobs, BatchBlobs):
+class FakeBlobs(Blobs, PartialBlobs, BatchBlobs, StagingBlobs):
     """A store in memory. ``fail`` makes the next calls of a method raise; ``spoil`` damages a blob."""
 
     def __init__(self) -> None:
@@ -62,6 +71,11 @@ class FakeBlobs(Blobs, PartialBlobs, BatchBlobs):
         data = b"".join(iter(lambda: source.read(2**20), b""))
         self._keep(digest, data)
         return len(data)
+
+    @contextmanager
+    def stage(self, source: BinaryIO) -> Iterator[StagedBlob]:
+        self._may_fail("stage")
+        yield _Staged(self, b"".join(iter(lambda: source.read(2**20), b"")))
 
     def put_many(self, items: list[tuple[str, bytes]]) -> None:
         self._may_fail("put_many")
@@ -128,6 +142,15 @@ class FakeBlobs(Blobs, PartialBlobs, BatchBlobs):
         return True
 
 
+class _Staged(StagedBlob):
+    def __init__(self, store: FakeBlobs, data: bytes) -> None:
+        self._store, self._data = store, data
+        self.digest, self.size = digest_of(data), len(data)
+
+    def publish(self) -> None:
+        self._store.put(self.digest, io.BytesIO(self._data))
+
+
 def _together(count: int, work: Callable[[int], object]) -> None:
     """Run ``work(0…count-1)`` in threads that start at the same moment; raise what they raised."""
     gate = threading.Barrier(count)
@@ -138,6 +161,15 @@ def _together(count: int, work: Callable[[int], object]) -> None:
 
     with ThreadPoolExecutor(count) as pool:
         list(pool.map(one, range(count)))
+
+
+class _Breaking(io.BytesIO):
+    """Gives 1000 bytes, then fails."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        if self.tell() > 0:
+            raise RuntimeError("the sender went away")
+        return super().read(1000)
 
 
 class BlobsSuite:
@@ -182,15 +214,9 @@ class BlobsSuite:
             assert stream.read() == b"right"
 
     def test_a_stream_that_breaks_stores_nothing(self, blobs: Blobs) -> None:
-        class Breaking(io.BytesIO):
-            def read(self, size: int | None = -1, /) -> bytes:
-                if self.tell() > 0:
-                    raise RuntimeError("the sender went away")
-                return super().read(1000)
-
         data = os.urandom(5000)
         with pytest.raises(RuntimeError, match="went away"):
-            blobs.put(digest_of(data), Breaking(data))
+            blobs.put(digest_of(data), _Breaking(data))
         assert blobs.missing([digest_of(data)]) == [digest_of(data)]
 
     def test_absent_is_not_found(self, blobs: Blobs) -> None:
@@ -306,6 +332,39 @@ class BlobsSuite:
         assert store.put_part(digest, len(data), 0, data[:PART_BYTES], "bob")
         assert blobs.verify(digest)
 
+    # --- ability: bytes whose digest is not known before
+
+    def test_what_is_staged_is_a_blob_once_it_is_published(self, blobs: Blobs) -> None:
+        store = _staging(blobs)
+        for data in (b"", b"x", os.urandom(3_000_000)):
+            with store.stage(io.BytesIO(data)) as staged:
+                assert (staged.digest, staged.size) == (digest_of(data), len(data))
+                assert list(blobs.missing([staged.digest])) == [staged.digest]
+                staged.publish()
+            with blobs.open(digest_of(data)) as stream:
+                assert stream.read() == data
+            assert blobs.verify(digest_of(data))
+
+    def test_what_is_staged_and_not_published_leaves_nothing(self, blobs: Blobs) -> None:
+        with _staging(blobs).stage(io.BytesIO(b"secret")) as staged:
+            pass
+        assert blobs.missing([staged.digest]) == [staged.digest]
+        assert list(blobs.digests()) == []
+
+    def test_staging_what_is_there_keeps_the_blob(self, blobs: Blobs) -> None:
+        digest = digest_of(b"there")
+        blobs.put(digest, io.BytesIO(b"there"))
+        with _staging(blobs).stage(io.BytesIO(b"there")) as staged:
+            staged.publish()
+        assert list(blobs.digests()) == [digest]
+        assert blobs.verify(digest)
+
+    def test_a_staged_stream_that_breaks_stores_nothing(self, blobs: Blobs) -> None:
+        store = _staging(blobs)
+        with pytest.raises(RuntimeError, match="went away"), store.stage(_Breaking(os.urandom(5000))):
+            pass
+        assert list(blobs.digests()) == []
+
     # --- ability: batches
 
     def test_a_batch_stores_all(self, blobs: Blobs) -> None:
@@ -324,6 +383,12 @@ class BlobsSuite:
         with pytest.raises(InvalidSpec, match=wrong):
             blobs.put_many([(digest_of(b"a"), b"a"), (wrong, b"wrong")])
         assert list(blobs.digests()) == []
+
+
+def _staging(blobs: Blobs) -> StagingBlobs:
+    if not isinstance(blobs, StagingBlobs):
+        pytest.skip("this store stages nothing")
+    return blobs
 
 
 def _partial(blobs: Blobs) -> PartialBlobs:

@@ -29,7 +29,7 @@ from blake3 import blake3
 from nacre.errors import InvalidSpec, NotFound, Unavailable
 from nacre.plugins.blobs.disk import disk, fsync_folder, hash_range, sync_files, write_all
 from nacre.plugins.blobs.staging import Staging
-from nacre.ports.blobs import BatchBlobs, Blobs, LocalBlobs, PartialBlobs
+from nacre.ports.blobs import BatchBlobs, Blobs, LocalBlobs, PartialBlobs, StagedBlob, StagingBlobs
 
 log = logging.getLogger("nacre.blobs")
 
@@ -41,7 +41,7 @@ _CHUNK = 2**20
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
-class FileBlobs(Blobs, LocalBlobs, PartialBlobs, BatchBlobs):
+class FileBlobs(Blobs, LocalBlobs, PartialBlobs, BatchBlobs, StagingBlobs):
     """Blobs in a folder of this host, shared by any number of threads and processes.
 
     Leftovers of writers that died are removed a day after they were last written to.
@@ -88,6 +88,23 @@ class FileBlobs(Blobs, LocalBlobs, PartialBlobs, BatchBlobs):
                 self._link(name, path)
                 fsync_folder(path.parent)
         return size
+
+    @contextmanager
+    def stage(self, source: BinaryIO) -> Iterator[StagedBlob]:
+        self._sweep_if_due()
+        with self._temporary() as (fd, name):
+            hasher, size = blake3(), 0
+            while chunk := source.read(_CHUNK):
+                hasher.update(chunk)
+                size += len(chunk)
+                self._write(fd, chunk)
+            digest = str(hasher.hexdigest())
+            yield _Staged(digest, size, lambda: self._publish_staged(digest, fd, name))
+
+    def _publish_staged(self, digest: str, fd: int, name: Path) -> None:
+        with disk(self._root):
+            if self._present(digest) is None:
+                self._publish(digest, fd, name)
 
     def _write(self, fd: int, chunk: bytes) -> None:
         with disk(self._root):
@@ -281,6 +298,14 @@ class FileBlobs(Blobs, LocalBlobs, PartialBlobs, BatchBlobs):
                     shutil.rmtree(entry, ignore_errors=True)
                 else:
                     entry.unlink(missing_ok=True)
+
+
+class _Staged(StagedBlob):
+    def __init__(self, digest: str, size: int, publish: Callable[[], None]) -> None:
+        self.digest, self.size, self._publish = digest, size, publish
+
+    def publish(self) -> None:
+        self._publish()
 
 
 def _hash_stream(digest: str, source: BinaryIO, take: Callable[[bytes], None]) -> int:
