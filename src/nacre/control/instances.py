@@ -8,25 +8,31 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from nacre.clock import Clock
-from nacre.control import jupyter
+from nacre.control.jupyter import JupyterProbe
 from nacre.control.loop import Loop
-from nacre.domain.instances import last_active
+from nacre.control.probes import Probe
+from nacre.control.tensorboard import TensorBoardProbe
 from nacre.errors import Unavailable
-from nacre.schema.instances import InstanceState
+from nacre.schema.instances import InstanceApp, InstanceState
+from nacre.services.apps import APPS
 from nacre.services.instance_launch import InstanceLaunches
 from nacre.services.instance_queue import InstanceQueue, Watched
 
 _log = logging.getLogger("nacre.instances")
 
 READY_SECONDS = 300.0
-"""How long JupyterLab may take from its placement until it answers."""
+"""How long an app may take from its placement until it answers."""
 _SWEEP_SECONDS = 6 * 3600.0
+_PROBES: dict[InstanceApp, Probe] = {
+    InstanceApp.JUPYTERLAB: JupyterProbe(),
+    InstanceApp.TENSORBOARD: TensorBoardProbe(),
+}
 
 
 class InstanceLoop(Loop):
     """Woken by ``instances``: one was asked to start or has ended; by ``environments``: one is built.
 
-    Looks five times a second while an instance starts. Whether one is idle is asked of its JupyterLab,
+    Looks five times a second while an instance starts. Whether one is idle is asked of its app,
     twenty times within its time-out but at most every second.
     """
 
@@ -55,6 +61,7 @@ class InstanceLoop(Loop):
 
     def run_once(self) -> None:
         """One pass."""
+        self._queue.discard()
         self._queue.advance()
         watched = self._queue.watched()
         due = [found for found in watched if self._due(found)]
@@ -86,13 +93,12 @@ class InstanceLoop(Loop):
             upstream = self._launches.upstream(found.id)
             if upstream is None:
                 return
-            base = f"/instances/{found.id}/"
+            base, probe = f"/instances/{found.id}/", _PROBES[found.app]
             if found.state is InstanceState.STARTING:
-                self._look_whether_ready(found, jupyter.ready(upstream, base))
+                self._look_whether_ready(found, probe.ready(upstream, base))
                 return
-            kernels, terminals = jupyter.activity(upstream, base)
             now = self._clock.now()
-            active_at = last_active(now, found.active_at, kernels, terminals)
+            active_at = probe.active_at(upstream, base, now, found.active_at)
             if active_at > found.active_at:
                 self._queue.seen(found, active_at)
             if (now - active_at).total_seconds() >= found.idle_timeout:
@@ -105,7 +111,8 @@ class InstanceLoop(Loop):
         if ready:
             self._queue.ready(found)
         elif (self._clock.now() - found.placed_at).total_seconds() > READY_SECONDS:
-            self._queue.not_ready(found, f"JupyterLab did not answer within {READY_SECONDS:.0f} seconds")
+            title = APPS[found.app].title
+            self._queue.not_ready(found, f"{title} did not answer within {READY_SECONDS:.0f} seconds")
 
     def _sweep(self) -> None:
         now = self._monotonic()

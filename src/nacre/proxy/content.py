@@ -1,8 +1,8 @@
 """The application of port 7374: what users' work shows, on an origin of its own.
 
-``/instances/{id}/…`` is JupyterLab of that instance, HTTP and WebSocket. A browser signs in with a ticket
-(``_nacre/enter``, made by ``instances.open``) and gets a cookie for that one instance; programs send their
-token. The work sees neither. Nothing here is trusted by the console's origin.
+``/instances/{id}/…`` is the app of that instance (JupyterLab, TensorBoard), HTTP and WebSocket. A browser
+signs in with a ticket (``_nacre/enter``, made by ``instances.open``) and gets a cookie for that one;
+programs send their token. The work sees neither. Nothing here is trusted by the console's origin.
 """
 
 from __future__ import annotations
@@ -126,16 +126,16 @@ class _ContentApp:
         if scope["method"] != "GET":
             raise NotFound("there is nothing here")
         ticket = parse_qs(scope["query_string"].decode("latin-1")).get("ticket", [""])[0]
-        secret, lifetime_s = await asyncio.to_thread(
-            self._services.instances.door.enter, instance_id, ticket
-        )
+        entry = await asyncio.to_thread(self._services.instances.door.enter, instance_id, ticket)
         cookie = (
-            f"{headers.COOKIE}={secret}; Path=/instances/{instance_id}/; Max-Age={int(lifetime_s)}; "
+            f"{headers.COOKIE}={entry.secret}; Path=/instances/{instance_id}/; "
+            f"Max-Age={int(entry.lifetime_s)}; "
             "HttpOnly; SameSite=Lax"
         )
         if self._origin.startswith("https:"):
             cookie += "; Secure"
-        await answers.redirect(send, f"/instances/{instance_id}/lab", [(b"set-cookie", cookie.encode())])
+        page = f"/instances/{instance_id}/{entry.landing}"
+        await answers.redirect(send, page, [(b"set-cookie", cookie.encode())])
 
     async def _to_instance(
         self, scope: Scope, receive: Receive, send: Send, instance_id: str, rest: bytes

@@ -113,7 +113,7 @@ async def _ask(scope: Scope, link: Link, token: str, body: _Body) -> httpx.Respo
         return await link.transport.handle_async_request(request)
     except httpx.TransportError as error:
         raise Unavailable(
-            "JupyterLab of this instance does not answer: look at its log with 'nacre instance logs', "
+            "the program of this instance does not answer: look at its log with 'nacre instance logs', "
             "or stop it and start it again"
         ) from error
 

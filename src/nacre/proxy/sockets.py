@@ -61,7 +61,7 @@ async def connect(scope: Scope, link: Link, token: str) -> ClientConnection:
     except InvalidStatus as error:
         raise Refused(error.response.status_code) from error
     except (OSError, InvalidHandshake, TimeoutError, EOFError) as error:
-        raise Unavailable("JupyterLab of this instance does not answer: try again") from error
+        raise Unavailable("the program of this instance does not answer: try again") from error
 
 
 async def join(

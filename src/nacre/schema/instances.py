@@ -1,11 +1,12 @@
-"""Instances: interactive machines with JupyterLab."""
+"""Instances: interactive machines with JupyterLab, and TensorBoards."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from nacre.schema.access import PROJECT, Access, Operation
 from nacre.schema.base import Answer, Micros, Name, Stamped, Wire
@@ -24,16 +25,44 @@ class InstanceState(StrEnum):
     FAILED = "failed"
 
 
-class InstanceCreate(Wire):
-    """A new instance; it starts at once unless ``start`` is false."""
+class InstanceApp(StrEnum):
+    """The program that an instance serves to browsers."""
 
-    name: Name
+    JUPYTERLAB = "jupyterlab"
+    TENSORBOARD = "tensorboard"
+
+
+class InstanceCreate(Wire):
+    """A new instance; it starts at once unless ``start`` is false.
+
+    TensorBoard shows ``runs`` and has an environment of its own; it takes no data and no secrets.
+    """
+
+    name: Name | None = Field(None, description="null: the environment's or the app's, with a number")
+    app: InstanceApp = InstanceApp.JUPYTERLAB
     type: Name = "cpu.small"
     environment: str = "base"
     data: dict[Name, JobInput] = Field({}, description="dataset versions mounted at /data/<name>")
-    idle_timeout: Duration = 3600.0
+    runs: list[str] = Field([], max_length=100, description="what TensorBoard shows: names or ids")
+    idle_timeout: Duration | None = Field(
+        None, description="null: an hour for JupyterLab, ten minutes for TensorBoard"
+    )
     secrets: list[str] = []
     start: bool = True
+    temporary: bool = Field(False, description="deleted with its home once it has stopped")
+
+    @model_validator(mode="after")
+    def _fits_the_app(self) -> Self:
+        if self.app is InstanceApp.TENSORBOARD:
+            if not self.runs:
+                raise ValueError("TensorBoard needs 'runs': the names or ids of the runs to show")
+            if self.data or self.secrets:
+                raise ValueError("TensorBoard takes no 'data' and no 'secrets'")
+        elif self.runs:
+            raise ValueError("'runs' are for the app tensorboard")
+        if self.temporary and not self.start:
+            raise ValueError("a temporary instance must start: it is deleted once it has stopped")
+        return self
 
 
 class Instance(Stamped):
@@ -41,10 +70,13 @@ class Instance(Stamped):
 
     project: Name
     name: Name
+    app: InstanceApp = InstanceApp.JUPYTERLAB
     user: str
     type: Name
     environment: str
     data: dict[str, str] = Field({}, description="name → dataset@number")
+    runs: list[str] = Field([], description="ids of the runs that TensorBoard shows")
+    temporary: bool = Field(False, description="deleted with its home once it has stopped")
     state: InstanceState
     reason: str | None = None
     message: str | None = None
@@ -114,7 +146,7 @@ OPERATIONS = (
         "instances.open",
         "POST",
         f"{_I}/{{instance}}/open",
-        "Get a URL that opens JupyterLab",
+        "Get a URL that opens it in a browser",
         Access.EDITOR,
         "instances:write",
         "instance open",

@@ -101,6 +101,7 @@ class LaunchSpec(Wire):
     server: str = Field(description="http://host:port or unix:/path of the API, for the launcher")
     token: str = Field(description="the launcher's own: it reports this attempt, and nobody else sees it")
     work_token: str = Field("", description="the work's, in NACRE_TOKEN: it cannot report")
+    work_scopes: list[str] | None = Field(None, exclude=True, description="of work_token; null: the kind's")
     blobs_root: str | None = Field(description="folder of the blob store when it is on this host")
     trees_root: str = Field(description="where hard-linked trees of manifests are kept")
     code: Digest | None = None

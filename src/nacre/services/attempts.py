@@ -158,7 +158,8 @@ class Attempts:
             )
             return secret
 
-        work = issue("attempt", WORK_SCOPES) if spec.kind == "job" else issue("instance", ["*"])
+        kind, scopes = ("attempt", WORK_SCOPES) if spec.kind == "job" else ("instance", ("*",))
+        work = issue(kind, scopes if spec.work_scopes is None else spec.work_scopes)
         return spec.model_copy(update={"token": issue("attempt", REPORT_SCOPES), "work_token": work})
 
     def launch(self, attempt_id: str) -> None:

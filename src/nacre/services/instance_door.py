@@ -17,6 +17,7 @@ from nacre.domain.identity import Caller
 from nacre.errors import Conflict, NotFound, PermissionDenied, Unauthenticated
 from nacre.schema.access import Role
 from nacre.schema.instances import InstanceState, InstanceUrl
+from nacre.services.apps import app_of
 from nacre.services.events import Events
 from nacre.services.tokens import Tokens, fingerprint
 
@@ -35,6 +36,15 @@ class Admission:
     project: str
     state: InstanceState
     message: str | None
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A spent ticket: the secret of a cookie for the instance, its lifetime, and the page to lead to."""
+
+    secret: str
+    lifetime_s: float
+    landing: str
 
 
 class InstanceDoor:
@@ -85,8 +95,8 @@ class InstanceDoor:
         url = f"{self._content_url}/instances/{row.id}/_nacre/enter?ticket={quote(ticket)}"
         return InstanceUrl(url=url, expires_at=expires_at)
 
-    def enter(self, instance_id: str, ticket: str) -> tuple[str, float]:
-        """Spend a ticket: the secret of a cookie for this instance, and its lifetime in seconds.
+    def enter(self, instance_id: str, ticket: str) -> Entry:
+        """Spend a ticket.
 
         Raises:
             Unauthenticated: the ticket is unknown, spent, too old, or for another instance.
@@ -117,7 +127,7 @@ class InstanceDoor:
                 project_id=row.project_id,
                 lifetime_s=COOKIE_SECONDS,
             )
-        return secret, COOKIE_SECONDS
+        return Entry(secret, COOKIE_SECONDS, app_of(row).landing)
 
     def admit(self, caller: Caller, instance_id: str, *, by_cookie: bool) -> Admission:
         """Whether the caller may use this instance through the proxy.

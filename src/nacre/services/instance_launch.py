@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets as random
-import subprocess
 from pathlib import Path
 
 from sqlalchemy.orm import Session
@@ -20,7 +18,8 @@ from nacre.errors import NotFound, PluginError, Unavailable
 from nacre.ports.engines import Engine, NodeFacts
 from nacre.ports.environments import Built
 from nacre.schema.instances import InstanceState
-from nacre.schema.launch import LaunchInput, LaunchLimits, LaunchMount, LaunchSpec, SandboxMode
+from nacre.schema.launch import LaunchInput, LaunchLimits, LaunchSpec, SandboxMode
+from nacre.services.apps import SOCKET, TOKEN, app_of, remove
 from nacre.services.attempts import Attempts
 from nacre.services.environments import EnvironmentCatalogue
 from nacre.services.events import Events
@@ -28,30 +27,16 @@ from nacre.services.launches import LaunchPlace
 from nacre.services.secrets import Secrets
 from nacre.services.upstreams import Upstream
 
-SOCKET = "jupyter.sock"
-_TOKEN = "nacre-jupyter-token"  # noqa: S105 - a file's name
-_SETTINGS = "/opt/nacre-jupyter"
 _DOOMED = ".deleted"
 _TAIL_BYTES = 2048
 _TAIL_LINES = 12
-
-# The token is read from a file, for every process of the host may read a command line. The launcher tells
-# through variables where its folders are, with a sandbox or without.
-_SCRIPT = f"""\
-export JUPYTER_TOKEN_FILE="$NACRE_SECRETS_DIR/{_TOKEN}"
-if [ -n "$(ls -A "$NACRE_INPUT_DIR" 2>/dev/null)" ]; then
-  if [ -L "$HOME/data" ] || [ ! -e "$HOME/data" ]; then ln -sfn "$NACRE_INPUT_DIR" "$HOME/data"; fi
-fi
-cd "$HOME" || exit 1
-exec "$@" --ServerApp.sock="${{NACRE_TRACK_FILE%/*}}/{SOCKET}" --ServerApp.root_dir="$HOME"
-"""
 
 
 class InstanceLaunches:
     """Instances, seen from their attempts: registered with ``Attempts`` under the kind ``instance``.
 
-    Each instance has a folder: ``home`` (kept until it is deleted), ``jupyter`` (kernel spec and settings,
-    written by each launch), ``token`` (Jupyter's, mode 0600).
+    Each instance has a folder: ``home`` (kept until it is deleted), ``token`` (the app's, mode 0600), and
+    what its app writes at each launch.
     """
 
     def __init__(
@@ -88,20 +73,19 @@ class InstanceLaunches:
     def spec(
         self, row: InstanceRow, project: ProjectRow, attempt_id: str, facts: NodeFacts, gpus: list[int]
     ) -> LaunchSpec:
-        """What to launch, without a token; writes the kernel spec and Jupyter's token.
+        """What to launch, without a token; writes what the app needs, and its token.
 
         Raises:
             NotFound: a secret that the instance names is gone.
             PluginError: one of its environments is not built.
         """
-        kernel = self._built(row.kernel_environment_id, row.environment)
-        lab = self._built(row.lab_environment_id, "jupyterlab")
+        app = app_of(row)
+        kernel = self._built(row.kernel_environment_id, row.environment) if app.has_kernel else None
+        program = self._built(row.lab_environment_id, app.environment)
         variables, files = self._secrets.reveal(row.project_id, row.secrets)
-        settings = self._write_settings(row, kernel)
         boxed = facts.sandbox is not SandboxMode.NONE
-        shown = _SETTINGS if boxed else str(settings)
-        mounts = [LaunchMount(source=str(settings), target=_SETTINGS)]
-        mounts += [LaunchMount(source=path, target=path) for path in (lab.interpreter, lab.folder)]
+        self.folder(row.id).mkdir(parents=True, exist_ok=True)
+        given = app.launch(row, program, kernel, self.folder(row.id), boxed=boxed)
         return LaunchSpec(
             **self._place.common(project, attempt_id, facts),
             kind="instance",
@@ -111,20 +95,15 @@ class InstanceLaunches:
                 LaunchInput(name=name, manifest=item["manifest"], mode=item["mode"])
                 for name, item in row.data.items()
             ],
-            environment=kernel.folder,
-            interpreter=kernel.interpreter,
-            command=_command(row, lab),
-            variables={
-                "SHELL": "/bin/bash",
-                "JUPYTER_PATH": shown,
-                "JUPYTER_CONFIG_PATH": f"{shown}/config",
-                "JUPYTER_RUNTIME_DIR": "/tmp/jupyter" if boxed else f"{settings.parent}/runtime",  # noqa: S108
-                "NACRE_INSTANCE": row.name,
-            },
+            environment=given.main.folder,
+            interpreter=given.main.interpreter,
+            command=given.command,
+            variables={**given.variables, "NACRE_INSTANCE": row.name},
+            work_scopes=list(given.scopes),
             secrets=variables,
-            secret_files=files | {_TOKEN: self._token(row.id, attempt_id)},
+            secret_files=files | {TOKEN: self._token(row.id, attempt_id)},
             home=str(self.folder(row.id) / "home"),
-            mounts=mounts,
+            mounts=given.mounts,
             limits=LaunchLimits(cpu=row.cpu, memory_bytes=row.memory, gpus=gpus),
         )
 
@@ -138,38 +117,8 @@ class InstanceLaunches:
             raise PluginError(f"the environment {name} is not there any more: start the instance again")
         return found
 
-    def _write_settings(self, row: InstanceRow, kernel: Built) -> Path:
-        """The folder that Jupyter reads and cannot write: one kernel, and what is switched off."""
-        root = self.folder(row.id) / "jupyter"
-        argv = [f"{kernel.folder}/bin/python", "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-        files = {
-            f"kernels/{row.environment}/kernel.json": {
-                "argv": argv,
-                "display_name": row.environment,
-                "language": "python",
-                "metadata": {"debugger": True},
-            },
-            "config/jupyter_server_config.d/nacre.json": {
-                "ServerApp": {"jpserver_extensions": {"jupyter_lsp": False}}
-            },
-            "config/labconfig/default_setting_overrides.json": {
-                "@jupyterlab/apputils-extension:notification": {"fetchNews": "false"}
-            },
-        }
-        _remove(root)
-        for name, content in files.items():
-            path = root / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(content, indent=1))
-            path.chmod(0o644)
-            for parent in path.parents:
-                parent.chmod(0o755)
-                if parent == root:
-                    break
-        return root
-
     def _token(self, instance_id: str, attempt_id: str) -> str:
-        """Jupyter's token for this attempt: made once, then read, so that a launch can be repeated."""
+        """The app's token for this attempt: made once, then read, so that a launch can be repeated."""
         known = self._read_token(instance_id)
         if known is not None and known[0] == attempt_id:
             return known[1]
@@ -192,7 +141,7 @@ class InstanceLaunches:
         return attempt_id, token
 
     def upstream(self, instance_id: str) -> Upstream | None:
-        """Where JupyterLab of a live attempt listens, and its token; null when there is none."""
+        """Where the app of a live attempt listens, and its token; null when there is none."""
         with self._db.read() as session:
             attempt = self._attempts.active(session, instance_id)
         known = self._read_token(instance_id)
@@ -206,7 +155,7 @@ class InstanceLaunches:
         if folder.exists():
             doomed = folder.with_name(f"{instance_id}{_DOOMED}")
             folder.rename(doomed)
-            _remove(doomed)
+            remove(doomed)
 
     def sweep(self) -> int:
         """Finish removals that a crash of the server cut short; how many.
@@ -216,7 +165,7 @@ class InstanceLaunches:
         """
         doomed = list(self._folder.glob(f"*{_DOOMED}"))
         for folder in doomed:
-            _remove(folder)
+            remove(folder)
         return len(doomed)
 
     def log_tail(self, attempt_id: str) -> str:
@@ -249,11 +198,11 @@ class InstanceLaunches:
         return [] if row is None else [item["manifest"] for item in row.data.values()]
 
     def attempt_moved(self, session: Session, attempt: AttemptRow) -> None:
-        """What the launcher tells while JupyterLab is not ready yet."""
+        """What the launcher tells while the app is not ready yet."""
         row = session.get(InstanceRow, attempt.subject_id, with_for_update=True)
         if row is None or row.attempt_id != attempt.id or row.state != InstanceState.STARTING:
             return
-        row.message = attempt.message or f"JupyterLab is {attempt.state}"
+        row.message = attempt.message or f"{app_of(row).title} is {attempt.state}"
 
     def attempt_ended(self, session: Session, attempt: AttemptRow) -> None:
         """The instance has stopped, or failed with the last lines of its log."""
@@ -279,35 +228,3 @@ class InstanceLaunches:
             state=row.state,
             reason=row.reason,
         )
-
-
-def _command(row: InstanceRow, lab: Built) -> list[str]:
-    jupyter = [
-        f"{lab.folder}/bin/python",
-        "-m",
-        "jupyterlab",
-        "--no-browser",
-        "--allow-root",
-        f"--ServerApp.base_url=/instances/{row.id}/",
-        "--ServerApp.sock_mode=0600",
-        "--ServerApp.allow_remote_access=True",
-        "--ServerApp.quit_button=False",
-        "--ServerApp.terminado_settings={'shell_command': ['/bin/bash']}",
-        f"--MultiKernelManager.default_kernel_name={row.environment}",
-        "--KernelSpecManager.ensure_native_kernel=False",
-        f"--KernelSpecManager.allowed_kernelspecs={{'{row.environment}'}}",
-        "--LabApp.news_url=None",
-        "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
-        "--LabApp.extension_manager=readonly",
-    ]
-    return ["/bin/sh", "-c", _SCRIPT, "nacre-instance", *jupyter]
-
-
-def _remove(folder: Path) -> None:
-    """Remove a folder whatever the work left in it: any depth, any modes."""
-    if not os.path.lexists(folder):
-        return
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    if subprocess.run(["rm", "-rf", "--", str(folder)], check=False, **quiet).returncode:  # type: ignore[call-overload]
-        subprocess.run(["chmod", "-R", "u+rwX", "--", str(folder)], check=False, **quiet)  # type: ignore[call-overload]
-        subprocess.run(["rm", "-rf", "--", str(folder)], check=False, **quiet)  # type: ignore[call-overload]

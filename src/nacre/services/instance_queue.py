@@ -22,7 +22,7 @@ from nacre.errors import NacreError, Unavailable
 from nacre.ids import new_id
 from nacre.ports.engines import Engine, NodeFacts
 from nacre.schema.environments import EnvironmentState
-from nacre.schema.instances import InstanceState
+from nacre.schema.instances import InstanceApp, InstanceState
 from nacre.schema.launch import ExitReason, LaunchSpec
 from nacre.services.attempts import Attempts
 from nacre.services.environments import EnvironmentCatalogue
@@ -40,6 +40,7 @@ class Watched:
 
     id: str
     name: str
+    app: InstanceApp
     attempt_id: str
     state: InstanceState
     idle_timeout: float
@@ -107,8 +108,7 @@ class InstanceQueue:
     def _environment_wait(self, session: Session, row: InstanceRow) -> Waiting | None:
         """Why it waits for one of its environments; null when they are ready."""
         building = None
-        for environment_id in (row.kernel_environment_id, row.lab_environment_id):
-            assert environment_id is not None
+        for environment_id in filter(None, (row.kernel_environment_id, row.lab_environment_id)):
             found = self._environments.status(session, environment_id)
             if found.state is EnvironmentState.FAILED:
                 said = found.message or "it could not be built: see 'nacre env logs'"
@@ -200,6 +200,10 @@ class InstanceQueue:
             )
         return True
 
+    def discard(self) -> int:
+        """Delete the temporary ones that are over; how many."""
+        return self._instances.discard()
+
     # Those that live
 
     def watched(self) -> list[Watched]:
@@ -221,6 +225,7 @@ class InstanceQueue:
                 Watched(
                     id=row.id,
                     name=row.name,
+                    app=InstanceApp(row.app),
                     attempt_id=row.attempt_id,
                     state=InstanceState(row.state),
                     idle_timeout=row.idle_timeout,
@@ -231,7 +236,7 @@ class InstanceQueue:
         return found
 
     def ready(self, found: Watched) -> None:
-        """JupyterLab answers."""
+        """Its app answers."""
         with self._db.write() as session:
             row = self._same(session, found, InstanceState.STARTING)
             if row is None:
@@ -242,7 +247,7 @@ class InstanceQueue:
         self._signals.notify(f"instance:{found.id}")
 
     def not_ready(self, found: Watched, message: str) -> None:
-        """JupyterLab did not come up: it is stopped, and will have failed."""
+        """Its app did not come up: it is stopped, and will have failed."""
         self._stop(found, InstanceState.STARTING, NOT_READY, message)
 
     def seen(self, found: Watched, active_at: datetime) -> None:

@@ -1,7 +1,10 @@
-"""Instances: interactive machines with JupyterLab; their operations, and who may enter them."""
+"""Instances: interactive machines with JupyterLab, and TensorBoards, and what one may do with them."""
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Row, Select, select
@@ -11,6 +14,8 @@ from sqlalchemy.orm import Session
 from nacre.clock import Clock
 from nacre.db.connect import Database
 from nacre.db.queries.pages import newest_first
+from nacre.db.queries.runs import find_run
+from nacre.db.tables.attempts import AttemptRow
 from nacre.db.tables.instances import InstanceRow
 from nacre.db.tables.projects import ProjectRow
 from nacre.db.tables.users import UserRow
@@ -20,7 +25,8 @@ from nacre.domain.scheduling import Demand, never_fits
 from nacre.errors import Conflict, InvalidSpec, NotFound
 from nacre.ids import new_id
 from nacre.schema.base import Page
-from nacre.schema.instances import Instance, InstanceCreate, InstanceState, InstanceUrl
+from nacre.schema.instances import Instance, InstanceApp, InstanceCreate, InstanceState, InstanceUrl
+from nacre.services.apps import APPS, app_of
 from nacre.services.attempts import Attempts
 from nacre.services.datasets import Datasets
 from nacre.services.environments import EnvironmentCatalogue
@@ -34,9 +40,10 @@ from nacre.services.signals import Signals
 from nacre.services.tokens import Tokens
 from nacre.services.usage import UsageLedger
 
-LAB = "jupyterlab"
 KERNEL = ["ipykernel"]
 TOPIC = "instances"
+FAILED_TEMPORARY = timedelta(days=1)
+"""How long a temporary instance that failed stays, for somebody to read why."""
 
 _Data = dict[str, dict[str, Any]]
 _KIND = "instance"
@@ -87,8 +94,9 @@ class Instances:
         Raises:
             Conflict: the project has an instance of that name.
             InvalidSpec: no machine could ever hold the type.
-            NotFound: the type, the environment, a dataset or a secret is not there.
+            NotFound: the type, the environment, a dataset, a run or a secret is not there.
         """
+        app = APPS[body.app]
         shape = self._prices.type(body.type)
         demand = Demand("", "", shape.cpu, shape.memory, shape.gpu, shape.gpu_name)
         if impossible := never_fits(demand, machines(self._attempts.engine.nodes())):
@@ -96,18 +104,22 @@ class Instances:
         self._secrets.reveal(caller.project_id, body.secrets)
         try:
             with self._db.write() as session:
-                if self._by_name(session, caller.project_id, body.name) is not None:
-                    raise Conflict(f"there is an instance {body.name} already: choose another name")
+                name = body.name or self._free_name(session, caller.project_id, app.stem(body))
+                if body.name and self._by_name(session, caller.project_id, name) is not None:
+                    raise Conflict(f"there is an instance {name} already: choose another name")
                 row = InstanceRow(
                     id=new_id("ins"),
                     project_id=caller.project_id,
                     user_id=caller.user_id,
-                    name=body.name,
+                    name=name,
+                    app=app.name,
                     type=body.type,
-                    environment=body.environment,
+                    environment=body.environment if app.has_kernel else app.environment,
                     data={},
+                    runs=self._runs(session, caller.project_id, body.runs),
                     secrets=body.secrets,
-                    idle_timeout=body.idle_timeout,
+                    idle_timeout=app.idle_timeout_s if body.idle_timeout is None else body.idle_timeout,
+                    temporary=body.temporary,
                     state=InstanceState.STOPPED,
                     cpu=shape.cpu,
                     memory=shape.memory,
@@ -123,9 +135,9 @@ class Instances:
                 if body.start:
                     self._queue(session, row)
                 else:
-                    self._environments.ensure(session, caller.project_id, body.environment)
+                    self._environments.ensure(session, caller.project_id, row.environment)
         except IntegrityError as error:
-            raise Conflict(f"the name {body.name} was taken just now: choose another one") from error
+            raise Conflict(f"the name {name} was taken just now: choose another one") from error
         self._changed(row)
         return self.get(caller, row.id)
 
@@ -142,6 +154,23 @@ class Instances:
                 "mode": item.mode,
             }
         return data
+
+    def _free_name(self, session: Session, project_id: str, stem: str) -> str:
+        """``tensorboard-1``, or the first such name that is not taken."""
+        prefix = f"{stem}-"
+        mine = select(InstanceRow.name).where(InstanceRow.project_id == project_id)
+        taken = set(session.scalars(mine.where(InstanceRow.name.startswith(prefix, autoescape=True))))
+        return next(name for n in itertools.count(1) if (name := f"{prefix}{n}") not in taken)
+
+    def _runs(self, session: Session, project_id: str, references: Sequence[str]) -> Sequence[str]:
+        """Ids of the project's runs, each once."""
+        found = []
+        for reference in references:
+            run = find_run(session, project_id, reference)
+            if run is None or run.deleted_at is not None:
+                raise NotFound(f"there is no run {reference} in this project: see 'nacre runs ls'")
+            found.append(run.uuid)
+        return [*dict.fromkeys(found)]
 
     def list(self, caller: Caller, *, cursor: str | None = None, limit: int = 100) -> Page[Instance]:
         """The project's instances, newest first."""
@@ -183,12 +212,13 @@ class Instances:
         shape = self._prices.type(row.type)
         row.cpu, row.memory, row.gpu, row.gpu_name = shape.cpu, shape.memory, shape.gpu, shape.gpu_name
         row.price_per_hour = shape.price_per_hour
-        ensure = self._environments.ensure
+        app, ensure = app_of(row), self._environments.ensure
         row.environment_id = ensure(session, row.project_id, row.environment)
-        row.lab_environment_id = ensure(session, row.project_id, LAB)
-        row.kernel_environment_id = self._environments.derive(
-            session, row.project_id, row.environment_id, KERNEL
-        )
+        row.lab_environment_id = ensure(session, row.project_id, app.environment)
+        if app.has_kernel:
+            row.kernel_environment_id = self._environments.derive(
+                session, row.project_id, row.environment_id, KERNEL
+            )
         row.state, row.queued_at = InstanceState.QUEUED, self._clock.now()
         row.reason = row.message = row.stop_reason = row.attempt_id = None
         row.started_at = row.active_at = None
@@ -238,11 +268,37 @@ class Instances:
                     f"instance {row.name} is {row.state}: "
                     f"stop it first with 'nacre instance stop {row.name}'"
                 )
-            self._datasets.release(session, _KIND, row.id)
-            self._log(session, caller, "delete", row)
-            attempts = self._attempts.of(session, [row.id])[row.id]
-            self._attempts.remove(session, row.id)
-            session.delete(row)
+            attempts = self._remove(session, row, caller.user_id)
+        self._remove_files(row, attempts)
+
+    def discard(self) -> int:
+        """Delete the temporary instances that have stopped, and those that failed a day ago; how many."""
+        over = (InstanceRow.state == InstanceState.STOPPED) | (
+            (InstanceRow.state == InstanceState.FAILED)
+            & (InstanceRow.created_at < self._clock.now() - FAILED_TEMPORARY)
+        )
+        with self._db.read() as session:
+            done = session.scalars(select(InstanceRow.id).where(InstanceRow.temporary, over)).all()
+        count = 0
+        for instance_id in done:
+            with self._db.write() as session:
+                row = session.get(InstanceRow, instance_id, with_for_update=True)
+                if row is None or row.state not in _AT_REST:
+                    continue
+                attempts = self._remove(session, row, None)
+            self._remove_files(row, attempts)
+            count += 1
+        return count
+
+    def _remove(self, session: Session, row: InstanceRow, user_id: str | None) -> Sequence[AttemptRow]:
+        self._datasets.release(session, _KIND, row.id)
+        self._events.add(session, row.project_id, user_id, "instances.delete", row.id, name=row.name)
+        attempts = self._attempts.of(session, [row.id])[row.id]
+        self._attempts.remove(session, row.id)
+        session.delete(row)
+        return attempts
+
+    def _remove_files(self, row: InstanceRow, attempts: Sequence[AttemptRow]) -> None:
         for attempt in attempts:
             self._attempts.remove_files(attempt)
         self._launches.remove(row.id)
@@ -263,7 +319,7 @@ class Instances:
         return data, attempts[-1].ended_at is not None
 
     def upstream(self, instance_id: str) -> tuple[str, str] | None:
-        """Path of JupyterLab's unix socket, and its token; null when it does not run."""
+        """Path of the app's unix socket, and its token; null when it does not run."""
         found = self._launches.upstream(instance_id)
         return (found.socket, found.token) if found is not None else None
 
@@ -319,10 +375,13 @@ class Instances:
             created_at=row.created_at,
             project=found[1],
             name=row.name,
+            app=InstanceApp(row.app),
             user=found[2] or row.user_id,
             type=row.type,
             environment=row.environment,
             data={name: item["dataset"] for name, item in row.data.items()},
+            runs=row.runs,
+            temporary=row.temporary,
             state=InstanceState(row.state),
             reason=row.reason,
             message=row.message,

@@ -75,7 +75,9 @@ def house(database: Database, clock: FixedClock, people: People, tmp_path: Path)
 @pytest.mark.parametrize("gpu", [False, True])
 def test_every_entry_of_the_catalogue_is_a_list_of_plain_requirements(gpu: bool) -> None:
     entries = catalogue(gpu)
-    assert {"base", "sklearn", "pytorch", "tensorflow", "keras", "jax", "jupyterlab"} == set(entries)
+    assert {"base", "sklearn", "pytorch", "tensorflow", "keras", "jax", "jupyterlab", "tensorboard"} == set(
+        entries
+    )
     for entry in entries.values():
         assert entry.description
         assert sources.from_requirements("\n".join(entry.requirements)).lines == list(entry.requirements)

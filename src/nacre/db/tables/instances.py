@@ -15,9 +15,10 @@ class InstanceRow(Row):
     """An instance; its attempts are rows of ``attempts`` with ``subject_id`` = ``id``.
 
     ``environment`` is the chosen one's name. Each start sets three ids: its own, that of the same one
-    with ipykernel (``kernel_…``), and that of the one which JupyterLab runs from (``lab_…``).
-    ``data``: name → ``{"dataset": "digits@1", "manifest": …, "mode": …}``. ``stop_reason`` is set once it
-    shall end. ``active_at``: when last a kernel was busy, or a terminal or a person active.
+    with ipykernel (``kernel_…``), and that of the one which the app runs from (``lab_…``); an app without
+    kernels has only the last. ``data``: name → ``{"dataset": "digits@1", "manifest": …, "mode": …}``.
+    ``runs``: ids of runs that the app shows. ``stop_reason`` is set once it shall end. ``active_at``: when
+    last a kernel was busy, or a terminal or a person active.
     """
 
     __tablename__ = "instances"
@@ -26,13 +27,16 @@ class InstanceRow(Row):
     project_id: Mapped[str] = mapped_column(ForeignKey("projects.id", ondelete="CASCADE"))
     user_id: Mapped[str] = mapped_column(String(40))
     name: Mapped[str] = mapped_column(String(64))
+    app: Mapped[str] = mapped_column(String(16), default="jupyterlab")
     type: Mapped[str] = mapped_column(String(64))
     environment: Mapped[str] = mapped_column(String(64))
     environment_id: Mapped[str | None] = mapped_column(String(40))
     kernel_environment_id: Mapped[str | None] = mapped_column(String(40))
     lab_environment_id: Mapped[str | None] = mapped_column(String(40))
     data: Mapped[dict[str, dict[str, Any]]] = mapped_column(JSON, default=dict)
+    runs: Mapped[list[str]] = mapped_column(JSON, default=list)
     secrets: Mapped[list[str]] = mapped_column(JSON, default=list)
+    temporary: Mapped[bool] = mapped_column(default=False)
     idle_timeout: Mapped[float]
     state: Mapped[str] = mapped_column(String(16))
     reason: Mapped[str | None] = mapped_column(String(64))

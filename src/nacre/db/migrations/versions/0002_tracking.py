@@ -235,5 +235,12 @@ def upgrade() -> None:
             batch_op.f("ix_runs_project_id_started_at"), ["project_id", "started_at"], unique=False
         )
 
+    with op.batch_alter_table("instances", schema=None) as batch_op:
+        batch_op.add_column(
+            sa.Column("app", sa.String(length=16), nullable=False, server_default=sa.text("'jupyterlab'"))
+        )
+        batch_op.add_column(sa.Column("runs", sa.JSON(), nullable=False, server_default=sa.text("'[]'")))
+        batch_op.add_column(sa.Column("temporary", sa.Boolean(), nullable=False, server_default=sa.false()))
+
     op.execute("UPDATE runs SET started_at = created_at")
     op.execute("UPDATE metric_series SET tail = n")
