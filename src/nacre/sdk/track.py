@@ -10,15 +10,17 @@ Standard library only, Python 3.8 and later: this runs in every environment.
 from __future__ import annotations
 
 import atexit
+import functools
+import json
 import os
 import sys
 import threading
 from types import TracebackType
-from typing import Any, Union
+from typing import Any, Mapping, Sequence, Union  # noqa: UP035 - Python 3.8
 
 from nacre.errors import NacreError
 from nacre.sdk.settings import find_connection
-from nacre.sdk.tracking import files, saving
+from nacre.sdk.tracking import files, media, pictures, saving
 from nacre.sdk.tracking.channel import TrackFile
 from nacre.sdk.tracking.records import Lines
 from nacre.sdk.tracking.remote import RemoteRun, warn
@@ -48,9 +50,12 @@ class _State:
 
     sink: _Sink | None = None
     lines = Lines()
+    captured = Lines()
     lock = threading.RLock()
     crashed: str | None = None
     hooked = False
+    steps: dict[str, int] = {}
+    tables: dict[str, dict[str, str]] = {}
 
 
 def log_metric(key: str, value: Any, step: int | None = None) -> None:
@@ -95,6 +100,21 @@ def set_tag(key: str, value: Any) -> None:
     (_State.sink or _connect()).write([line])
 
 
+def log_captured(metrics: dict[str, Any], step: int, params: dict[str, Any]) -> None:
+    """Log what a framework reports by itself, for capture. A key that the program logs on its own, here or
+    through :func:`claim`, is left to the program."""
+    own, captured = _State.lines, _State.captured
+    lines = [captured.metric(k, value, step) for k, value in metrics.items() if not own.knows("m", k)]
+    lines += [captured.text("p", k, value) for k, value in params.items() if not own.knows("p", k)]
+    if lines:
+        (_State.sink or _connect()).write(lines)
+
+
+def claim(kind: str, key: str) -> None:
+    """The program logs this key (``m``: a metric, ``p``: a param) to the run through another client."""
+    _State.lines.claim(kind, key)
+
+
 def log_artifact(path: str | os.PathLike[str], artifact_path: str | None = None) -> None:
     """Keep a file, or a folder with all files in it, with the run, under its own name.
 
@@ -117,6 +137,129 @@ def log_artifact(path: str | os.PathLike[str], artifact_path: str | None = None)
             files.upload(sink, source, target)
         except Exception as error:
             raise RuntimeError(f"{source} was not kept: {error}") from error
+
+
+def log_image(image: Any, artifact_file: Any = None, key: Any = None, step: int | None = None) -> None:
+    """Keep an image: ``log_image("samples", x, step=3)``, or in MLflow's order ``log_image(x, "plots/a.png")``.
+
+    Args:
+        image: an array or tensor (height × width, or with 1, 3 or 4 channels last or first; fractions from
+            0 to 1, or whole numbers from 0 to 255), nested lists, or an image of PIL.
+        artifact_file: its path, with an extension; or another word for ``key``.
+        key: its name; it becomes ``images/KEY/STEP.png``.
+        step: by default the next one of this key; a path may go without.
+
+    Raises:
+        TypeError, ValueError: it is no image; the name leads out of the run.
+        RuntimeError: the server is away, or does not take it.
+    """
+    if isinstance(image, str):
+        image, artifact_file = artifact_file, image
+    if step is None and key is not None and not isinstance(key, str):
+        key, step = None, key  # log_image("samples", x, 3)
+    target = media.where("images", ".png", artifact_file, key, step, _next_step)
+    _keep(target, functools.partial(pictures.save, image))
+
+
+def log_figure(
+    figure: Any,
+    artifact_file: Any = None,
+    *,
+    key: str | None = None,
+    step: int | None = None,
+    save_kwargs: Mapping[str, Any] | None = None,
+) -> None:
+    """Keep a figure of Matplotlib (a picture) or Plotly (a page): ``log_figure(figure, "plots/roc.png")``.
+
+    Raises:
+        TypeError, ValueError: it is no figure, or cannot be written so; the name leads out of the run.
+        RuntimeError: the server is away, or does not take it.
+    """
+    if isinstance(figure, str):
+        figure, artifact_file = artifact_file, figure
+    write = media.figure_writer(figure, save_kwargs)
+    target = media.where("figures", media.figure_extension(figure), artifact_file, key, step, media.no_step)
+    _keep(target, write)
+
+
+def log_table(
+    data: Any,
+    artifact_file: Any = None,
+    *,
+    key: str | None = None,
+    step: int | None = None,
+    columns: Sequence[Any] | None = None,
+) -> None:
+    """Keep a table as JSON, as ``mlflow.load_table`` reads it. One of the same path is replaced.
+
+    Args:
+        data: a data frame, a dict from names to columns, a list of dicts, or a list of rows.
+        artifact_file: its path (``tables/errors.json``); or another word for ``key``.
+        key: its name; it becomes ``tables/KEY.json``, with a step ``tables/KEY/STEP.json``.
+        columns: their names, where the data have none.
+
+    Raises:
+        TypeError, ValueError: it is no table; the name leads out of the run.
+        RuntimeError: the server is away, or does not take it.
+    """
+    if isinstance(data, str):
+        data, artifact_file = artifact_file, data
+    target = media.where("tables", ".json", artifact_file, key, step, media.no_step)
+    if not target.endswith(".json"):
+        raise ValueError(f"a table is kept as .json, not as {target}: write other files yourself")
+    _keep(target, media.json_writer(media.table(data, columns)))
+    with _State.lock:
+        _State.tables[target] = {"path": target, "type": "table"}
+        while len(json.dumps(list(_State.tables.values()))) > 8000:  # a tag's length
+            _State.tables.pop(next(iter(_State.tables)))
+        set_tag("mlflow.loggedArtifacts", json.dumps(list(_State.tables.values())))
+
+
+def log_confusion_matrix(
+    y_true: Any,
+    y_pred: Any = None,
+    *,
+    labels: Sequence[Any] | None = None,
+    path: str | None = None,
+    key: str | None = None,
+    step: int | None = None,
+) -> None:
+    """Keep a confusion matrix, to be drawn where it is looked at.
+
+    Args:
+        y_true: the true class of each sample; or a finished matrix whose rows are what is true.
+        y_pred: the predicted class of each sample, or its scores for all classes.
+        labels: the classes in order, or names of the classes 0, 1, …
+        path: of the artifact; by default ``confusion/KEY.json``, with a step ``confusion/KEY/STEP.json``.
+        key: its name, ``confusion_matrix`` by default.
+
+    Raises:
+        TypeError, ValueError: the classes do not make a matrix; the name leads out of the run.
+        RuntimeError: the server is away, or does not take it.
+    """
+    matrix = media.confusion(y_true, y_pred, labels)
+    name = "confusion_matrix" if path is None and key is None else key
+    _keep(media.where("confusion", ".json", path, name, step, media.no_step), media.json_writer(matrix))
+
+
+def log_text(text: str, artifact_file: str) -> None:
+    """Keep text as a file: ``log_text(report, "reports/classes.txt")``. One of the same path is replaced."""
+    write = media.text_writer(text)
+    _keep(media.where("texts", ".txt", artifact_file, None, None, media.no_step), write)
+
+
+def _next_step(stem: str) -> int:
+    with _State.lock:
+        _State.steps[stem] = _State.steps.get(stem, -1) + 1
+        return _State.steps[stem]
+
+
+def _keep(target: str, write: media.Writer) -> None:
+    sink = _State.sink or _connect()
+    if isinstance(sink, TrackFile):
+        files.write_in(write, _output_folder(), target)
+    elif isinstance(sink, RemoteRun):
+        files.write_up(write, sink, target)
 
 
 def log_model(model: Any, name: str | None = None, example: Any = None) -> str:
@@ -180,6 +323,7 @@ def end_run(state: str = "finished") -> None:
         if isinstance(_State.sink, RemoteRun):
             _State.sink.end(state)
             _State.sink, _State.lines = None, Lines()
+            _State.steps, _State.tables = {}, {}
 
 
 def _connect(name: str | None = None, experiment: str = "default") -> _Sink:
@@ -245,6 +389,7 @@ def _hook() -> None:
 def _after_fork() -> None:
     _State.lock = threading.RLock()
     _State.lines.after_fork()
+    _State.captured.after_fork()
     if _State.sink is not None:
         _State.sink.after_fork()
 

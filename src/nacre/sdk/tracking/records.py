@@ -46,11 +46,20 @@ class Lines:
     def __init__(self) -> None:
         self._keys: dict[str, str] = {}
         self._next: dict[str, int] = {}
+        self._claimed: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
 
     def after_fork(self) -> None:
         """In a child: another thread may have held the lock."""
         self._lock = threading.Lock()
+
+    def knows(self, kind: str, key: str) -> bool:
+        """Whether a metric (``m``), param (``p``) or tag (``t``) of this name was made here, or claimed."""
+        return (kind == "m" and key in self._next) or (kind, key) in self._claimed
+
+    def claim(self, kind: str, key: str) -> None:
+        """Somebody else makes this key's lines."""
+        self._claimed.add((kind, key))
 
     def metric(self, key: str, value: Any, step: int | None) -> str:
         """A point; without a step it is one after the greatest of this key so far, from 0."""
@@ -79,6 +88,8 @@ class Lines:
                 f"{what} {key!r}: {len(words)} characters are too many ({_MAX_TEXT} at most): "
                 "write it to a file and use nacre.log_artifact"
             )
+        if len(self._claimed) < 100_000:
+            self._claimed.add((kind, str(key)))
         now = time.time_ns() // 1_000_000
         return f'{{"type":"{kind}","key":{self._key(what, key)},"text":{_quoted(words)},"time_ms":{now}}}'
 

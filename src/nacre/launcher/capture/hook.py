@@ -1,0 +1,99 @@
+"""The import hook: lets the normal finders load a watched module, then has it patched.
+
+It costs one look into a dict for every module that is imported, and imports nothing itself until a watched
+module was. Only ``sys`` is used: this is loaded at the start of every Python process of a job.
+"""
+
+import sys
+
+
+class _Loader:
+    """The module's own loader, and the patch after it. Everything else is the own loader's."""
+
+    def __init__(self, loader, name, finder):  # type: ignore[no-untyped-def]
+        self._nacre = (loader, name, finder)
+
+    def __getattr__(self, name):  # type: ignore[no-untyped-def]
+        if name == "_nacre":  # while it is being copied
+            raise AttributeError(name)
+        return getattr(self._nacre[0], name)
+
+    def create_module(self, spec):  # type: ignore[no-untyped-def]
+        """As the own loader does."""
+        return self._nacre[0].create_module(spec)
+
+    def exec_module(self, module):  # type: ignore[no-untyped-def]
+        """Run the module, which sees its own loader; then patch it, unless it raised."""
+        loader, name, finder = self._nacre
+        spec = getattr(module, "__spec__", None)
+        if spec is not None and spec.loader is self:
+            spec.loader = loader
+        try:
+            if module.__loader__ is self:
+                module.__loader__ = loader
+        except AttributeError:
+            pass  # a frozen or lazy module may lack it
+        loader.exec_module(module)
+        finder.loaded(name, module)
+
+
+class Finder:
+    """A finder before all others, for a few names.
+
+    Args:
+        watched: full name of a module → what patches it: the full name of a module whose ``patch`` is
+            called with the loaded module, after every time that it is loaded (reloads too).
+    """
+
+    def __init__(self, watched):  # type: ignore[no-untyped-def]
+        self.watched = dict(watched)
+        self._busy = set()  # type: ignore[var-annotated]
+
+    def find_spec(self, name, path=None, target=None):  # type: ignore[no-untyped-def]
+        """None for what is not watched; else what the other finders say, with the patch behind it."""
+        if name not in self.watched or name in self._busy:
+            return None
+        self._busy.add(name)  # other hooks (MLflow's) ask all finders again, also this one
+        try:
+            spec = self._ask_others(name, path, target)
+        finally:
+            self._busy.discard(name)
+        loader = getattr(spec, "loader", None)
+        if hasattr(loader, "exec_module") and hasattr(loader, "create_module"):
+            spec.loader = _Loader(loader, name, self)
+        return spec
+
+    def _ask_others(self, name, path, target):  # type: ignore[no-untyped-def]
+        for finder in list(sys.meta_path):
+            find = None if finder is self else getattr(finder, "find_spec", None)
+            spec = None if find is None else find(name, path, target)
+            if spec is not None:
+                return spec
+        return None
+
+    def loaded(self, name, module):  # type: ignore[no-untyped-def]
+        """Patch a module; a patch that fails is switched off, with one line."""
+        patcher = self.watched.get(name)
+        if patcher is None:
+            return
+        try:
+            __import__(patcher)
+            sys.modules[patcher].patch(module)
+        except Exception as error:
+            self.watched = {key: value for key, value in self.watched.items() if value != patcher}
+            framework = patcher.rpartition(".")[2]
+            line = f"[nacre] capture of {framework} is off: {type(error).__name__}: {error}"
+            try:
+                print(" ".join(line.split()), file=sys.stderr)  # noqa: T201
+            except Exception:  # noqa: S110 - no stderr, no line
+                pass
+
+
+def install(watched):  # type: ignore[no-untyped-def]
+    """Put a finder in front; what is imported already is patched now."""
+    finder = Finder(watched)
+    sys.meta_path.insert(0, finder)
+    for name in watched:
+        if name in sys.modules:
+            finder.loaded(name, sys.modules[name])
+    return finder

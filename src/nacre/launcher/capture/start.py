@@ -1,0 +1,55 @@
+"""What is watched in this process, decided from its environment variables at its start."""
+
+_HERE = "nacre.launcher.capture."
+
+# Where values pass by in each framework, and the module here that stands there.
+WATCHED = {
+    "keras.src.callbacks.callback_list": "keras",  # Keras 3
+    "keras.src.callbacks": "keras",  # 2.13 to 2.15
+    "keras.callbacks": "keras",  # to 2.12
+    "tf_keras.src.callbacks": "keras",
+    "tensorflow.python.keras.callbacks": "keras",  # TensorFlow to 2.5
+    "lightning.pytorch.loggers.utilities": "lightning",
+    "lightning.pytorch.trainer.connectors.logger_connector.logger_connector": "lightning",
+    "pytorch_lightning.loggers.utilities": "lightning",
+    "pytorch_lightning.trainer.connectors.logger_connector.logger_connector": "lightning",
+    "transformers.trainer_callback": "transformers",
+    "sklearn.base": "sklearn",
+    "sklearn.model_selection._validation": "sklearn",
+    "xgboost.callback": "xgboost",
+    "lightgbm.engine": "lightgbm",
+    "mlflow.tracking.client": "mlflow",
+}
+
+# The finder of data sets that frameworks load by name (``datasets.py``).
+DATASETS = {
+    "keras.src.utils.file_utils": "datasets",
+    "mxnet.gluon.utils": "datasets",
+}
+
+
+def captures(variables):  # type: ignore[no-untyped-def]
+    """Whether this process reports to a run: in a job, with capture on, as the first of its replicas.
+
+    Frameworks of many processes report the same values in each; they are taken from the one of rank 0.
+    """
+    return (
+        variables.get("NACRE_CAPTURE") == "on"
+        and bool(variables.get("NACRE_RUN_ID"))
+        and bool(variables.get("NACRE_TRACK_FILE"))
+        and all(variables.get(name) in (None, "", "0") for name in ("NACRE_RANK", "RANK", "LOCAL_RANK"))
+    )
+
+
+def start(variables, load):  # type: ignore[no-untyped-def]
+    """Begin to watch, when there is something to watch for.
+
+    Args:
+        variables: the process's environment variables.
+        load: gives the names of a neighbouring file without importing the package ``nacre``.
+    """
+    watched = dict(WATCHED) if captures(variables) else {}
+    if variables.get("NACRE_DATASET_MANIFEST"):
+        watched.update(DATASETS)
+    if watched:
+        load("hook")["install"]({name: _HERE + patcher for name, patcher in watched.items()})
