@@ -14,15 +14,13 @@ from sqlalchemy.orm import Session
 from nacre.clock import Clock
 from nacre.db.connect import Database
 from nacre.db.queries.runs import describe_runs, find_run, read_points, series_keys
-from nacre.db.tables.attempts import AttemptRow
 from nacre.db.tables.runs import ExperimentRow, RunRow
 from nacre.domain.curves import thin
 from nacre.domain.identity import Caller
-from nacre.errors import Conflict, InvalidSpec, NotFound, PermissionDenied, Unavailable
+from nacre.errors import Conflict, InvalidSpec, NotFound, PermissionDenied
 from nacre.ids import new_run_id
 from nacre.schema.base import Page
 from nacre.schema.launch import FileEntry
-from nacre.schema.manifests import canonical, check_paths
 from nacre.schema.runs import (
     MetricPoint,
     MetricSeries,
@@ -34,6 +32,7 @@ from nacre.schema.runs import (
     RunUpdate,
     TrackRecord,
 )
+from nacre.services.artifacts import Artifacts, check_own_run, of_job
 from nacre.services.blobs import BlobLedger
 from nacre.services.events import Events
 from nacre.services.signals import Signals
@@ -41,7 +40,6 @@ from nacre.services.tracking import RecordWriter, storable
 
 MAX_POINTS = 100_000
 """The most points of a metric in one answer; of more, each stretch's lowest and highest are sent."""
-_ATTEMPTS_TO_MERGE = 20
 
 
 class Runs:
@@ -52,7 +50,7 @@ class Runs:
     ) -> None:
         self._db = db
         self._clock = clock
-        self._ledger = ledger
+        self._artifacts = Artifacts(db, clock, ledger, signals)
         self._events = events
         self._signals = signals
 
@@ -101,16 +99,12 @@ class Runs:
         row = session.scalars(select(RunRow).where(RunRow.uuid == run_id).with_for_update()).first()
         if row is None:
             return
-        if row.artifacts is not None:
-            self._ledger.drop_reference(session, "run", run_id)
-        self._ledger.add_reference(session, row.project_id, "run", run_id, manifest_digest)
-        row.artifacts = manifest_digest
-        session.flush()
+        self._artifacts.set_manifest(session, row, manifest_digest)
         self._notify_after(session, run_id)
 
     def remove(self, session: Session, run_id: str) -> None:
         """Delete a run with everything logged to it (when its job is deleted)."""
-        self._ledger.drop_reference(session, "run", run_id)
+        self._artifacts.remove(session, run_id)
         session.execute(delete(RunRow).where(RunRow.uuid == run_id))
         self._notify_after(session, run_id)
 
@@ -123,7 +117,7 @@ class Runs:
 
     def create(self, caller: Caller, spec: RunCreate) -> Run:
         """Start a run outside a job. Without a name it is called ``run-`` and the start of its id."""
-        if _of_job(caller):
+        if of_job(caller):
             raise PermissionDenied("a job has a run already: log to it, its id is in NACRE_RUN_ID")
         with self._db.write() as session:
             run_id = self._insert(
@@ -224,12 +218,12 @@ class Runs:
         )
 
     def artifacts(self, caller: Caller, run: str) -> RunArtifacts:
-        """The files that a run left."""
+        """The files of a run; ``manifest`` is that of those that its job left."""
         with self._db.read() as session:
-            digest = self._find(session, caller, run).artifacts
-        if digest is None:
-            return RunArtifacts(manifest=None, files=[])
-        return RunArtifacts(manifest=digest, files=self._ledger.read_manifest(digest).files)
+            row = self._find(session, caller, run)
+        return RunArtifacts(
+            manifest=row.artifacts, files=self._artifacts.files(caller.project_id, row.uuid)
+        )
 
     def add_artifacts(self, caller: Caller, run: str, files: Sequence[FileEntry]) -> RunArtifacts:
         """Add files whose blobs the project has; one of the same path is replaced.
@@ -237,31 +231,12 @@ class Runs:
         Raises:
             InvalidSpec: a path is unsafe, or a blob has not been sent or has another length.
         """
-        check_paths([entry.path for entry in files])
-        for _ in range(_ATTEMPTS_TO_MERGE):
-            with self._db.read() as session:
-                row = self._find(session, caller, run, write=True)
-                run_id, base = row.uuid, row.artifacts
-            merged = {} if base is None else {e.path: e for e in self._ledger.read_manifest(base).files}
-            merged.update((entry.path, entry) for entry in files)
-            check_paths(list(merged))
-            digest = self._ledger.keep(caller.project_id, canonical(merged.values()))
-            self._ledger.take_manifest(caller.project_id, digest)
-            with self._db.write() as session:
-                row = self._find(session, caller, run_id, write=True)
-                if row.artifacts != base:
-                    continue
-                self.set_artifacts(session, run_id, digest)
-            return RunArtifacts(manifest=digest, files=sorted(merged.values(), key=lambda e: e.path))
-        raise Unavailable("others keep adding artifacts to this run: try again")
+        self._artifacts.add(caller, run, files)
+        return self.artifacts(caller, run)
 
     def artifact(self, caller: Caller, run: str, path: str) -> tuple[FileEntry, BinaryIO]:
         """One file of a run, and a stream of its bytes."""
-        found = self.artifacts(caller, run)
-        for entry in found.files:
-            if entry.path == path:
-                return entry, self._ledger.open(caller, entry.digest)
-        raise NotFound(f"the run has no artifact {path!r}: see 'nacre runs artifacts {run}'")
+        return self._artifacts.open(caller, run, path)
 
     def delete(self, caller: Caller, run: str) -> None:
         """Delete a run and everything logged to it.
@@ -332,10 +307,8 @@ class Runs:
         row = find_run(session, caller.project_id, run)
         if row is None:
             raise NotFound(f"there is no run {run!r} in this project: see 'nacre runs ls'")
-        if write and _of_job(caller):
-            own = session.scalar(select(AttemptRow.run_id).where(AttemptRow.id == caller.attempt_id))
-            if own != row.uuid:
-                raise PermissionDenied("a job's token may write to the job's own run only")
+        if write:
+            check_own_run(session, caller, row.uuid)
         if write and session.get_transaction() is not None:
             self._lock(session, row.uuid)
             session.refresh(row)
@@ -352,8 +325,3 @@ class Runs:
         if session.in_nested_transaction():
             return  # a savepoint's end: nobody can see it yet
         self._signals.notify(*(f"run:{run_id}" for run_id in session.info.pop("nacre_runs", ())))
-
-
-def _of_job(caller: Caller) -> bool:
-    """Whether the token is that of a job's attempt (an instance's acts as its user)."""
-    return caller.attempt_id is not None and "*" not in caller.scopes
