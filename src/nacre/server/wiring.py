@@ -27,6 +27,7 @@ from nacre.server.home import reachable, write_private
 from nacre.server.plugins import load, load_all
 from nacre.server.settings import Settings
 from nacre.server.site import make_site
+from nacre.services.artifacts import Artifacts
 from nacre.services.attempts import Attempts
 from nacre.services.blobs import BlobLedger
 from nacre.services.conversions import Conversions
@@ -153,6 +154,7 @@ def wire(settings: Settings, db: Database, clock: Clock, plugins: Plugins | None
         blobs_root=plugins.blobs.root if isinstance(plugins.blobs, LocalBlobs) else None,
         nacre_site=make_site(settings.home / "site"),
         api_socket_folder=settings.api_socket.parent,
+        api_url=settings.url,
         root=os.geteuid() == 0,
         reachable=reachable(settings.home / "attempts", sys.base_prefix),
     )
@@ -257,6 +259,7 @@ def wire(settings: Settings, db: Database, clock: Clock, plugins: Plugins | None
         datasets=datasets,
         environments=environments,
         runs=runs,
+        artifacts=Artifacts(db, clock, ledger, signals),
         attempts=attempts,
         jobs=jobs,
         instances=instances,

@@ -39,8 +39,9 @@ class Owner:
 
     id: str
     project_id: str
-    manifest: str | None = None
-    name: str = ""
+    experiment_id: int
+    manifest: str | None
+    name: str
 
     @property
     def run(self) -> bool:
@@ -288,11 +289,11 @@ def _find(session: Session, project_id: str, reference: str) -> Owner:
     if reference.startswith("m-"):
         model = session.get(LoggedModelRow, reference)
         if model is not None and model.project_id == project_id:
-            return Owner(model.id, project_id, None, f"the logged model {model.name}")
+            return Owner(model.id, project_id, model.experiment_id, None, f"the logged model {model.name}")
     run = find_run(session, project_id, reference)
     if run is None:
         raise NotFound(f"there is no run {reference!r} in this project: see 'nacre runs ls'")
-    return Owner(run.uuid, project_id, run.artifacts, f"the run {run.name}")
+    return Owner(run.uuid, project_id, run.experiment_id, run.artifacts, f"the run {run.name}")
 
 
 def _rows(session: Session, owner_id: str, where: ColumnElement[bool] | None = None) -> list[FileEntry]:

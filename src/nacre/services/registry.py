@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from nacre.clock import Clock
     from nacre.db.connect import Database
+    from nacre.services.artifacts import Artifacts
     from nacre.services.attempts import Attempts
     from nacre.services.blobs import BlobLedger
     from nacre.services.conversions import Conversions
@@ -52,6 +53,7 @@ class Services:
     datasets: Datasets
     environments: EnvironmentCatalogue
     runs: Runs
+    artifacts: Artifacts
     attempts: Attempts
     jobs: Jobs
     instances: Instances

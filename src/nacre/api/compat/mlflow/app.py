@@ -18,7 +18,7 @@ from starlette.responses import Response
 from starlette.routing import compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from nacre.api.compat.mlflow import system
+from nacre.api.compat.mlflow import artifacts, system
 from nacre.api.compat.mlflow.auth import authorise, secret_of
 from nacre.api.compat.mlflow.calls import Call, Calls, Entry
 from nacre.api.compat.mlflow.errors import MlflowError, answer, invalid
@@ -35,7 +35,7 @@ _ASKED_SECONDS = 4.0
 _MOST_ASKED = 10_000
 _NOBODY = Caller(user_id="", user_name="", scopes=frozenset())
 
-TABLES: tuple[Calls, ...] = (system.calls,)
+TABLES: tuple[Calls, ...] = (system.calls, artifacts.calls)
 """Every module's calls."""
 
 
@@ -60,7 +60,7 @@ class MlflowEdge:
         rest = None
         if path.startswith(_PREFIXES):
             rest = path.split("/", 3)[3]
-        elif path in ("/health", "/version"):
+        elif path in ("/health", "/version", "/get-artifact"):
             rest = path[1:]
         if rest is None or not (rest.startswith(_OURS) or path == "/" + rest):
             await self._app(scope, receive, send)
