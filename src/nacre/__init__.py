@@ -29,6 +29,15 @@ if TYPE_CHECKING:
         log_artifact as log_artifact,
     )
     from nacre.sdk.track import (
+        log_confusion_matrix as log_confusion_matrix,
+    )
+    from nacre.sdk.track import (
+        log_figure as log_figure,
+    )
+    from nacre.sdk.track import (
+        log_image as log_image,
+    )
+    from nacre.sdk.track import (
         log_metric as log_metric,
     )
     from nacre.sdk.track import (
@@ -44,6 +53,12 @@ if TYPE_CHECKING:
         log_params as log_params,
     )
     from nacre.sdk.track import (
+        log_table as log_table,
+    )
+    from nacre.sdk.track import (
+        log_text as log_text,
+    )
+    from nacre.sdk.track import (
         set_tag as set_tag,
     )
     from nacre.sdk.track import (
@@ -56,11 +71,16 @@ _HOMES = {
     "Client": "nacre.sdk.client",
     "end_run": "nacre.sdk.track",
     "log_artifact": "nacre.sdk.track",
+    "log_confusion_matrix": "nacre.sdk.track",
+    "log_figure": "nacre.sdk.track",
+    "log_image": "nacre.sdk.track",
     "log_metric": "nacre.sdk.track",
     "log_metrics": "nacre.sdk.track",
     "log_model": "nacre.sdk.track",
     "log_param": "nacre.sdk.track",
     "log_params": "nacre.sdk.track",
+    "log_table": "nacre.sdk.track",
+    "log_text": "nacre.sdk.track",
     "set_tag": "nacre.sdk.track",
     "start_run": "nacre.sdk.track",
 }

@@ -140,7 +140,7 @@ def log_artifact(path: str | os.PathLike[str], artifact_path: str | None = None)
 
 
 def log_image(image: Any, artifact_file: Any = None, key: Any = None, step: int | None = None) -> None:
-    """Keep an image: ``log_image("samples", x, step=3)``, or in MLflow's order ``log_image(x, "plots/a.png")``.
+    """Keep an image: ``log_image("samples", x, step=3)``, or as with MLflow ``log_image(x, "a/b.png")``.
 
     Args:
         image: an array or tensor (height × width, or with 1, 3 or 4 channels last or first; fractions from
@@ -243,7 +243,7 @@ def log_confusion_matrix(
 
 
 def log_text(text: str, artifact_file: str) -> None:
-    """Keep text as a file: ``log_text(report, "reports/classes.txt")``. One of the same path is replaced."""
+    """Keep text as a file, ``log_text(report, "reports/a.txt")``. One of the same path is replaced."""
     write = media.text_writer(text)
     _keep(media.where("texts", ".txt", artifact_file, None, None, media.no_step), write)
 

@@ -322,15 +322,21 @@ def test_it_works_on_python_3_8(program: Program) -> None:
     program.run(
         """
         import nacre
-        from nacre.sdk.tracking import digests, files, remote, saving
+        from nacre.sdk.tracking import digests, files, media, pictures, remote, saving
         nacre.log_metrics({"x": 1.0})
         nacre.log_param("p", "v")
         open("a.txt", "w").write("a")
         nacre.log_artifact("a.txt")
+        nacre.log_image("digits", [[0, 255], [1.0, 0]][:1], step=2)
+        nacre.log_table([{"a": 1}], "t.json")
+        nacre.log_confusion_matrix(["a", "b"], ["a", "a"])
+        nacre.log_text("hello", "b.txt")
         """,
         python=python,
     )
-    assert [(r.type, r.key) for r in program.records()] == [("m", "x"), ("p", "p")]
+    assert [(r.type, r.key) for r in program.records()][:2] == [("m", "x"), ("p", "p")]
+    assert (program.output / "images/digits/00000002.png").read_bytes().startswith(b"\x89PNG")
+    assert json.loads((program.output / "t.json").read_text()) == {"columns": ["a"], "data": [[1]]}
     assert (program.output / "a.txt").read_text() == "a"
 
 

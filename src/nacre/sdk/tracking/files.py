@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import shutil
+import tempfile
+import threading
 from collections.abc import Iterator
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Callable  # noqa: UP035 - Python 3.8
 from urllib.parse import quote
 
 from nacre.sdk.tracking.digests import digest_of
@@ -38,19 +41,39 @@ def copy_in(path: str, output: str, target: str) -> None:
     """Copy a file or folder under the output folder; each file appears there whole."""
     for source, name in _walk(path, target):
         there = os.path.join(output, *name.split("/"))
-        os.makedirs(os.path.dirname(there), exist_ok=True)
-        if os.path.exists(there) and os.path.samefile(source, there):
-            continue
-        partial = os.path.join(
-            os.path.dirname(there), f".nacre-{os.getpid()}-{os.path.basename(there)}"[:250]
-        )
+        if not (os.path.exists(there) and os.path.samefile(source, there)):
+            write_in(functools.partial(shutil.copy2, source), output, name)
+
+
+def write_in(write: Callable[[str], object], output: str, target: str) -> None:
+    """Write a file under the output folder, by ``write(path)``; it appears there whole."""
+    there = os.path.join(output, *target.split("/"))
+    os.makedirs(os.path.dirname(there), exist_ok=True)
+    mark, name = f".nacre-{os.getpid()}-{threading.get_ident()}-", os.path.basename(there)
+    # The end of the name stays: from its extension many a program tells the format.
+    partial = os.path.join(os.path.dirname(there), mark + name[-max(1, 200 - len(mark)) :])
+    try:
+        write(partial)
+        os.replace(partial, there)
+    except BaseException:
+        if os.path.exists(partial):
+            os.unlink(partial)
+        raise
+
+
+def write_up(write: Callable[[str], object], run: RemoteRun, target: str) -> None:
+    """Write a file by ``write(path)`` and send it to the server.
+
+    Raises:
+        RuntimeError: the server is away, or does not take it.
+    """
+    with tempfile.TemporaryDirectory(prefix="nacre-") as folder:
+        path = os.path.join(folder, os.path.basename(target))
+        write(path)
         try:
-            shutil.copy2(source, partial)
-            os.replace(partial, there)
-        except BaseException:
-            if os.path.exists(partial):
-                os.unlink(partial)
-            raise
+            upload(run, path, target)
+        except Exception as error:
+            raise RuntimeError(f"{target} was not kept: {error}") from error
 
 
 def upload(run: RemoteRun, path: str, target: str) -> None:
