@@ -30,6 +30,10 @@ from nacre.db.tables.base import Instant, Row
 _BigId = BigInteger().with_variant(Integer, "sqlite")
 
 
+VALUE_START = text("substr(value, 1, 64)")
+"""What is indexed of long texts: PostgreSQL refuses whole ones over 2.7 kB."""
+
+
 class ExperimentRow(Row):
     __tablename__ = "experiments"
 
@@ -57,7 +61,8 @@ class RunRow(Row):
     """``job_id`` is null for a run of a notebook or laptop. ``artifacts``: digest of the manifest of what
     its job left in the output folder; files logged one by one are rows of the table ``artifacts``.
 
-    ``started_at`` is what the client said, where it said something; else ``created_at``.
+    ``started_at`` is what the client said, where it said something; else ``created_at``. ``maker`` is the
+    attempt whose program made the run beside its job's own (a nested run), which the job may write to.
     """
 
     __tablename__ = "runs"
@@ -70,6 +75,7 @@ class RunRow(Row):
     name: Mapped[str] = mapped_column(String(250))
     job_id: Mapped[str | None] = mapped_column(String(40), index=True)
     job_name: Mapped[str | None] = mapped_column(String(250))
+    maker: Mapped[str | None] = mapped_column(String(40))
     state: Mapped[str] = mapped_column(String(16))
     artifacts: Mapped[str | None] = mapped_column(String(64))
     created_at: Mapped[datetime] = mapped_column(Instant)
@@ -99,7 +105,7 @@ class RunParamRow(Row):
     key: Mapped[str] = mapped_column(String(250), primary_key=True)
     value: Mapped[str] = mapped_column(Text)
 
-    __table_args__ = (Index(None, "key", "run_id"),)
+    __table_args__ = (Index("ix_run_params_key_start", "key", VALUE_START, "run_id"),)
 
 
 class RunTagRow(Row):
@@ -108,6 +114,8 @@ class RunTagRow(Row):
     run_id: Mapped[int] = mapped_column(ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
     key: Mapped[str] = mapped_column(String(250), primary_key=True)
     value: Mapped[str] = mapped_column(Text)
+
+    __table_args__ = (Index("ix_run_tags_key_start", "key", VALUE_START, "run_id"),)
 
 
 class RunBatchRow(Row):

@@ -221,6 +221,7 @@ def upgrade() -> None:
             sa.Column("started_at", sa.BigInteger(), nullable=False, server_default=sa.text("0"))
         )
         batch_op.add_column(sa.Column("deleted_at", sa.BigInteger(), nullable=True))
+        batch_op.add_column(sa.Column("maker", sa.String(length=40), nullable=True))
         batch_op.create_index(
             batch_op.f("ix_runs_deleted_at"),
             ["deleted_at"],
@@ -241,6 +242,11 @@ def upgrade() -> None:
         )
         batch_op.add_column(sa.Column("runs", sa.JSON(), nullable=False, server_default=sa.text("'[]'")))
         batch_op.add_column(sa.Column("temporary", sa.Boolean(), nullable=False, server_default=sa.false()))
+
+    op.drop_index(op.f("ix_run_params_key_run_id"), table_name="run_params")
+    for table in ("run_params", "run_tags"):
+        start = sa.text("substr(value, 1, 64)")
+        op.create_index(f"ix_{table}_key_start", table, ["key", start, "run_id"], unique=False)
 
     op.execute("UPDATE runs SET started_at = created_at")
     op.execute("UPDATE metric_series SET tail = n")
