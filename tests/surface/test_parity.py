@@ -30,9 +30,10 @@ LOCAL_COMMANDS = {
     "predict",
     "project use",
     "server",
+    "tensorboard",
     "up",
 }
-"""Commands that act on this machine, or straight on an endpoint or instance."""
+"""Commands that act on this machine, straight on an endpoint or instance, or put operations together."""
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,7 @@ from nacre.cli.commands import (
     secrets,
     server,
     settings,
+    tensorboard,
     tokens,
     usage,
     users,
@@ -73,6 +74,7 @@ app.add_typer(runs.app)
 secrets.register(app)
 server.register(app)
 settings.register(app)
+tensorboard.register(app)
 tokens.register(app)
 usage.register(app)
 users.register(app)

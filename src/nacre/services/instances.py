@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -13,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from nacre.clock import Clock
 from nacre.db.connect import Database
+from nacre.db.queries.instances import free_name, instance_named, temporary_with
 from nacre.db.queries.pages import newest_first
 from nacre.db.queries.runs import find_run
 from nacre.db.tables.attempts import AttemptRow
@@ -26,6 +26,7 @@ from nacre.errors import Conflict, InvalidSpec, NotFound
 from nacre.ids import new_id
 from nacre.schema.base import Page
 from nacre.schema.instances import Instance, InstanceApp, InstanceCreate, InstanceState, InstanceUrl
+from nacre.schema.resources import InstanceType
 from nacre.services.apps import APPS, app_of
 from nacre.services.attempts import Attempts
 from nacre.services.datasets import Datasets
@@ -91,12 +92,13 @@ class Instances:
     def create(self, caller: Caller, body: InstanceCreate) -> Instance:
         """A new instance with an empty home; it starts as soon as it can, unless ``start`` is false.
 
+        Asked again for a temporary app of the same runs, the caller's own that lives is the answer.
+
         Raises:
             Conflict: the project has an instance of that name.
             InvalidSpec: no machine could ever hold the type.
             NotFound: the type, the environment, a dataset, a run or a secret is not there.
         """
-        app = APPS[body.app]
         shape = self._prices.type(body.type)
         demand = Demand("", "", shape.cpu, shape.memory, shape.gpu, shape.gpu_name)
         if impossible := never_fits(demand, machines(self._attempts.engine.nodes())):
@@ -104,42 +106,54 @@ class Instances:
         self._secrets.reveal(caller.project_id, body.secrets)
         try:
             with self._db.write() as session:
-                name = body.name or self._free_name(session, caller.project_id, app.stem(body))
-                if body.name and self._by_name(session, caller.project_id, name) is not None:
-                    raise Conflict(f"there is an instance {name} already: choose another name")
-                row = InstanceRow(
-                    id=new_id("ins"),
-                    project_id=caller.project_id,
-                    user_id=caller.user_id,
-                    name=name,
-                    app=app.name,
-                    type=body.type,
-                    environment=body.environment if app.has_kernel else app.environment,
-                    data={},
-                    runs=self._runs(session, caller.project_id, body.runs),
-                    secrets=body.secrets,
-                    idle_timeout=app.idle_timeout_s if body.idle_timeout is None else body.idle_timeout,
-                    temporary=body.temporary,
-                    state=InstanceState.STOPPED,
-                    cpu=shape.cpu,
-                    memory=shape.memory,
-                    gpu=shape.gpu,
-                    gpu_name=shape.gpu_name,
-                    price_per_hour=shape.price_per_hour,
-                    created_at=self._clock.now(),
-                )
-                session.add(row)
-                session.flush()
-                row.data = self._resolve(session, row, body)
-                self._log(session, caller, "create", row, type=row.type, environment=row.environment)
-                if body.start:
+                known, row = self._insert(session, caller, body, shape)
+                if row is not None and body.start:
                     self._queue(session, row)
-                else:
+                elif row is not None:
                     self._environments.ensure(session, caller.project_id, row.environment)
         except IntegrityError as error:
-            raise Conflict(f"the name {name} was taken just now: choose another one") from error
-        self._changed(row)
-        return self.get(caller, row.id)
+            raise Conflict("the name was taken just now: choose another one, or try again") from error
+        if row is not None:
+            self._changed(row)
+        return self.get(caller, known)
+
+    def _insert(
+        self, session: Session, caller: Caller, body: InstanceCreate, shape: InstanceType
+    ) -> tuple[str, InstanceRow | None]:
+        """Its id, and its new row; no row when one that is there already will do."""
+        app, project_id = APPS[body.app], caller.project_id
+        runs = self._runs(session, project_id, body.runs)
+        if body.temporary and runs and (same := temporary_with(session, project_id, caller.user_id, runs)):
+            return same, None
+        name = body.name or free_name(session, project_id, app.stem(body))
+        if body.name and instance_named(session, project_id, name) is not None:
+            raise Conflict(f"there is an instance {name} already: choose another name")
+        row = InstanceRow(
+            id=new_id("ins"),
+            project_id=project_id,
+            user_id=caller.user_id,
+            name=name,
+            app=app.name,
+            type=body.type,
+            environment=body.environment if app.has_kernel else app.environment,
+            data={},
+            runs=runs,
+            secrets=body.secrets,
+            idle_timeout=app.idle_timeout_s if body.idle_timeout is None else body.idle_timeout,
+            temporary=body.temporary,
+            state=InstanceState.STOPPED,
+            cpu=shape.cpu,
+            memory=shape.memory,
+            gpu=shape.gpu,
+            gpu_name=shape.gpu_name,
+            price_per_hour=shape.price_per_hour,
+            created_at=self._clock.now(),
+        )
+        session.add(row)
+        session.flush()
+        row.data = self._resolve(session, row, body)
+        self._log(session, caller, "create", row, type=row.type, environment=row.environment)
+        return row.id, row
 
     def _resolve(
         self, session: Session, row: InstanceRow, body: InstanceCreate
@@ -154,13 +168,6 @@ class Instances:
                 "mode": item.mode,
             }
         return data
-
-    def _free_name(self, session: Session, project_id: str, stem: str) -> str:
-        """``tensorboard-1``, or the first such name that is not taken."""
-        prefix = f"{stem}-"
-        mine = select(InstanceRow.name).where(InstanceRow.project_id == project_id)
-        taken = set(session.scalars(mine.where(InstanceRow.name.startswith(prefix, autoescape=True))))
-        return next(name for n in itertools.count(1) if (name := f"{prefix}{n}") not in taken)
 
     def _runs(self, session: Session, project_id: str, references: Sequence[str]) -> Sequence[str]:
         """Ids of the project's runs, each once."""
@@ -331,11 +338,6 @@ class Instances:
             .join(ProjectRow, ProjectRow.id == InstanceRow.project_id)
             .outerjoin(UserRow, UserRow.id == InstanceRow.user_id)
         )
-
-    def _by_name(self, session: Session, project_id: str, name: str) -> InstanceRow | None:
-        return session.scalars(
-            select(InstanceRow).where(InstanceRow.project_id == project_id, InstanceRow.name == name)
-        ).one_or_none()
 
     def _find(self, session: Session, caller: Caller, name: str, *, lock: bool = False) -> InstanceRow:
         statement = select(InstanceRow).where(

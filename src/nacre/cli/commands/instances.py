@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
@@ -48,7 +46,7 @@ def create(
         raise typer.BadParameter(str(error), param_hint="--idle-timeout") from error
     with client() as nacre:
         found = nacre.instances.create(
-            name or _free_name(environment, nacre.instances.list()),
+            name,
             type=type_,
             environment=environment,
             data=_data(data or []),
@@ -59,12 +57,6 @@ def create(
         if not as_json():
             out.print(f"created {found.name} · {found.type} · {_price(found)}")
         _after(nacre, found, wait=wait and start)
-
-
-def _free_name(environment: str, there: Iterable[Instance]) -> str:
-    """``pytorch-1``, or the first such name that is not taken."""
-    taken = {instance.name for instance in there}
-    return next(name for n in itertools.count(1) if (name := f"{environment}-{n}") not in taken)
 
 
 @app.command("start")
@@ -81,9 +73,9 @@ def stop(
     """Stop an instance; its home stays."""
     with client() as nacre:
         found = nacre.instances.stop(name)
-        if wait:
-            found = _watch(nacre, found)
-    emit(found, lambda: _print_state(found))
+        if wait and not found.temporary:
+            found = watch(nacre, found)
+    emit(found, lambda: print_state(found))
 
 
 @app.command("open")
@@ -91,10 +83,10 @@ def open_(
     name: Name,
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="open a browser here")] = True,
 ) -> None:
-    """Open JupyterLab: prints a URL that works once, within a minute, and opens a browser on a desktop."""
+    """Open it: prints a URL that works once, within a minute, and opens a browser on a desktop."""
     with client() as nacre:
         found = nacre.instances.open(name)
-    emit(found, lambda: _print_url(found, browser=browser))
+    emit(found, lambda: print_url(found, browser=browser))
 
 
 @app.command("ls")
@@ -123,7 +115,7 @@ def show(name: Name) -> None:
 def logs(
     name: Name, follow: Annotated[bool, typer.Option("--follow", "-f", help="until it has ended")] = False
 ) -> None:
-    """Print the log of JupyterLab since the latest start."""
+    """Print its log since the latest start."""
     with client() as nacre:
         for line in nacre.instances.logs(name, follow=follow):
             out.print(line, markup=False)
@@ -187,7 +179,7 @@ def _code(given: str) -> str:
         raise InvalidSpec(f"{given[1:]} cannot be read: {error}") from error
 
 
-def _watch(nacre: Client, found: Instance) -> Instance:
+def watch(nacre: Client, found: Instance) -> Instance:
     """Follow it until it runs or rests, saying what it waits for."""
     said = None
     for seen in nacre.instances.watch(found.id, timeout_s=_START_SECONDS):
@@ -204,16 +196,16 @@ def _after(nacre: Client, found: Instance, *, wait: bool) -> None:
     """Wait where that is wanted, print it, and exit with 1 when it failed."""
     if wait:
         try:
-            found = _watch(nacre, found)
+            found = watch(nacre, found)
         except KeyboardInterrupt:
             err.print(f"it goes on starting: see 'nacre instance show {found.name}'")
             raise
-    emit(found, lambda: _print_state(found))
+    emit(found, lambda: print_state(found))
     if wait and found.state is not InstanceState.RUNNING:
         raise typer.Exit(1)
 
 
-def _print_state(found: Instance) -> None:
+def print_state(found: Instance) -> None:
     if found.state is InstanceState.RUNNING:
         out.print(f"{found.name} is running · open it with [bold]nacre instance open {found.name}[/bold]")
         out.print(f"it stops after {_span(found.idle_timeout)} without work or visitors", style="dim")
@@ -221,6 +213,8 @@ def _print_state(found: Instance) -> None:
         out.print(
             f"{found.name} has stopped · start it with [bold]nacre instance start {found.name}[/bold]"
         )
+    elif found.temporary and found.state is InstanceState.STOPPING:
+        out.print(f"{found.name} is stopping, and is deleted then")
     else:
         out.print(f"{found.name} is {found.state}{f' ({found.reason})' if found.reason else ''}")
         if found.message:
@@ -229,7 +223,7 @@ def _print_state(found: Instance) -> None:
             out.print(f"its log: [bold]nacre instance logs {found.name}[/bold]")
 
 
-def _print_url(found: InstanceUrl, *, browser: bool) -> None:
+def print_url(found: InstanceUrl, *, browser: bool) -> None:
     out.print(found.url, markup=False)
     if browser and has_browser() and open_browser(found.url):
         err.print("opened in your browser", style="dim")
@@ -245,6 +239,7 @@ def _print(found: Instance) -> None:
         ("message", plain(found.message) if found.message else None),
         ("type", found.type),
         ("environment", plain(found.environment)),
+        ("runs", " ".join(found.runs)),
         ("data", ", ".join(f"/data/{name} = {version}" for name, version in found.data.items())),
         ("user", found.user),
         ("created", when(found.created_at)),

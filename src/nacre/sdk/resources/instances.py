@@ -1,13 +1,14 @@
-"""``client.instances``: interactive machines with JupyterLab."""
+"""``client.instances``: interactive machines with JupyterLab, and TensorBoards."""
 
 from __future__ import annotations
 
 import builtins
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from nacre.errors import Conflict
-from nacre.schema.instances import Instance, InstanceCreate, InstanceState, InstanceUrl
+from nacre.schema.instances import Instance, InstanceApp, InstanceCreate, InstanceState, InstanceUrl
 from nacre.sdk.resources.base import Noun
 
 _WAIT_S = 20.0
@@ -19,7 +20,7 @@ class Instances(Noun):
 
     def create(
         self,
-        name: str,
+        name: str | None = None,
         *,
         type: str = "cpu.small",  # noqa: A002 - the field's name
         environment: str = "base",
@@ -32,6 +33,7 @@ class Instances(Noun):
         """A new instance with an empty home; it starts at once unless ``start`` is false.
 
         Args:
+            name: the server finds one when it is not given.
             data: name below ``/data`` → dataset version (``digits``, ``digits@3``).
             idle_timeout: seconds, or text such as ``1h30m``.
 
@@ -47,11 +49,46 @@ class Instances(Noun):
             "secrets": list(secrets),
             "start": start,
         }
+        return self._create(body, project)
+
+    def _create(self, body: Mapping[str, Any], project: str | None) -> Instance:
         checked = InstanceCreate.model_validate(body)
         found: Instance = self._transport.call(
             "instances.create", Instance, json=checked.model_dump(mode="json"), project=self._in(project)
         )
         return found
+
+    def tensorboard(
+        self,
+        runs: Sequence[str],
+        *,
+        name: str | None = None,
+        type: str = "cpu.small",  # noqa: A002 - the field's name
+        idle_timeout: float | str | None = None,
+        project: str | None = None,
+    ) -> Instance:
+        """A TensorBoard that shows these runs and follows those that go on; :meth:`open` gives its URL.
+
+        Without a name it is deleted once it stops, and one of your own with the same runs that is there
+        already is taken. With a name it stays until you delete it.
+
+        Args:
+            runs: names or ids of runs of the project, at most 100.
+            idle_timeout: seconds, or text such as ``30m``; ten minutes when not given.
+
+        Raises:
+            Conflict: the project has an instance of that name.
+            NotFound: the project has no such run.
+        """
+        body = {
+            "name": name,
+            "app": InstanceApp.TENSORBOARD,
+            "type": type,
+            "runs": list(runs),
+            "idle_timeout": idle_timeout,
+            "temporary": name is None,
+        }
+        return self._create(body, project)
 
     def list(self, *, limit: int | None = None, project: str | None = None) -> builtins.list[Instance]:
         """The project's instances, newest first."""

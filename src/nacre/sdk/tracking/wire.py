@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import socket
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 
@@ -70,6 +70,29 @@ class Wire:
         if status in (408, 429) or status >= 500:
             raise Away(detail)
         raise Refused(detail)
+
+    def fetch(self, path: str, into: BinaryIO, *, timeout_s: float = 60.0) -> None:
+        """Write the answer's bytes, piece by piece.
+
+        Raises:
+            Away: no whole answer; part of it may have been written.
+            Refused: any other error, with the server's sentence.
+        """
+        prefix = "" if self.url.startswith("unix:") else self._parts.path.rstrip("/")
+        connection = self._connection(timeout_s)
+        try:
+            connection.request("GET", prefix + path, headers={"Authorization": "Bearer " + self._token})
+            response = connection.getresponse()
+            if response.status < 400:
+                while piece := response.read(1 << 20):
+                    into.write(piece)
+                return
+            detail = _detail(response.status, response.read())
+        except (OSError, http.client.HTTPException) as error:
+            raise Away(f"{self.url} does not answer: {error}") from None
+        finally:
+            connection.close()
+        raise Away(detail) if response.status in (408, 429) or response.status >= 500 else Refused(detail)
 
 
 def _detail(status: int, content: bytes) -> str:
