@@ -25,11 +25,14 @@ from nacre.launcher.start import Workload, find_workload, rlimit_memory, start
 from nacre.launcher.store import RemoteStore, Store
 from nacre.launcher.variables import unusable
 from nacre.launcher.watch import Watch, disk_full
+from nacre.launcher.way import Way
 from nacre.launcher.wire import Server
 
 DONE, NO_WORK, TAKEN, FENCED, INTERRUPTED = 0, 2, 3, 4, 75
 """Exit codes: all is sent; nothing to launch; another launcher has it; the server fenced it; ended
 by SIGTERM with something left to do."""
+LEFT = (*FOLDERS, "log", "env.sh", "site", "spec.json", "plan.json", "cut.json", "bridge.json")
+"""Names that a launch takes away at its end."""
 
 
 def open_and_run(root: str, *, adopt: bool) -> int:
@@ -61,6 +64,7 @@ class Launch:
         self._control = Control()
         self._events = Events(folder)
         self._shipper = Shipper(spec, folder, self._events, self._control)
+        self._way = Way(spec, folder, self._events)
         self._groups = cgroups.Groups(0, {}, [])
         self._watch: Watch | None = None
         self._peak: int | None = None
@@ -82,12 +86,11 @@ class Launch:
         except Fenced:
             self._groups.kill()
             self._shipper.close()
-            self._tidy([*FOLDERS, "log", "env.sh", "site", "spec.json", "plan.json", "cut.json"])
+            self._tidy(list(LEFT))
             return FENCED
         self._shipper.close()
         kept = ["output"] if self._folder.has("output-kept") else []
-        names = [*FOLDERS, "log", "env.sh", "site", "spec.json", "plan.json", "cut.json"]
-        self._tidy([name for name in names if name not in kept])
+        self._tidy([name for name in LEFT if name not in kept])
         return DONE
 
     def _work(self) -> Outcome:
@@ -95,12 +98,15 @@ class Launch:
         try:
             work = find_workload(self._spec, self._folder)
             if work is None:
+                self._way.begin()
                 work = self._begin()
             else:
                 self._groups = self._known_groups()
             return self._see(work)
         except Failure as failure:
             return Outcome(failure.reason, failure.message)
+        finally:
+            self._way.end()
 
     def _write_plan(self, plan: dict[str, Any]) -> None:
         try:
@@ -122,6 +128,7 @@ class Launch:
             self._write_plan(plan)
         self._groups = self._known_groups()
         work = start(self._spec, self._folder, self._groups, plan["inputs"])
+        self._way.lead_to(work.pid)
         self._shipper.nudge()
         return work
 
@@ -159,6 +166,7 @@ class Launch:
             events=self._events,
             control=self._control,
             nudge=self._shipper.nudge,
+            keep=lambda: self._way.keep(work.pid),
         )
         self._watch = watch
         watch.until_end()

@@ -11,6 +11,9 @@ from nacre.launcher.variables import Places
 TOOLS = "/usr/bin:/usr/sbin:/bin:/sbin"
 """Where the programs that build the sandbox are looked for; never the user's PATH."""
 
+SITE = ("nacre", "sitecustomize.py")
+"""What work sees of the site: the package, and what starts the capture of metrics in a Python of its."""
+
 _ETC = (
     "/etc/ld.so.cache",
     "/etc/ld.so.conf",
@@ -179,6 +182,8 @@ def _workload(view: _View, spec: Spec, folder: Folder, places: Places, inputs: d
         view.show(spec.api_socket_folder, "/run/nacre-api")
     if spec.nacre_site is not None:
         # Only Nacre's own package: its neighbours would shadow those of the environment.
-        view.show(os.path.join(spec.nacre_site, "nacre"), "/opt/nacre/nacre")
+        for name in SITE:
+            if os.path.exists(os.path.join(spec.nacre_site, name)):
+                view.show(os.path.join(spec.nacre_site, name), f"/opt/nacre/{name}")
     for mount in spec.mounts:
         view.show(os.path.normpath(mount.source), mount.target, writable=mount.writable)

@@ -51,8 +51,11 @@ class Spec:
         self.attempt_id: str = raw["attempt_id"]
         self.rank: int = raw.get("rank", 0)
         self.run_id: str | None = raw.get("run_id")
+        self.experiment: str | None = raw.get("experiment")
+        self.capture: bool = raw.get("capture", False)
         self.folder: str = raw["folder"]
         self.server: str = raw["server"]
+        self.api_url: str | None = raw.get("api_url")
         self.token: str = raw["token"]
         self.work_token: str = raw.get("work_token", "")
         self.blobs_root: str | None = raw.get("blobs_root")
@@ -80,6 +83,11 @@ class Spec:
     def boxed(self) -> bool:
         """Whether bubblewrap stands around the command."""
         return self.sandbox != "none"
+
+    @property
+    def bridged(self) -> bool:
+        """Whether the command has a network of its own, and a bridge in it leads to the API."""
+        return self.boxed and self.network == "none" and self.api_socket_folder is not None
 
     @property
     def owner(self) -> int | None:

@@ -17,7 +17,8 @@ from typing import Any
 from nacre.launcher import processes
 from nacre.launcher.cgroups import Groups
 from nacre.launcher.folder import Failure, Folder, write_file
-from nacre.launcher.sandbox import TOOLS, become, command_line, filter_path, find
+from nacre.launcher.loopback import PORT
+from nacre.launcher.sandbox import SITE, TOOLS, become, command_line, filter_path, find
 from nacre.launcher.spec import Spec
 from nacre.launcher.variables import Places, env_file, variables
 
@@ -48,6 +49,19 @@ exit $code
 """
 
 # Only numbered parameters: a variable of the user's may have any name.
+_AWAIT_BRIDGE = rf"""
+until
+  while read -r _ at _ state _; do
+    [ "$at $state" = "0100007F:{PORT:04X} 0A" ] && break
+  done < /proc/net/tcp || [ "$tries" = xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx ]
+do
+  tries=x$tries
+  sleep 0.005
+done
+unset at state tries _
+"""
+"""Goes on as soon as the bridge listens; it does already nearly always. A third of a second at most."""
+
 _PRELUDE = r"""
 . "$1"
 cd -- "$3" || { echo "nacre: there is no folder '$3' to work in" >&2; exit 125; }
@@ -115,7 +129,8 @@ def start(spec: Spec, folder: Folder, groups: Groups, inputs: dict[str, str]) ->
         outer = command_line(spec, folder, places, inputs)
     else:
         outer = become(spec.uid) if spec.uid and os.geteuid() == 0 else []
-    inner = ["/bin/sh", "-c", _PRELUDE, "nacre", places.env_file, f"{places.io}/started", places.cwd]
+    prelude = (_AWAIT_BRIDGE if spec.bridged else "") + _PRELUDE
+    inner = ["/bin/sh", "-c", prelude, "nacre", places.env_file, f"{places.io}/started", places.cwd]
     argv = [*outer, *_limits(spec, groups), *inner, *(places.fill(word) for word in spec.command)]
     return _spawn(spec, folder, [filter_file, ":".join(groups.joined), *argv])
 
@@ -125,7 +140,10 @@ def _write_files(spec: Spec, folder: Folder, places: Places) -> None:
         write_file(folder.path("env.sh"), env_file(variables(spec, places)), 0o400, spec.owner)
         if not spec.boxed and spec.nacre_site is not None:
             os.mkdir(folder.path("site"))
-            os.symlink(os.path.join(spec.nacre_site, "nacre"), folder.path("site", "nacre"))
+            for name in SITE:
+                source = os.path.join(spec.nacre_site, name)
+                if os.path.exists(source):
+                    os.symlink(source, folder.path("site", name))
     except OSError as error:
         raise Failure("launch_failed", f"The variables could not be written: {error}.") from error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from nacre.launcher.folder import Folder
+from nacre.launcher.loopback import PORT
 from nacre.launcher.spec import Spec
 
 _PLACE = re.compile(r"\$\{\{\s*([A-Za-z0-9_.-]+)\s*\}\}")
@@ -83,12 +84,14 @@ def variables(spec: Spec, places: Places) -> dict[str, str]:
         "NACRE_INPUT_DIR": places.input_root,
         "NACRE_SECRETS_DIR": places.secrets,
         "NACRE_TRACK_FILE": f"{places.io}/track.jsonl",
+        "NACRE_CAPTURE": "on" if spec.capture else "off",
         "TENSORBOARD_LOG_DIR": f"{places.output}/tb",
         "AIP_TENSORBOARD_LOG_DIR": f"{places.output}/tb",
         "CUDA_VISIBLE_DEVICES": _gpus(spec),
     }
     if spec.run_id is not None:
         found["NACRE_RUN_ID"] = spec.run_id
+    found.update(_mlflow(spec))
     if places.checkpoints is not None:
         found["NACRE_CHECKPOINT_DIR"] = found["AIP_CHECKPOINT_DIR"] = places.checkpoints
     for name, place in places.named.items():
@@ -105,6 +108,24 @@ def variables(spec: Spec, places: Places) -> dict[str, str]:
     found.update(spec.secrets)
     if places.site is not None:
         found["PYTHONPATH"] = ":".join(filter(None, (found.get("PYTHONPATH"), places.site)))
+    return found
+
+
+def _mlflow(spec: Spec) -> dict[str, str]:
+    """What MLflow's client looks for; its registry is where its tracking is.
+
+    No workspace: the token has one project, and the client would first ask the server whether it knows of
+    workspaces. The experiment goes by its name, and not when the user chose one: the client refuses to work
+    when a name and an id contradict each other.
+    """
+    url = f"http://127.0.0.1:{PORT}" if spec.bridged else spec.api_url
+    if url is None or not spec.work_token:
+        return {}
+    found = {"MLFLOW_TRACKING_URI": url, "MLFLOW_TRACKING_TOKEN": spec.work_token}
+    if spec.run_id is not None:
+        found["MLFLOW_RUN_ID"] = spec.run_id
+        if spec.experiment is not None and "MLFLOW_EXPERIMENT_ID" not in {**spec.variables, **spec.secrets}:
+            found["MLFLOW_EXPERIMENT_NAME"] = spec.experiment
     return found
 
 

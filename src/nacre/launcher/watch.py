@@ -33,7 +33,9 @@ class Watch:
         events: Events,
         control: Control,
         nudge: Callable[[], None],
+        keep: Callable[[], None],
     ) -> None:
+        """``keep`` is called at each look, for what has to stay alive beside the work."""
         self.verdict: Outcome | None = None
         self.peak_bytes: int | None = None
         self.disk_bytes: int | None = None
@@ -44,6 +46,7 @@ class Watch:
         self._events = events
         self._control = control
         self._nudge = nudge
+        self._keep = keep
         self._kill_at: float | None = None
         self._request: processes.Request | None = None
         self._measure_at = 0.0
@@ -119,6 +122,8 @@ class Watch:
             self._consider(now)
         if self._measures() and now >= self._measure_at and self._kill_at is None:
             self._measure(now)
+        if self._running:
+            self._keep()
 
     def _consider(self, now: float) -> None:
         """Begin a graceful end when it is wanted or due."""

@@ -71,6 +71,11 @@ class JobSpec(Wire):
     max_duration: Duration | None = None
     max_restarts: int = Field(0, ge=0, le=1000)
     stop_duration: Duration = 10.0
+    capture: Literal["on", "off"] = Field(
+        "on",
+        description="whether metrics are taken from frameworks, TensorBoard's event files and lines of the "
+        "log that say name=value, where the program does not track by itself",
+    )
     tags: dict[str, str] = Field({}, validation_alias=_either("tags", "labels"))
 
     model_config = Wire.model_config | {"populate_by_name": True}
@@ -84,6 +89,11 @@ class JobSpec(Wire):
     @classmethod
     def _list(cls, value: Any) -> Any:
         return [value] if isinstance(value, str) else value
+
+    @field_validator("capture", mode="before")
+    @classmethod
+    def _switch(cls, value: Any) -> Any:
+        return ("on" if value else "off") if isinstance(value, bool) else value  # YAML's on and off
 
     @field_validator("inputs", mode="before")
     @classmethod
@@ -161,6 +171,7 @@ class JobRecord(Answer):
     commands: list[str]
     env: dict[str, str] = {}
     secrets: list[str] = []
+    capture: Literal["on", "off"] = "on"
     hardware: JsonObject = {}
     nacre: str
 

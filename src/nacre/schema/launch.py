@@ -97,8 +97,13 @@ class LaunchSpec(Wire):
     attempt_id: str
     rank: int = 0
     run_id: str | None = None
+    experiment: str | None = Field(None, description="name of the run's experiment")
+    capture: bool = Field(False, description="whether what the work tracks nowhere is captured")
     folder: str = Field(description="the attempt folder")
     server: str = Field(description="http://host:port or unix:/path of the API, for the launcher")
+    api_url: str | None = Field(
+        None, description="http URL of the API, for work that has the host's network"
+    )
     token: str = Field(description="the launcher's own: it reports this attempt, and nobody else sees it")
     work_token: str = Field("", description="the work's, in NACRE_TOKEN: it cannot report")
     work_scopes: list[str] | None = Field(None, exclude=True, description="of work_token; null: the kind's")

@@ -87,6 +87,8 @@ class JobLaunches:
             subject_id=job.id,
             subject_name=job.name,
             run_id=job.run_id,
+            experiment=spec.experiment_name or "default",
+            capture=job.kind == "task" and spec.capture == "on",
             code=record.code,
             workdir=spec.workdir,
             inputs=[

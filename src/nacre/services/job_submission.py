@@ -310,6 +310,7 @@ class JobSubmissions:
             commands=spec.commands,
             env=spec.env,
             secrets=spec.secrets,
+            capture=spec.capture if kind == "task" else "off",
             hardware={"instance_type": spec.instance_type, **resources.model_dump()},
             nacre=self._version,
         )

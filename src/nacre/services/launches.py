@@ -25,6 +25,7 @@ class LaunchPlace:
         blobs_root: folder of the blob store when its blobs are files on this host.
         nacre_site: folder that holds the package ``nacre``.
         api_socket_folder: folder of the API's unix socket ``nacre.sock``.
+        api_url: http URL of the API, for work that shares the host's network.
         root: whether the server runs as root.
         reachable: whether other users can get to the attempts' folders and to the interpreter. Without a
             sandbox work gets a uid of its project only then, and else runs as the server's own user.
@@ -37,6 +38,7 @@ class LaunchPlace:
     blobs_root: Path | None = None
     nacre_site: Path | None = None
     api_socket_folder: Path | None = None
+    api_url: str | None = None
     root: bool = False
     reachable: bool = False
 
@@ -55,6 +57,7 @@ class LaunchPlace:
             "rank": rank,
             "folder": str(self.attempts / attempt_id / str(rank)),
             "server": self.server,
+            "api_url": self.api_url,
             "token": "",
             "blobs_root": None if self.blobs_root is None else str(self.blobs_root),
             "trees_root": str(self.trees),

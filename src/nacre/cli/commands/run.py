@@ -67,6 +67,9 @@ def run(
     max_duration: Annotated[str | None, typer.Option("--max-duration", help="such as 1h30m")] = None,
     max_restarts: Annotated[int | None, typer.Option("--max-restarts", help="after failures")] = None,
     workdir: Annotated[Path | None, typer.Option("--workdir", help="the code folder")] = None,
+    no_capture: Annotated[
+        bool, typer.Option("--no-capture", help="track only what the program logs itself")
+    ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="show plan and price, submit nothing")] = False,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="do not follow it")] = False,
 ) -> None:
@@ -81,6 +84,7 @@ def run(
             "instance_type": instance_type,
             "max_duration": max_duration,
             "max_restarts": max_restarts,
+            "capture": "off" if no_capture else None,
         }
         if environment is not None:
             draft.fields.pop("environment_lock", None)
@@ -192,6 +196,7 @@ def _show_plan(plan: JobPlan, draft: Draft) -> None:
     shape = spec.resources
     rows += [
         ("environment", f"{spec.environment} ({plan.environment_state})"),
+        *([("capture", "off")] if spec.capture == "off" else []),
         ("resources", spec.instance_type or f"{shape.cpu:g} cpu, {size(shape.memory)}, {shape.gpu} GPU"),
         ("price", _price(plan)),
         ("starts", f"{plan.starts}: {plan.message}" if plan.message else plan.starts),
