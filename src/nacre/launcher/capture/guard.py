@@ -1,11 +1,13 @@
-"""The wall between capture and the user's program: no exception passes it, and it knows when to be silent."""
+"""The wall between capture and the program: no exception passes it, and it knows when to be silent."""
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import sys
-from typing import Any, Callable, TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -63,7 +65,5 @@ class Guard:
 def say(words: str) -> None:
     """One line for the job's log."""
     line = " ".join(f"[nacre] {words}".split())
-    try:
+    with contextlib.suppress(Exception):  # a program may close stderr
         print(line[:500], file=sys.stderr, flush=True)  # noqa: T201 - the job's log is where users look
-    except Exception:  # noqa: S110 - a program may close stderr
-        pass

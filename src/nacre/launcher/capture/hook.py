@@ -6,23 +6,27 @@ module was. Only ``sys`` is used: this is loaded at the start of every Python pr
 
 import sys
 
+TYPE_CHECKING = False  # importing ``typing`` would cost more than all the rest
+if TYPE_CHECKING:
+    from typing import Any
+
 
 class _Loader:
     """The module's own loader, and the patch after it. Everything else is the own loader's."""
 
-    def __init__(self, loader, name, finder):  # type: ignore[no-untyped-def]
+    def __init__(self, loader: "Any", name: "str", finder: "Finder") -> None:
         self._nacre = (loader, name, finder)
 
-    def __getattr__(self, name):  # type: ignore[no-untyped-def]
+    def __getattr__(self, name: "str") -> "Any":
         if name == "_nacre":  # while it is being copied
             raise AttributeError(name)
         return getattr(self._nacre[0], name)
 
-    def create_module(self, spec):  # type: ignore[no-untyped-def]
+    def create_module(self, spec: "Any") -> "Any":
         """As the own loader does."""
         return self._nacre[0].create_module(spec)
 
-    def exec_module(self, module):  # type: ignore[no-untyped-def]
+    def exec_module(self, module: "Any") -> None:
         """Run the module, which sees its own loader; then patch it, unless it raised."""
         loader, name, finder = self._nacre
         spec = getattr(module, "__spec__", None)
@@ -45,11 +49,11 @@ class Finder:
             called with the loaded module, after every time that it is loaded (reloads too).
     """
 
-    def __init__(self, watched):  # type: ignore[no-untyped-def]
+    def __init__(self, watched: "dict[str, str]") -> None:
         self.watched = dict(watched)
-        self._busy = set()  # type: ignore[var-annotated]
+        self._busy = set()  # type: set[str]
 
-    def find_spec(self, name, path=None, target=None):  # type: ignore[no-untyped-def]
+    def find_spec(self, name: "str", path: "Any" = None, target: "Any" = None) -> "Any":
         """None for what is not watched; else what the other finders say, with the patch behind it."""
         if name not in self.watched or name in self._busy:
             return None
@@ -63,7 +67,7 @@ class Finder:
             spec.loader = _Loader(loader, name, self)
         return spec
 
-    def _ask_others(self, name, path, target):  # type: ignore[no-untyped-def]
+    def _ask_others(self, name: "str", path: "Any", target: "Any") -> "Any":
         for finder in list(sys.meta_path):
             find = None if finder is self else getattr(finder, "find_spec", None)
             spec = None if find is None else find(name, path, target)
@@ -71,7 +75,7 @@ class Finder:
                 return spec
         return None
 
-    def loaded(self, name, module):  # type: ignore[no-untyped-def]
+    def loaded(self, name: "str", module: "Any") -> None:
         """Patch a module; a patch that fails is switched off, with one line."""
         patcher = self.watched.get(name)
         if patcher is None:
@@ -83,13 +87,13 @@ class Finder:
             self.watched = {key: value for key, value in self.watched.items() if value != patcher}
             framework = patcher.rpartition(".")[2]
             line = f"[nacre] capture of {framework} is off: {type(error).__name__}: {error}"
-            try:
+            try:  # noqa: SIM105 - contextlib is not imported for this
                 print(" ".join(line.split()), file=sys.stderr)  # noqa: T201
             except Exception:  # noqa: S110 - no stderr, no line
                 pass
 
 
-def install(watched):  # type: ignore[no-untyped-def]
+def install(watched: "dict[str, str]") -> "Finder":
     """Put a finder in front; what is imported already is patched now."""
     finder = Finder(watched)
     sys.meta_path.insert(0, finder)

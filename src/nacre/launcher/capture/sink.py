@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import reprlib
 import threading
 import time
 import weakref
-from typing import Any, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from nacre.sdk import track
 
@@ -46,7 +48,8 @@ class Fits:
             return None
         name = "" if self._count == 1 else f"fit{self._count}/"
         if model is not None:
-            self._seen[id(model)] = (weakref.ref(model), name)
+            with contextlib.suppress(TypeError):  # some kinds have no weak references: each fit is a new one
+                self._seen[id(model)] = (weakref.ref(model), name)
         return name
 
 

@@ -1,5 +1,9 @@
 """What is watched in this process, decided from its environment variables at its start."""
 
+TYPE_CHECKING = False  # importing ``typing`` would cost more than all the rest
+if TYPE_CHECKING:
+    from typing import Any
+
 _HERE = "nacre.launcher.capture."
 
 # Where values pass by in each framework, and the module here that stands there.
@@ -28,7 +32,7 @@ DATASETS = {
 }
 
 
-def captures(variables):  # type: ignore[no-untyped-def]
+def captures(variables: "Any") -> "bool":
     """Whether this process reports to a run: in a job, with capture on, as the first of its replicas.
 
     Frameworks of many processes report the same values in each; they are taken from the one of rank 0.
@@ -41,7 +45,7 @@ def captures(variables):  # type: ignore[no-untyped-def]
     )
 
 
-def start(variables, load):  # type: ignore[no-untyped-def]
+def start(variables: "Any", load: "Any") -> None:
     """Begin to watch, when there is something to watch for.
 
     Args:
