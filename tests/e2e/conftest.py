@@ -46,13 +46,11 @@ def nacre_server(e2e_folder: Path, built_environments: Path) -> Iterator[Server]
         server.end()
 
 
-@pytest.fixture
-def make_server(e2e_folder: Path, built_environments: Path) -> Iterator[MakeServer]:
-    """Servers of this test's own, started unless ``start=False``; variables by keyword. It ends them."""
+def _maker(folder: Path, environments: Path) -> Iterator[MakeServer]:
     made: list[Server] = []
 
     def make(*, start: bool = True, **variables: str) -> Server:
-        server = _make(e2e_folder, built_environments, variables)
+        server = _make(folder, environments, variables)
         made.append(server)
         if start:
             server.start()
@@ -61,3 +59,15 @@ def make_server(e2e_folder: Path, built_environments: Path) -> Iterator[MakeServ
     yield make
     for server in made:
         server.end()
+
+
+@pytest.fixture
+def make_server(e2e_folder: Path, built_environments: Path) -> Iterator[MakeServer]:
+    """Servers of this test's own, started unless ``start=False``; variables by keyword. It ends them."""
+    yield from _maker(e2e_folder, built_environments)
+
+
+@pytest.fixture(scope="module")
+def make_module_server(e2e_folder: Path, built_environments: Path) -> Iterator[MakeServer]:
+    """The same for servers that the module's tests share."""
+    yield from _maker(e2e_folder, built_environments)
