@@ -80,7 +80,7 @@ class _Quiet(WSGIRequestHandler):  # type: ignore[misc]
 
 def make_app(base: str, multiplexer: EventMultiplexer) -> Application:
     """TensorBoard itself, below ``base``."""
-    parsed = program.TensorBoard(default.get_plugins(), program.get_default_assets_zip_provider())
+    parsed = program.TensorBoard(default.get_plugins())
     # The log folder is never read by TensorBoard: the multiplexer is told of each run.
     parsed.configure(
         ["tensorboard", "--logdir=runs", f"--path_prefix={base}", "--window_title=TensorBoard"]
