@@ -14,6 +14,9 @@ from sqlalchemy.orm import Session
 
 from nacre.errors import Unavailable
 
+_SQLITE = {"timeout": 30, "check_same_thread": False, "cached_statements": 400}
+_POSTGRES = {"connect_timeout": 10, "keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+
 
 class Database:
     """Sessions to read and to write in.
@@ -29,10 +32,12 @@ class Database:
         self.sqlite = url.startswith("sqlite")
         self._writer = threading.RLock() if self.sqlite else None
         if self.sqlite:
-            self.engine = create_engine(url, connect_args={"timeout": 30, "check_same_thread": False})
+            self.engine = create_engine(url, connect_args=_SQLITE)
             _tune_sqlite(self.engine)
         else:
-            self.engine = create_engine(url, pool_size=10, max_overflow=20, pool_pre_ping=True)
+            self.engine = create_engine(
+                url, pool_size=10, max_overflow=20, pool_pre_ping=True, connect_args=_POSTGRES
+            )
         self._writing = self.engine.execution_options(nacre_writes=True)
 
     @classmethod
@@ -53,7 +58,7 @@ class Database:
         Keep it short, and do no I/O inside it: with SQLite it is the only one.
         """
         with (
-            self._exclusive(),
+            self.exclusive(),
             _unavailable(),
             Session(self._writing, expire_on_commit=False) as session,
             session.begin(),
@@ -61,12 +66,33 @@ class Database:
             yield session
 
     @contextmanager
-    def _exclusive(self) -> Iterator[None]:
+    def exclusive(self, timeout_s: float = -1) -> Iterator[None]:
+        """The turn of this process's writers, for who writes on a connection of its own.
+
+        Raises:
+            Unavailable: others kept it for ``timeout_s``.
+        """
         if self._writer is None:
             yield
             return
-        with self._writer:
+        if not self._writer.acquire(timeout=timeout_s):
+            raise Unavailable("the database is busy: others are writing to it for long")
+        try:
             yield
+        finally:
+            self._writer.release()
+
+    def own_connection(self) -> Any:
+        """A new DBAPI connection outside the pool, for one thread; who asks closes it.
+
+        Raises:
+            Unavailable: the database cannot be reached.
+        """
+        with _unavailable():
+            fairy = self.engine.raw_connection()
+            connection = fairy.driver_connection
+            fairy.detach()
+            return connection
 
     def close(self) -> None:
         """Close every pooled connection."""

@@ -57,6 +57,7 @@ from nacre.services.settings import ServerSettings
 from nacre.services.signals import Signals
 from nacre.services.status import Addresses, Status
 from nacre.services.tokens import Tokens
+from nacre.services.track_writer import TrackWriter
 from nacre.services.usage import UsageLedger
 from nacre.services.users import Users
 
@@ -92,6 +93,7 @@ class Wiring:
     def start(self) -> None:
         """Sign the owner in on this machine, then start the loops: they adopt what was left."""
         keep_owner(self._settings, self.services.users)
+        self.services.writer.start()
         for thread in self._threads:
             thread.start()
 
@@ -99,6 +101,7 @@ class Wiring:
         """End the loops. Work that runs goes on."""
         for thread in self._threads:
             thread.stop()
+        self.services.writer.stop()
 
     def instance_socket(self, instance_id: str) -> tuple[str, str] | None:
         """Where the proxy finds an instance: socket path and Jupyter's token."""
@@ -134,7 +137,8 @@ def wire(settings: Settings, db: Database, clock: Clock, plugins: Plugins | None
         db, clock, plugins.environments, signals, events, settings.logs / "environments"
     )
     locks = JobLocks(db, ledger)
-    runs = Runs(db, clock, ledger, events, signals)
+    writer = TrackWriter(db, signals)
+    runs = Runs(db, clock, ledger, events, signals, writer)
     attempts = Attempts(
         db=db,
         clock=clock,
@@ -259,6 +263,7 @@ def wire(settings: Settings, db: Database, clock: Clock, plugins: Plugins | None
         datasets=datasets,
         environments=environments,
         runs=runs,
+        writer=writer,
         artifacts=Artifacts(db, clock, ledger, signals),
         attempts=attempts,
         jobs=jobs,

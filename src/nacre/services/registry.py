@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from nacre.services.signals import Signals
     from nacre.services.status import Status
     from nacre.services.tokens import Tokens
+    from nacre.services.track_writer import TrackWriter
     from nacre.services.usage import UsageLedger
     from nacre.services.users import Users
 
@@ -53,6 +54,7 @@ class Services:
     datasets: Datasets
     environments: EnvironmentCatalogue
     runs: Runs
+    writer: TrackWriter
     artifacts: Artifacts
     attempts: Attempts
     jobs: Jobs

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import BinaryIO
 
@@ -13,7 +14,9 @@ from sqlalchemy.orm import Session
 
 from nacre.clock import Clock
 from nacre.db.connect import Database
-from nacre.db.queries.runs import describe_runs, find_run, read_points, series_keys
+from nacre.db.queries.runs import describe_runs, find_run, series_keys
+from nacre.db.queries.series import find_series
+from nacre.db.queries.series import points as read_points
 from nacre.db.tables.runs import ExperimentRow, RunRow
 from nacre.domain.curves import thin
 from nacre.domain.identity import Caller
@@ -36,7 +39,8 @@ from nacre.services.artifacts import Artifacts, check_own_run, of_job
 from nacre.services.blobs import BlobLedger
 from nacre.services.events import Events
 from nacre.services.signals import Signals
-from nacre.services.tracking import RecordWriter, storable
+from nacre.services.track_writer import TrackWriter
+from nacre.services.tracking import RecordWriter, batch_of, storable
 
 MAX_POINTS = 100_000
 """The most points of a metric in one answer; of more, each stretch's lowest and highest are sent."""
@@ -46,9 +50,16 @@ class Runs:
     """The only writer of runs. Topic after commits: ``run:ID``."""
 
     def __init__(
-        self, db: Database, clock: Clock, ledger: BlobLedger, events: Events, signals: Signals
+        self,
+        db: Database,
+        clock: Clock,
+        ledger: BlobLedger,
+        events: Events,
+        signals: Signals,
+        writer: TrackWriter | None = None,
     ) -> None:
         self._db = db
+        self._writer = writer
         self._clock = clock
         self._artifacts = Artifacts(db, clock, ledger, signals)
         self._events = events
@@ -81,9 +92,10 @@ class Runs:
 
         Nothing when the run was deleted meanwhile.
         """
-        if (number := self._lock(session, run_id)) is not None and records:
-            RecordWriter(session, number).write(records)
-            self._notify_after(session, run_id)
+        if records:
+            with suppress(NotFound):
+                RecordWriter(session, run_id).write(records)
+                self._notify_after(session, run_id)
 
     def finish(self, session: Session, run_id: str, state: RunState, at: datetime) -> None:
         """End a run; one that has ended stays as it is. ``running`` opens it again, for a retry."""
@@ -129,14 +141,12 @@ class Runs:
                 job=None,
             )
             if spec.tags:
-                number = self._lock(session, run_id)
-                assert number is not None
                 now = int(self._clock.now().timestamp() * 1000)
                 tags = [
                     TrackRecord(type="t", key=key, text=text, time_ms=now)
                     for key, text in spec.tags.items()
                 ]
-                RecordWriter(session, number).write(tags)
+                RecordWriter(session, run_id).write(tags)
             self._events.add(session, caller.project_id, caller.user_id, "runs.create", run_id)
         return self.get(caller, run_id)
 
@@ -188,12 +198,13 @@ class Runs:
 
     def log(self, caller: Caller, run: str, sent: RunLog) -> None:
         """Apply records; a batch id that was seen before changes nothing."""
-        with self._db.write() as session:
+        with self._db.read() as session:
             row = self._find(session, caller, run, write=True)
-            writer = RecordWriter(session, row.id)
-            if sent.batch is not None and not writer.first_time(sent.batch):
-                return
-            writer.write(sent.records)
+        if self._writer is not None:
+            self._writer.write(batch_of(row.uuid, caller.project_id, sent.records, sent.batch))
+            return
+        with self._db.write() as session:
+            RecordWriter(session, row.uuid).write(sent.records, sent.batch)
             self._notify_after(session, row.uuid)
 
     def metric(self, caller: Caller, run: str, key: str, *, limit: int = MAX_POINTS) -> MetricSeries:
@@ -204,16 +215,19 @@ class Runs:
         """
         with self._db.read() as session:
             row = self._find(session, caller, run)
-            points = read_points(session, row.id, key)
-            if points is None:
+            found = find_series(session, [row.id], [key])
+            if not found:
                 there = ", ".join(series_keys(session, row.id)[:20]) or "none yet"
                 raise NotFound(f"run {row.name} has no metric {key!r}; it has {there}")
+            points = read_points(session, found[0])
         kept = thin(points, max(4, min(limit, MAX_POINTS)))
         return MetricSeries(
             key=key,
             points=[
-                MetricPoint(step=step, time_ms=ts, value=float("nan") if value is None else value)
-                for step, ts, value in kept
+                MetricPoint(step=step, time_ms=ts, value=value)
+                for step, ts, value in zip(
+                    kept.step.tolist(), kept.ts.tolist(), kept.value.tolist(), strict=True
+                )
             ],
         )
 

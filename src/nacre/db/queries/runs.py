@@ -11,14 +11,12 @@ from sqlalchemy.orm import Session
 from nacre.db.tables.projects import ProjectRow
 from nacre.db.tables.runs import (
     ExperimentRow,
-    MetricPointRow,
     MetricSeriesRow,
     RunParamRow,
     RunRow,
     RunTagRow,
 )
 from nacre.db.tables.users import UserRow
-from nacre.domain.curves import Point
 from nacre.schema.runs import MetricSummary, Run, RunState
 
 _PREFIX = re.compile(r"[0-9a-f]{6,32}")
@@ -113,18 +111,3 @@ def series_keys(session: Session, run_id: int) -> list[str]:
             .order_by(MetricSeriesRow.key)
         )
     )
-
-
-def read_points(session: Session, run_id: int, key: str) -> list[Point] | None:
-    """Every point of a metric in order of step, then time; null when the run has no such metric."""
-    series = session.scalar(
-        select(MetricSeriesRow.id).where(MetricSeriesRow.run_id == run_id, MetricSeriesRow.key == key)
-    )
-    if series is None:
-        return None
-    rows = session.execute(
-        select(MetricPointRow.step, MetricPointRow.ts, MetricPointRow.value)
-        .where(MetricPointRow.series_id == series)
-        .order_by(MetricPointRow.step, MetricPointRow.ts, MetricPointRow.seq)
-    )
-    return [(step, ts, value) for step, ts, value in rows]
