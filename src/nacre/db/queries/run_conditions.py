@@ -21,7 +21,7 @@ from sqlalchemy import (
     select,
     type_coerce,
 )
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import InstrumentedAttribute, Session
 
 from nacre.db.tables.runs import (
     ExperimentRow,
@@ -91,7 +91,7 @@ def literal_number(number: int) -> ColumnElement[int]:
 
 
 def text_matches(
-    column: ColumnElement[Any], how: str, value: Value, session: Session
+    column: ColumnElement[Any] | InstrumentedAttribute[str], how: str, value: Value, session: Session
 ) -> ColumnElement[bool]:
     """A text against a value: ``LIKE`` tells cases apart on SQLite too, ``ILIKE`` does not."""
     if how in ("IN", "NOT IN"):
@@ -103,6 +103,12 @@ def text_matches(
         if session.get_bind().dialect.name == "sqlite":
             return column.op("GLOB", is_comparison=True)(_glob(str(value)))
         return column.like(str(value))
+    found: ColumnElement[bool] = _SQL[how](column, value)
+    return found
+
+
+def number_matches(column: ColumnElement[Any], how: str, value: Value) -> ColumnElement[bool]:
+    """A number against a value."""
     found: ColumnElement[bool] = _SQL[how](column, value)
     return found
 
@@ -124,8 +130,7 @@ def _attribute(key: str, comparison: Comparison, session: Session) -> ColumnElem
     how, value = comparison.operator, comparison.value
     if key in ("start_time", "end_time"):
         column = type_coerce(RunRow.started_at if key == "start_time" else RunRow.ended_at, BigInteger)
-        found: ColumnElement[bool] = _SQL[how](column, value)
-        return found
+        return number_matches(column, how, value)
     if key == "status":
         value = tuple(v.lower() for v in value) if isinstance(value, tuple) else str(value).lower()
         return text_matches(type_coerce(RunRow.state, String), how, value, session)
