@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -11,35 +12,54 @@ from pydantic import TypeAdapter, ValidationError
 from nacre.errors import InvalidSpec
 from nacre.schema.base import Name
 from nacre.schema.launch import FileEntry
+from nacre.schema.models import AliasName, ModelName
 
 SIDECAR = ".signature.json"
 WEIGHTS = ".data"
 """What ``torch.onnx`` adds to the name of an ONNX file for the weights that it keeps beside it."""
 _NAME: TypeAdapter[str] = TypeAdapter(Name)
+_MODEL: TypeAdapter[str] = TypeAdapter(ModelName)
+_ALIAS: TypeAdapter[str] = TypeAdapter(AliasName)
 
 
 def check_name(name: str) -> None:
-    """Raise unless this can be the name of a model or an endpoint.
+    """Raise unless this can be the name of an endpoint.
 
     Raises:
         InvalidSpec: it cannot; the sentence says what can.
     """
+    _checked(_NAME, name, "name")
+
+
+def _checked(kind: TypeAdapter[str], value: str, field: str) -> None:
     try:
-        _NAME.validate_python(name)
+        kind.validate_python(value)
     except ValidationError as error:
         message = str(error.errors()[0]["msg"]).removeprefix("Value error, ")
-        raise InvalidSpec(message, fields=[{"field": "name", "message": message}]) from error
+        raise InvalidSpec(message, fields=[{"field": field, "message": message}]) from error
+
+
+def check_model(name: str) -> None:
+    """Raise unless this can be the name of a model.
+
+    Raises:
+        InvalidSpec: it cannot; the sentence says what can.
+    """
+    _checked(_MODEL, name, "name")
 
 
 def check_alias(alias: str) -> None:
     """Raise unless this can be an alias.
 
     Raises:
-        InvalidSpec: it is no name, or already names a version.
+        InvalidSpec: it has odd characters, or already names a version.
     """
-    check_name(alias)
-    if alias == "latest" or alias.isdecimal():
-        raise InvalidSpec(f"{alias!r} cannot be an alias: it already names a version")
+    _checked(_ALIAS, alias, "alias")
+
+
+def job_word(model: str) -> str:
+    """A model's name as a part of the name of a job: of the characters that those have."""
+    return re.sub(r"[^a-z0-9._-]+", "-", model.lower()).strip("._-")[:40].rstrip("._-") or "model"
 
 
 class Script(NamedTuple):

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from nacre.schema.access import PROJECT, Access, Operation
 from nacre.schema.base import Answer, Micros, Name, Stamped, Wire
+from nacre.schema.models import ModelName
 from nacre.schema.serving import Signature
 
 
@@ -24,7 +25,7 @@ class EndpointState(StrEnum):
 class EndpointDeploy(Wire):
     """Serve ``model`` at ``version``: a number, an alias, or ``latest``."""
 
-    model: Name
+    model: ModelName
     version: str = "latest"
     type: Name = "cpu.small"
 
@@ -33,7 +34,7 @@ class Revision(Answer):
     """One deployed model version."""
 
     number: int
-    model: Name
+    model: ModelName
     version: int
     state: str
     message: str | None = None
@@ -50,7 +51,7 @@ class Endpoint(Stamped):
     reason: str | None = None
     message: str | None = None
     url: str
-    model: Name
+    model: ModelName
     version: int
     signature: Signature | None = None
     revisions: list[Revision] = []

@@ -2,23 +2,56 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from enum import StrEnum
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from nacre.schema.access import PROJECT, Access, Operation
-from nacre.schema.base import Answer, Digest, JsonObject, Name, Stamped, Wire
+from nacre.schema.base import Answer, Digest, JsonObject, Stamped, Wire
 from nacre.schema.launch import FileEntry
 from nacre.schema.serving import Signature, TensorSpec
 
-Framework = Literal["pytorch", "keras", "tensorflow", "sklearn", "onnx"]
+Framework = Literal["pytorch", "keras", "tensorflow", "sklearn", "onnx", "mlflow"]
+"""``mlflow``: a model of an MLflow client whose flavour Nacre does not convert."""
+
+_ALIAS = re.compile(r"[\w.-]{1,255}")
+_RESERVED_ALIAS = re.compile(r"latest|[vV]?\d+", re.IGNORECASE)
+
+
+def check_model_name(value: str) -> str:
+    """The value, when it is a :data:`ModelName`; else ``ValueError`` with a sentence."""
+    bad = not value.strip() or len(value) > 250 or value in (".", "..")
+    if bad or re.search(r"[/:\x00-\x1f\x7f\ud800-\udfff]", value):
+        raise ValueError(
+            f"Invalid model name '{value[:260]}'. Names cannot contain '/' or ':' and have 1 to 250 characters"
+        )
+    return value
+
+
+def check_alias_name(value: str) -> str:
+    """The value, when it is an :data:`AliasName`; else ``ValueError`` with a sentence."""
+    if not _ALIAS.fullmatch(value):
+        raise ValueError(f"{value[:260]!r} is not an alias: use 1 to 255 letters, digits, '-', '_' and '.'")
+    if _RESERVED_ALIAS.fullmatch(value):
+        raise ValueError(f"{value!r} cannot be an alias: it already names a version")
+    return value
+
+
+ModelName = Annotated[str, AfterValidator(check_model_name), Field(examples=["digits"])]
+"""A model's name: 1 to 250 characters without ``/`` and ``:``, as MLflow allows."""
+
+AliasName = Annotated[str, AfterValidator(check_alias_name), Field(examples=["best"])]
+Tags = dict[Annotated[str, Field(min_length=1, max_length=250)], str]
+TagChange = dict[Annotated[str, Field(min_length=1, max_length=250)], str | None]
 
 
 class ConversionState(StrEnum):
-    """Of the ONNX form of a version. ``converting`` names its job."""
+    """Of the ONNX form of a version. ``converting`` names its job; ``none``: Nacre cannot convert it."""
 
+    NONE = "none"
     PENDING = "pending"
     CONVERTING = "converting"
     READY = "ready"
@@ -26,26 +59,56 @@ class ConversionState(StrEnum):
 
 
 class ModelRegister(Wire):
-    """A new version from an artifact of a run, or from files sent as blobs (``manifest``).
+    """A new version from an artifact of a run or of a logged model (``m-…``), or from files sent as blobs
+    (``manifest``).
 
     ``inputs`` tells the signature where the file does not carry one (a pickled PyTorch module); when
     it is missing too, conversion tries the run's own input data.
     """
 
     run: str | None = None
+    logged_model: str | None = None
     path: str | None = Field(None, description="artifact: a file, or a folder such as a SavedModel")
     manifest: Digest | None = None
     framework: Framework | None = None
     environment: str | None = None
     inputs: list[TensorSpec] | None = None
-    alias: Name | None = None
+    alias: AliasName | None = None
     description: str = ""
+    tags: Tags = {}
+
+
+class ModelCreate(Wire):
+    """A model that has no version yet."""
+
+    name: ModelName
+    description: str = ""
+    tags: Tags = {}
+
+
+class ModelUpdate(Wire):
+    """What changes of a model; a tag that is null goes."""
+
+    name: ModelName | None = None
+    description: str | None = None
+    tags: TagChange = {}
+
+
+class VersionUpdate(Wire):
+    """What changes of a version; a tag that is null goes."""
+
+    description: str | None = None
+    tags: TagChange = {}
+    stage: Literal["None", "Staging", "Production", "Archived"] | None = Field(
+        None, description="as MLflow's older clients call it; aliases say more"
+    )
 
 
 class Lineage(Answer):
     """Where a version comes from."""
 
     run: str | None = None
+    logged_model: str | None = None
     job: str | None = None
     path: str | None = None
     code: Digest | None = None
@@ -57,7 +120,7 @@ class Lineage(Answer):
 class ModelVersion(Stamped):
     """An immutable version, written ``name/3``; aliases point at it (``name@best``)."""
 
-    model: Name
+    model: ModelName
     number: int
     framework: Framework
     manifest: Digest
@@ -65,7 +128,12 @@ class ModelVersion(Stamped):
     size: int
     user: str | None = None
     description: str = ""
+    tags: dict[str, str] = {}
     aliases: list[str] = []
+    stage: str = "None"
+    source: str = Field("", description="what an MLflow client named as its source")
+    run_link: str = ""
+    updated_at: datetime | None = None
     lineage: Lineage
     signature: Signature | None = None
     conversion: ConversionState
@@ -79,7 +147,10 @@ class ModelVersion(Stamped):
 class Model(Stamped):
     """A model by name."""
 
-    name: Name
+    name: ModelName
+    description: str = ""
+    tags: dict[str, str] = {}
+    updated_at: datetime | None = None
     versions: list[int] = []
     aliases: dict[str, int] = {}
     latest: ModelVersion | None = None
@@ -133,7 +204,7 @@ class Measures(Answer):
 class Evaluation(Stamped):
     """Metrics of a model version on a dataset version; see :class:`Measures` for what they mean."""
 
-    model: Name
+    model: ModelName
     version: int
     data: str
     job: str
@@ -166,6 +237,33 @@ OPERATIONS = (
         Access.EDITOR,
         "models:write",
         "model register",
+    ),
+    Operation(
+        "models.create",
+        "POST",
+        _M,
+        "Make a model that has no version yet",
+        Access.EDITOR,
+        "models:write",
+        "model create",
+    ),
+    Operation(
+        "models.update",
+        "PATCH",
+        f"{_M}/{{model}}",
+        "Rename, describe or tag a model",
+        Access.EDITOR,
+        "models:write",
+        "model update",
+    ),
+    Operation(
+        "models.update_version",
+        "PATCH",
+        f"{_V}/{{version}}",
+        "Describe or tag a version",
+        Access.EDITOR,
+        "models:write",
+        "model update",
     ),
     Operation("models.list", "GET", _M, "List models", Access.VIEWER, "models:read", "model ls"),
     Operation(

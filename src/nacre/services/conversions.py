@@ -18,7 +18,7 @@ from nacre.db.queries.models import job_over, left_by
 from nacre.db.tables.jobs import JobRow
 from nacre.db.tables.models import ModelRow, ModelVersionRow
 from nacre.domain.identity import Caller
-from nacre.domain.models import Script, find_script
+from nacre.domain.models import Script, find_script, job_word
 from nacre.errors import RequestError, Unavailable
 from nacre.ports.converters import Converter
 from nacre.schema.jobs import JobSpec, JobState
@@ -96,7 +96,7 @@ class Conversions:
             project_id=caller.project_id,
             user_id=caller.user_id,
             kind="convert",
-            name=f"convert-{model.name}-{version.number}",
+            name=f"convert-{job_word(model.name)}-{version.number}",
             spec=spec,
             environment_id=version.environment_id,
             manifests=manifests,

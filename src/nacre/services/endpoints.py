@@ -80,6 +80,8 @@ class Endpoints:
         status = self._observed()
         with self._db.write() as session:
             _, version = find_version(session, caller.project_id, request.model, request.version, lock=True)
+            if version.conversion == ConversionState.NONE:
+                raise Conflict(f"{request.model}/{version.number} cannot be deployed: {version.message}")
             if version.conversion != ConversionState.READY:
                 raise Conflict(
                     f"{request.model}/{version.number} is not ready to serve, its conversion is "

@@ -16,6 +16,7 @@ from nacre.db.queries.pages import newest_first
 from nacre.db.tables.jobs import JobRow
 from nacre.db.tables.models import EvaluationRow, ModelRow, ModelVersionRow
 from nacre.domain.identity import Caller
+from nacre.domain.models import job_word
 from nacre.errors import Conflict, NotFound, RequestError, Unavailable
 from nacre.ids import new_id
 from nacre.schema.base import Page
@@ -81,7 +82,7 @@ class Evaluations:
                 project_id=caller.project_id,
                 user_id=caller.user_id,
                 kind="evaluate",
-                name=f"evaluate-{model}-{found.number}",
+                name=f"evaluate-{job_word(model)}-{found.number}",
                 spec=JobSpec(
                     commands=[shlex.join(words)],
                     resources=RESOURCES,
@@ -198,6 +199,8 @@ class Evaluations:
 
 def _not_ready(model: str, version: ModelVersionRow) -> str:
     name = f"{model}/{version.number}"
+    if version.conversion == ConversionState.NONE:
+        return f"{name} cannot be evaluated here: {version.message}"
     if version.conversion == ConversionState.FAILED:
         return (
             f"{name} could not be converted to ONNX ({version.message}): mend that, then "

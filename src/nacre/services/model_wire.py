@@ -6,7 +6,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from nacre.db.tables.jobs import JobRow
-from nacre.db.tables.models import AliasRow, ModelRow, ModelVersionRow
+from nacre.db.tables.models import AliasRow, ModelRow, ModelTagRow, ModelVersionRow
 from nacre.db.tables.users import UserRow
 from nacre.schema.models import Model, ModelVersion
 from nacre.services import evaluations as evaluating
@@ -27,6 +27,9 @@ def model_wire(session: Session, row: ModelRow) -> Model:
         id=row.id,
         created_at=row.created_at,
         name=row.name,
+        description=row.description,
+        tags=_tags(session, row.id, 0),
+        updated_at=row.updated_at,
         versions=[*numbers],
         aliases={a.alias: a.number for a in aliases},
         latest=latest,
@@ -52,6 +55,11 @@ def version_wire(session: Session, model: ModelRow, row: ModelVersionRow) -> Mod
             "size": row.size,
             "user": user.name if user else None,
             "description": row.description,
+            "tags": _tags(session, model.id, row.number),
+            "stage": row.stage,
+            "source": row.source,
+            "run_link": row.run_link,
+            "updated_at": row.updated_at,
             "aliases": sorted(aliases),
             "lineage": row.lineage,
             "signature": row.signature,
@@ -63,3 +71,12 @@ def version_wire(session: Session, model: ModelRow, row: ModelVersionRow) -> Mod
             "evaluations": evaluating.of_version(session, model.name, row),
         }
     )
+
+
+def _tags(session: Session, model_id: str, number: int) -> dict[str, str]:
+    rows = session.execute(
+        select(ModelTagRow.key, ModelTagRow.value)
+        .where(ModelTagRow.model_id == model_id, ModelTagRow.number == number)
+        .order_by(ModelTagRow.key)
+    )
+    return {row.key: row.value for row in rows}

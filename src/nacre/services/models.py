@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from sqlalchemy import delete, or_, select
 from sqlalchemy.orm import Session
@@ -14,10 +15,11 @@ from nacre.db.queries.pages import newest_first
 from nacre.db.queries.upserts import insert_into
 from nacre.db.tables.endpoints import EndpointRow, RevisionRow
 from nacre.db.tables.jobs import JobRow
-from nacre.db.tables.models import AliasRow, EvaluationRow, ModelRow, ModelVersionRow
+from nacre.db.tables.models import AliasRow, EvaluationRow, ModelRow, ModelTagRow, ModelVersionRow
 from nacre.domain.identity import Caller
-from nacre.domain.models import check_alias, check_name, detect_framework, select_files
-from nacre.errors import Conflict, InvalidSpec, NotFound
+from nacre.domain.mlmodel import Flavour
+from nacre.domain.models import check_alias, check_model, detect_framework, select_files
+from nacre.errors import Conflict, InvalidSpec, NotFound, PermissionDenied
 from nacre.ids import new_id
 from nacre.ports.converters import Converter
 from nacre.schema.base import Page
@@ -25,23 +27,39 @@ from nacre.schema.launch import FileEntry, Manifest
 from nacre.schema.models import (
     AliasSet,
     ConversionState,
-    Lineage,
     Model,
     ModelFiles,
     ModelRegister,
     ModelVersion,
 )
+from nacre.services.artifacts import Artifacts, of_job
 from nacre.services.blobs import BlobLedger
 from nacre.services.conversions import Conversions
 from nacre.services.environments import EnvironmentCatalogue
 from nacre.services.events import Events
+from nacre.services.model_edits import ModelEdits
+from nacre.services.model_sources import ModelSources
 from nacre.services.model_wire import model_wire, version_wire
 from nacre.services.runs import Runs
 from nacre.services.signals import Signals
 
+NOT_CONVERTED = "mlflow"
+"""The framework of what Nacre keeps without converting it."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """What an MLflow client said of a version, in its own words."""
+
+    source: str = ""
+    run_link: str = ""
+
+
+_NOTHING_SAID = Said()
+
 
 class Models:
-    """The only writer of models and versions."""
+    """The only writer of models and versions; ``edits`` changes what may change of them."""
 
     def __init__(
         self,
@@ -59,50 +77,53 @@ class Models:
         self._clock = clock
         self._signals = signals
         self._ledger = ledger
-        self._runs = runs
+        self._sources = ModelSources(db, ledger, runs, Artifacts(db, clock, ledger, signals))
+        self.edits = ModelEdits(db, clock, signals, events)
         self._conversions = conversions
         self._environments = environments
         self._events = events
         self._converters = {c.framework: c for c in converters}
 
-    def register(self, caller: Caller, model: str, request: ModelRegister) -> ModelVersion:
+    def register(
+        self, caller: Caller, model: str, request: ModelRegister, said: Said = _NOTHING_SAID
+    ) -> ModelVersion:
         """Make the next version, and start its conversion to ONNX.
 
         Raises:
             NotFound: no such run, or no such environment.
             InvalidSpec: no such artifact, a name that is none, or the framework cannot be told.
         """
-        check_name(model)
+        check_model(model)
         if request.alias is not None:
             check_alias(request.alias)
-        lineage, job, found = self._source(caller, request)
-        entry, files = select_files(found, request.path or found[0].path)
-        framework = request.framework or detect_framework(
-            entry, files, {c.framework: c.suffixes for c in self._converters.values()}
-        )
-        if framework not in self._converters:
-            raise InvalidSpec(f"no converter for {framework} is installed on this server")
+        source = self._sources.find(caller, request)
+        entry, files = select_files(source.files, source.path)
+        flavour = self._flavour(request, entry, files)
+        framework = flavour.framework
         manifest = self._ledger.write_manifest(caller.project_id, Manifest(files=files))
         self._ledger.take_manifest(caller.project_id, manifest)
         with self._db.write() as session:
             row = self._row_for_update(session, caller.project_id, model)
             row.last_number += 1
-            environment_id = self._environment(session, caller, request, job, framework)
+            row.updated_at = self._clock.now()
             version = ModelVersionRow(
                 id=new_id("mdv"),
                 model_id=row.id,
                 number=row.last_number,
                 framework=framework,
-                entry=entry,
+                entry=flavour.entry,
                 manifest=manifest,
                 files=len(files),
                 size=sum(f.size for f in files),
                 user_id=caller.user_id,
                 description=request.description,
-                inputs=[i.model_dump() for i in request.inputs] if request.inputs else None,
-                lineage=lineage.model_dump(),
-                environment_id=environment_id,
-                conversion=ConversionState.PENDING,
+                inputs=[i.model_dump() for i in request.inputs or flavour.inputs] or None,
+                lineage=source.lineage.model_dump(),
+                environment_id="",
+                conversion=ConversionState.NONE,
+                message=flavour.why,
+                source=said.source,
+                run_link=said.run_link,
                 created_at=self._clock.now(),
             )
             session.add(version)
@@ -110,7 +131,10 @@ class Models:
             self._keep(session, caller.project_id, version)
             if request.alias:
                 self._point(session, row.id, request.alias, version.number)
-            self._conversions.start(session, caller, row, version)
+            self.edits.tag(session, row.id, version.number, request.tags)
+            if framework != NOT_CONVERTED:
+                version.environment_id = self._environment(session, caller, request, source.job, flavour)
+                self._conversions.start(session, caller, row, version)
             self._events.add(
                 session, caller.project_id, caller.user_id, "models.register", version.id, model=model
             )
@@ -118,45 +142,17 @@ class Models:
         self._signals.notify("jobs", "models")
         return answer
 
-    def _source(
-        self, caller: Caller, request: ModelRegister
-    ) -> tuple[Lineage, JobRow | None, list[FileEntry]]:
-        """Lineage, the job behind the run, and the files to choose from."""
-        if request.run is not None:
-            run = self._runs.get(caller, request.run)
-            files = self._runs.artifacts(caller, request.run).files
-            if not files:
-                raise InvalidSpec(f"run {run.name} left no artifacts: write them to $NACRE_OUTPUT_DIR")
-            if request.path is None and len(files) > 1:
-                names = ", ".join(f.path for f in files[:8])
-                raise InvalidSpec(
-                    f"run {run.name} left several artifacts ({names}): name one, {run.name}:PATH"
-                )
-            with self._db.read() as session:
-                statement = select(JobRow).where(JobRow.run_id == run.id)
-                job = session.execute(statement).scalar_one_or_none()
-            record = job.record if job else {}
-            lineage = Lineage(
-                run=run.id,
-                job=job.name if job else None,
-                path=request.path or files[0].path,
-                code=record.get("code"),
-                data=record.get("inputs", {}),
-                environment=record.get("environment"),
-                environment_digest=record.get("environment_digest"),
-            )
-            return lineage, job, list(files)
-        if request.manifest is None:
-            raise InvalidSpec("name a run, or files that were sent before (manifest)")
-        files = self._ledger.take_manifest(caller.project_id, request.manifest).files
-        if not files:
-            raise InvalidSpec("the manifest names no files: a model has at least one")
-        if request.path is None and len(files) > 1:
-            names = ", ".join(f.path for f in files[:8])
-            raise InvalidSpec(
-                f"the manifest names several files ({names}): say which one is the model (path)"
-            )
-        return Lineage(path=request.path or files[0].path), None, files
+    def _flavour(self, request: ModelRegister, entry: str, files: Sequence[FileEntry]) -> Flavour:
+        """What the model is: as the request says, as its file ``MLmodel`` does, or by its suffix."""
+        found = self._sources.flavour(entry, files) if request.framework is None else None
+        if found is not None and (found.framework in self._converters or found.why is not None):
+            inner = found.entry if entry == "." else f"{entry}/{found.entry}"
+            return replace(found, entry=entry if found.entry == "." else inner)
+        suffixes = {c.framework: c.suffixes for c in self._converters.values()}
+        framework = request.framework or detect_framework(entry, files, suffixes)
+        if framework not in self._converters:
+            raise InvalidSpec(f"no converter for {framework} is installed on this server")
+        return Flavour(framework, entry)
 
     def _environment(
         self,
@@ -164,17 +160,18 @@ class Models:
         caller: Caller,
         request: ModelRegister,
         job: JobRow | None,
-        framework: str,
+        flavour: Flavour,
     ) -> str:
         """The environment to convert in: the asked one, the run's own, or the framework's, plus what the
-        converter needs."""
-        converter = self._converters[framework]
-        if request.environment is None and job is not None and framework != "onnx":
+        converter and the file need."""
+        converter = self._converters[flavour.framework]
+        if request.environment is None and job is not None and flavour.framework != "onnx":
             base = job.environment_id
         else:
             name = request.environment or converter.environment
             base = self._environments.ensure(session, caller.project_id, name)
-        return self._environments.derive(session, caller.project_id, base, list(converter.requirements))
+        needed = [*converter.requirements, *flavour.requirements]
+        return self._environments.derive(session, caller.project_id, base, needed)
 
     def _keep(self, session: Session, project_id: str, version: ModelVersionRow) -> None:
         """Keep the version's files, and the code that made it, for as long as the version is there."""
@@ -203,6 +200,8 @@ class Models:
         """
         with self._db.write() as session:
             row, found = find_version(session, caller.project_id, model, version, lock=True)
+            if found.conversion == ConversionState.NONE:
+                raise Conflict(f"{model}/{found.number} cannot be converted: {found.message}")
             if found.conversion in (ConversionState.CONVERTING, ConversionState.READY):
                 raise Conflict(f"{model}/{found.number} is {found.conversion}: there is nothing to convert")
             self._conversions.start(session, caller, row, found)
@@ -300,6 +299,8 @@ class Models:
     def _delete(
         self, session: Session, caller: Caller, model: ModelRow, versions: Sequence[ModelVersionRow]
     ) -> None:
+        if of_job(caller):
+            raise PermissionDenied("a job's token may register models, but delete none: use your own")
         ids = [v.id for v in versions]
         serving = session.execute(
             select(EndpointRow.name)
@@ -317,9 +318,9 @@ class Models:
         for version in versions:
             self._ledger.drop_reference(session, "model_version", version.id)
             self._ledger.drop_reference(session, "model_onnx", version.id)
-            session.execute(
-                delete(AliasRow).where(AliasRow.model_id == model.id, AliasRow.number == version.number)
-            )
+            for table in (AliasRow, ModelTagRow):
+                mine = (table.model_id == model.id, table.number == version.number)
+                session.execute(delete(table).where(*mine))
             session.delete(version)
         session.flush()
         self._events.add(

@@ -31,7 +31,7 @@ from nacre.services.signals import Signals
 
 REPORT_SCOPES = ("attempts:report",)
 """Of a launcher's token, which the work never sees: it could report that it ended otherwise."""
-WORK_SCOPES = ("runs:write", "runs:read", "data:read", "models:read", PREDICT_SCOPE)
+WORK_SCOPES = ("runs:write", "runs:read", "data:read", "models:read", "models:write", PREDICT_SCOPE)
 """What a job's own token (``NACRE_TOKEN``) may do, inside its project."""
 
 _KNOWN_SECONDS = 5.0

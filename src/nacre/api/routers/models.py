@@ -10,9 +10,12 @@ from nacre.schema.models import (
     Evaluation,
     EvaluationCreate,
     Model,
+    ModelCreate,
     ModelFiles,
     ModelRegister,
+    ModelUpdate,
     ModelVersion,
+    VersionUpdate,
 )
 
 routes = Routes()
@@ -22,6 +25,26 @@ routes = Routes()
 def register(caller: Allowed, services: Wired, model: str, body: ModelRegister) -> ModelVersion:
     """The next version, and its conversion."""
     return services.models.register(caller, model, body)
+
+
+@routes.operation("models.create", status=201)
+def create(caller: Allowed, services: Wired, body: ModelCreate) -> Model:
+    """Without versions; registering one makes its model too."""
+    return services.models.edits.create(caller, body)
+
+
+@routes.operation("models.update")
+def update(caller: Allowed, services: Wired, model: str, body: ModelUpdate) -> Model:
+    """What is not said stays as it is."""
+    return services.models.edits.update(caller, model, body)
+
+
+@routes.operation("models.update_version")
+def update_version(
+    caller: Allowed, services: Wired, model: str, version: str, body: VersionUpdate
+) -> ModelVersion:
+    """What is not said stays as it is."""
+    return services.models.edits.update_version(caller, model, version, body)
 
 
 @routes.operation("models.list")

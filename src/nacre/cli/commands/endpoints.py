@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -40,7 +41,7 @@ def deploy(
         if wait:
             version = str(nacre.models.wait(model_name, version).number)
         request = checked(EndpointDeploy, {"model": model_name, "version": version, "type": type_name})
-        found = nacre.endpoints.deploy(name or model_name, request)
+        found = nacre.endpoints.deploy(name or _endpoint_name(model_name), request)
         if not as_json():
             price = found.price_per_hour / 1_000_000
             err.print(
@@ -51,6 +52,11 @@ def deploy(
     emit(found, lambda: _show(found))
     if found.state == EndpointState.FAILED:
         raise typer.Exit(1)
+
+
+def _endpoint_name(model: str) -> str:
+    """The model's name; of one with other characters than an endpoint's name has, what is left of it."""
+    return re.sub(r"[^a-z0-9._-]+", "-", model.lower()).strip("._-")[:64].rstrip("._-") or "model"
 
 
 def _show(found: Endpoint) -> None:

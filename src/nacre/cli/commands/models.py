@@ -8,6 +8,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 from pydantic import BaseModel, ValidationError
+from rich.markup import escape
 
 from nacre.cli.app import as_json, client, emit, err, group, out, table
 from nacre.errors import InvalidSpec, RequestError
@@ -17,8 +18,12 @@ from nacre.schema.models import (
     Evaluation,
     EvaluationCreate,
     EvaluationState,
+    Model,
+    ModelCreate,
     ModelRegister,
+    ModelUpdate,
     ModelVersion,
+    VersionUpdate,
 )
 from nacre.schema.serving import Signature, TensorSpec
 from nacre.sdk.client import Client
@@ -36,11 +41,17 @@ def register(app: typer.Typer) -> None:
 
 
 def split_reference(text: str) -> tuple[str, str]:
-    """``name``, ``name/3`` or ``name@alias`` → (name, version)."""
-    name, mark, version = re.sub(r"^models:/", "", text).replace("@", "/", 1).partition("/")
+    """``name``, ``name/3`` or ``name@alias`` → (name, version). A name may hold ``@`` before ``/3``."""
+    bare = re.sub(r"^models:/", "", text)
+    name, mark, version = bare.partition("/") if "/" in bare else _at_the_last(bare)
     if mark and not version:
         raise InvalidSpec(f"{text!r} is not a model version: write name/3 or name@alias")
     return name, version or "latest"
+
+
+def _at_the_last(text: str) -> tuple[str, str, str]:
+    name, mark, alias = text.rpartition("@")
+    return (name, mark, alias) if name else (text, "", "")
 
 
 def parse_input(text: str) -> TensorSpec:
@@ -126,8 +137,12 @@ def _follow(nacre: Client, version: ModelVersion) -> ModelVersion:
 
 def _show_version(version: ModelVersion) -> None:
     aliases = f" ({', '.join(version.aliases)})" if version.aliases else ""
-    named = f"[bold]{version.model}/{version.number}[/bold]{aliases}"
+    named = f"[bold]{escape(version.model)}/{version.number}[/bold]{aliases}"
     out.print(f"{named}  {version.framework}, {version.size:,} bytes")
+    if version.description:
+        out.print(f"  {version.description}", markup=False)
+    if version.tags:
+        out.print(f"  tags       {_tags(version.tags)}", markup=False)
     state = version.conversion if version.message is None else f"{version.conversion}: {version.message}"
     out.print(f"  ONNX       {state}")
     out.print(f"  signature  {signature_text(version.signature)}", markup=False)
@@ -142,6 +157,10 @@ def _show_version(version: ModelVersion) -> None:
         out.print(f"  evaluation {_summary(evaluation)}")
     if version.conversion == ConversionState.READY:
         out.print(f"next: [bold]nacre deploy {version.model} --name {version.model}[/bold]", style="dim")
+
+
+def _tags(tags: dict[str, str]) -> str:
+    return ", ".join(f"{key}={value}" for key, value in tags.items())
 
 
 def _summary(evaluation: Evaluation) -> str:
@@ -185,8 +204,76 @@ def show(
     """Show a version, its lineage and its evaluations."""
     name, version = split_reference(model)
     with client() as nacre:
+        whole = nacre.models.get(name) if version == "latest" else None
+        if whole is not None and not whole.versions:
+            emit(whole, lambda: _show_model(whole))
+            return
         found = nacre.models.wait(name, version) if wait else nacre.models.get_version(name, version)
-    emit(found, lambda: _show_version(found))
+
+    def render() -> None:
+        if whole is not None and (whole.description or whole.tags):
+            _show_model(whole)
+        _show_version(found)
+
+    emit(found, render)
+
+
+def _show_model(model: Model) -> None:
+    said = "" if model.versions else "  no versions yet: nacre model register RUN:PATH --name NAME"
+    out.print(f"[bold]{escape(model.name)}[/bold]{said}")
+    if model.description:
+        out.print(f"  {model.description}", markup=False)
+    if model.tags:
+        out.print(f"  tags       {_tags(model.tags)}", markup=False)
+
+
+@models.command("create")
+def create(
+    name: Annotated[str, typer.Argument()],
+    message: Annotated[str, typer.Option("--message", "-m", help="what it is for")] = "",
+    tags: Annotated[list[str] | None, typer.Option("--tag", help="KEY=VALUE")] = None,
+) -> None:
+    """Make a model that has no version yet; registering a version makes its model too."""
+    request = checked(ModelCreate, {"name": name, "description": message, "tags": _parse_tags(tags)})
+    with client() as nacre:
+        found = nacre.models.create(name, description=request.description, tags=request.tags)
+    emit(found, lambda: _show_model(found))
+
+
+@models.command("update")
+def update(
+    model: Annotated[str, typer.Argument(help="name, or a version: name/3 or name@alias")],
+    message: Annotated[str | None, typer.Option("--message", "-m", help="a new description")] = None,
+    tags: Annotated[list[str] | None, typer.Option("--tag", help="KEY=VALUE to set")] = None,
+    untag: Annotated[list[str] | None, typer.Option("--untag", help="KEY to remove")] = None,
+    rename: Annotated[str | None, typer.Option("--rename", help="a new name of the model")] = None,
+) -> None:
+    """Describe, tag or rename a model, or describe or tag a version."""
+    fields: dict[str, Any] = {"tags": {**_parse_tags(tags), **dict.fromkeys(untag or [])}}
+    if message is not None:
+        fields["description"] = message
+    name, version = split_reference(model)
+    with client() as nacre:
+        if name == re.sub(r"^models:/", "", model):
+            if rename is not None:
+                fields["name"] = rename
+            changed = nacre.models.update(name, checked(ModelUpdate, fields))
+            emit(changed, lambda: _show_model(changed))
+            return
+        if rename is not None:
+            raise InvalidSpec("a version has no name of its own: rename the model")
+        found = nacre.models.update_version(name, version, checked(VersionUpdate, fields))
+        emit(found, lambda: _show_version(found))
+
+
+def _parse_tags(tags: list[str] | None) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for text in tags or []:
+        key, mark, value = text.partition("=")
+        if not key or not mark:
+            raise InvalidSpec(f"{text!r} is not a tag: write KEY=VALUE")
+        found[key] = value
+    return found
 
 
 @models.command("pull")

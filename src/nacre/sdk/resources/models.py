@@ -13,13 +13,17 @@ from nacre.schema.models import (
     EvaluationCreate,
     EvaluationState,
     Model,
+    ModelCreate,
     ModelFiles,
     ModelRegister,
+    ModelUpdate,
     ModelVersion,
+    VersionUpdate,
 )
 from nacre.sdk.resources.base import Noun
 
 _WAIT_S = 30.0
+_OVER = (ConversionState.READY, ConversionState.FAILED, ConversionState.NONE)
 
 
 class Models(Noun):
@@ -32,6 +36,50 @@ class Models(Noun):
             ModelVersion,
             json=request.model_dump(mode="json", exclude_none=True),
             model=model,
+            project=self._in(project),
+        )
+        return found
+
+    def create(
+        self,
+        name: str,
+        *,
+        description: str = "",
+        tags: dict[str, str] | None = None,
+        project: str | None = None,
+    ) -> Model:
+        """A model that has no version yet.
+
+        Raises:
+            Conflict: there is one of that name.
+        """
+        request = ModelCreate(name=name, description=description, tags=tags or {})
+        found: Model = self._transport.call(
+            "models.create", Model, json=request.model_dump(), project=self._in(project)
+        )
+        return found
+
+    def update(self, model: str, change: ModelUpdate, *, project: str | None = None) -> Model:
+        """Rename, describe or tag a model."""
+        found: Model = self._transport.call(
+            "models.update",
+            Model,
+            json=change.model_dump(exclude_unset=True),
+            model=model,
+            project=self._in(project),
+        )
+        return found
+
+    def update_version(
+        self, model: str, version: str, change: VersionUpdate, *, project: str | None = None
+    ) -> ModelVersion:
+        """Describe or tag a version."""
+        found: ModelVersion = self._transport.call(
+            "models.update_version",
+            ModelVersion,
+            json=change.model_dump(exclude_unset=True),
+            model=model,
+            version=version,
             project=self._in(project),
         )
         return found
@@ -78,7 +126,7 @@ class Models(Noun):
         unless: str | None = None
         while time.monotonic() < deadline:
             found = self.get_version(model, version, wait_s=_WAIT_S, unless=unless, project=project)
-            if found.conversion in (ConversionState.READY, ConversionState.FAILED):
+            if found.conversion in _OVER:
                 return found
             version, unless = str(found.number), found.conversion
         raise Unavailable(f"{model}/{version} was not converted within {timeout_s:.0f} s")
