@@ -1,26 +1,29 @@
-"""Carries what connects to 127.0.0.1:7373 inside a sandbox without network to the API's unix socket.
+"""Carries what connects to a port of 127.0.0.1 inside a sandbox without network to the API's unix socket.
 
 A program of its own, beside the sandbox and not in it: only its listening socket is in the sandbox's
 network. So the work neither sees nor pays for it, cannot end it, and needs no Python. It starts while the
 attempt's folder is being filled, is told the work's shell through its standard input, and ends with that
 shell; a launcher may come and go meanwhile.
 
+It is started as a module without its package, and imports little: it races with the sandbox.
+
 It knows no protocol: bytes go both ways at the pace of the slower side, and a half-close is passed on.
 """
 
 from __future__ import annotations
 
+import _socket
 import ctypes
 import errno
 import fcntl
 import os
 import resource
 import select
-import socket
 import sys
 import time
 
-from nacre.launcher.loopback import NO_LISTENER, NO_NAMESPACE, PORT
+NO_NAMESPACE, NO_LISTENER = 3, 4
+"""Exit codes: the sandbox's network cannot be entered; the port in it cannot be had."""
 
 _CHUNK = 128 * 2**10
 _MOST = 256  # connections at a time; more wait in the listener's queue
@@ -37,7 +40,7 @@ class _End:
 
     __slots__ = ("deaf", "interest", "link", "other", "read_all", "shut", "sock", "waiting")
 
-    def __init__(self, link: Link, sock: socket.socket) -> None:
+    def __init__(self, link: Link, sock: _socket.socket) -> None:
         self.link = link
         self.sock = sock
         self.other = self
@@ -51,7 +54,7 @@ class _End:
 class Link:
     """A client and its connection to the server."""
 
-    def __init__(self, client: socket.socket, now: float) -> None:
+    def __init__(self, client: _socket.socket, now: float) -> None:
         self.client = _End(self, client)
         self.server: _End | None = None
         self.deadline: float | None = now + _PATIENCE_S
@@ -60,7 +63,7 @@ class Link:
 class Bridge:
     """Carries between a listening socket and ``target``, until ``until`` becomes readable."""
 
-    def __init__(self, listener: socket.socket, target: str, until: int) -> None:
+    def __init__(self, listener: _socket.socket, target: str, until: int) -> None:
         """``target``: path of the server's unix socket; ``until``: a descriptor, such as of a process."""
         self._listener = listener
         self._target = target
@@ -101,13 +104,13 @@ class Bridge:
     def _accept(self) -> None:
         while self._links < _MOST:
             try:
-                client, _address = self._listener.accept()
+                client = _socket.socket(fileno=self._listener._accept()[0])  # type: ignore[attr-defined]
             except BlockingIOError:
                 return
             except OSError:  # it was gone before we came, or no descriptor is free: later
                 return
             client.setblocking(False)
-            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            client.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
             self._links += 1
             link = Link(client, time.monotonic())
             if not self._connect(link):
@@ -116,7 +119,7 @@ class Bridge:
 
     def _connect(self, link: Link) -> bool:
         """Reach the server; False while it is away or its queue is full."""
-        server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        server = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
         server.setblocking(False)
         try:
             server.connect(self._target)
@@ -198,7 +201,7 @@ class Bridge:
             if end.other.read_all and not end.waiting and not end.shut:
                 end.shut = True
                 try:
-                    end.sock.shutdown(socket.SHUT_WR)
+                    end.sock.shutdown(_socket.SHUT_WR)
                 except OSError:
                     end.deaf = True
         if all(end.shut for end in ends):
@@ -232,7 +235,7 @@ class Bridge:
             self._closing.remove(link)
         if reset:  # a close with unwritten zero linger: the client learns that it was no proper end
             linger = (1).to_bytes(4, sys.byteorder) + bytes(4)
-            link.client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            link.client.sock.setsockopt(_socket.SOL_SOCKET, _socket.SO_LINGER, linger)
         for end in (link.client, link.server):
             if end is not None and end.sock.fileno() >= 0:
                 self._want(end, 0)
@@ -279,21 +282,23 @@ def _enter(namespace: int) -> bool:
     return entered
 
 
-def _listen() -> socket.socket:
-    listener = socket.socket()
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.setsockopt(socket.SOL_IP, _IP_FREEBIND, 1)
-    listener.bind(("127.0.0.1", PORT))
+def _listen(port: int) -> _socket.socket:
+    listener = _socket.socket()
+    listener.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
+    listener.setsockopt(_socket.SOL_IP, _IP_FREEBIND, 1)
+    listener.bind(("127.0.0.1", port))
     listener.listen(512)
     return listener
 
 
-def main(folder: str, uid: str) -> int:
+def main(folder: str, port: str, uid: str, mark: str) -> int:
     """Wait for the work's shell on standard input, then carry until it ends.
 
     Args:
         folder: of the API's socket ``nacre.sock``.
+        port: where to listen.
         uid: become this user when we are root; empty to stay who we are.
+        mark: a file to make once it listens.
     """
     os.chdir(folder)  # relative from here on: its parents may be closed to that user
     most = min(4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
@@ -312,16 +317,16 @@ def main(folder: str, uid: str) -> int:
     if not _enter(namespace):
         return NO_NAMESPACE
     try:
-        listener = _listen()
+        listener = _listen(int(port))
     except OSError:
         return NO_LISTENER
+    try:  # noqa: SIM105 - one import less; the command owns that folder: nothing that is there already is touched
+        os.close(os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except OSError:
+        pass
     if uid and os.geteuid() == 0:
         os.setgroups([])
         os.setgid(int(uid))
         os.setuid(int(uid))
     Bridge(listener, "nacre.sock", until).run()
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))

@@ -17,7 +17,6 @@ from typing import Any
 from nacre.launcher import processes
 from nacre.launcher.cgroups import Groups
 from nacre.launcher.folder import Failure, Folder, write_file
-from nacre.launcher.loopback import PORT
 from nacre.launcher.sandbox import SITE, TOOLS, become, command_line, filter_path, find
 from nacre.launcher.spec import Spec
 from nacre.launcher.variables import Places, env_file, variables
@@ -49,18 +48,14 @@ exit $code
 """
 
 # Only numbered parameters: a variable of the user's may have any name.
-_AWAIT_BRIDGE = rf"""
-until
-  while read -r _ at _ state _; do
-    [ "$at $state" = "0100007F:{PORT:04X} 0A" ] && break
-  done < /proc/net/tcp || [ "$tries" = xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx ]
-do
+_AWAIT_BRIDGE = r"""
+until [ -e "${2%/*}/bridge" ] || [ ${#tries} -gt 50 ]; do
   tries=x$tries
   sleep 0.005
 done
-unset at state tries _
+unset tries
 """
-"""Goes on as soon as the bridge listens; it does already nearly always. A third of a second at most."""
+"""Goes on as soon as the bridge listens: it does already, nearly always. A third of a second at most."""
 
 _PRELUDE = r"""
 . "$1"

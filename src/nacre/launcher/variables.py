@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 
 from nacre.launcher.folder import Folder
-from nacre.launcher.loopback import PORT
 from nacre.launcher.spec import Spec
+
+PORT = 7373
+"""Of the API on loopback, for work with a network of its own."""
 
 _PLACE = re.compile(r"\$\{\{\s*([A-Za-z0-9_.-]+)\s*\}\}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")

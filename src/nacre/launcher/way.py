@@ -10,13 +10,21 @@ from typing import Any
 
 from nacre.launcher import processes
 from nacre.launcher.folder import Events, Folder
-from nacre.launcher.loopback import NO_LISTENER, NO_NAMESPACE
 from nacre.launcher.sandbox import TOOLS
 from nacre.launcher.spec import Spec
+from nacre.launcher.variables import PORT
 
+_PROGRAM = """\
+import sys
+sys.path.append(sys.argv[1])
+import bridge
+sys.exit(bridge.main(*sys.argv[2:]))
+"""
 _NOTE = "bridge.json"
 _LOOK_S = 2.0
 _MOST_STARTS = 3
+_REASONS = {3: "its network cannot be entered", 4: f"port {PORT} in it is taken"}
+"""By exit codes of the bridge."""
 
 
 class Way:
@@ -39,13 +47,13 @@ class Way:
         if not self._spec.bridged or folder is None:
             return
         uid = "" if self._spec.owner is None else str(self._spec.owner)
-        argv = [sys.executable, "-S", "-m", "nacre.launcher.bridge", folder, uid]
-        environment = {"PATH": TOOLS, "PYTHONPATH": ":".join(filter(None, sys.path))}
+        argv = [sys.executable, "-I", "-S", "-c", _PROGRAM, os.path.dirname(__file__)]
+        argv += [folder, str(PORT), uid, self._folder.path("io", "bridge")]
         read_end, write_end = os.pipe()
         actions: list[tuple[Any, ...]] = [(os.POSIX_SPAWN_DUP2, read_end, 0)]
         actions += [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_WRONLY, 0) for fd in (1, 2)]
         try:
-            self._pid = os.posix_spawn(argv[0], argv, environment, file_actions=actions, setsid=True)
+            self._pid = os.posix_spawn(argv[0], argv, {"PATH": TOOLS}, file_actions=actions, setsid=True)
         except OSError as error:
             os.close(write_end)
             self._warn(str(error))
@@ -80,9 +88,9 @@ class Way:
         if self._pid and processes.alive(self._pid, self._start):
             return
         code = self._reap()
-        if code in (NO_NAMESPACE, NO_LISTENER) or self._starts >= _MOST_STARTS:
+        if code in _REASONS or self._starts >= _MOST_STARTS:
             self._starts = _MOST_STARTS + 1
-            self._warn("its port is taken" if code == NO_LISTENER else "its network cannot be entered")
+            self._warn(_REASONS.get(code or 0, "the way there keeps ending"))
             return
         self.begin()
         self.lead_to(shell)

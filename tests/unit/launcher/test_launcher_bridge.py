@@ -18,8 +18,9 @@ from pathlib import Path
 import pytest
 from launcher_host import NOBODY, UID, Host, wait_for
 
+from nacre.launcher import way
 from nacre.launcher.bridge import Bridge
-from nacre.launcher.loopback import PORT
+from nacre.launcher.variables import PORT
 
 Talk = Callable[[socket.socket], None]
 
@@ -348,6 +349,7 @@ def test_with_the_hosts_network_mlflow_gets_the_servers_own_address(host: Host) 
 
 
 def test_a_bridge_without_work_ends_at_once(tmp_path: Path) -> None:
-    argv = [sys.executable, "-S", "-m", "nacre.launcher.bridge", str(tmp_path), ""]
+    here = str(Path(way.__file__).parent)
+    argv = [sys.executable, "-I", "-S", "-c", way._PROGRAM, here, str(tmp_path), "0", "", "mark"]
     done = subprocess.run(argv, stdin=subprocess.DEVNULL, timeout=10, check=False)
     assert done.returncode == 0
