@@ -18,6 +18,7 @@ from nacre.control.models import ModelLoop
 from nacre.control.queue import QueueLoop
 from nacre.control.serving import ModelServer, ServingLoop
 from nacre.control.tokens import TokenLoop
+from nacre.control.tracking import SealLoop
 from nacre.db.connect import Database
 from nacre.ports.blobs import Blobs, LocalBlobs
 from nacre.ports.converters import Converter
@@ -37,6 +38,7 @@ from nacre.services.environment_work import EnvironmentWork
 from nacre.services.environments import EnvironmentCatalogue
 from nacre.services.evaluations import Evaluations
 from nacre.services.events import Events
+from nacre.services.experiments import Experiments
 from nacre.services.instance_launch import InstanceLaunches
 from nacre.services.instance_queue import InstanceQueue
 from nacre.services.instances import Instances
@@ -45,13 +47,17 @@ from nacre.services.job_locks import JobLocks
 from nacre.services.job_submission import JobSubmissions
 from nacre.services.jobs import Jobs
 from nacre.services.launches import LaunchPlace
+from nacre.services.live import Live
 from nacre.services.models import Models
 from nacre.services.nodes import Nodes
 from nacre.services.prices import Prices
 from nacre.services.projects import Projects
 from nacre.services.queue import JobQueue
 from nacre.services.registry import Services
+from nacre.services.run_records import RunRecords
+from nacre.services.run_table import RunTable
 from nacre.services.runs import Runs
+from nacre.services.sealing import Sealing
 from nacre.services.secrets import Secrets, read_key
 from nacre.services.settings import ServerSettings
 from nacre.services.signals import Signals
@@ -246,6 +252,7 @@ def wire(settings: Settings, db: Database, clock: Clock, plugins: Plugins | None
         settings.inference_url,
         model_server.status,
     )
+    run_table = RunTable(db)
     services = Services(
         db=db,
         clock=clock,
@@ -263,6 +270,10 @@ def wire(settings: Settings, db: Database, clock: Clock, plugins: Plugins | None
         datasets=datasets,
         environments=environments,
         runs=runs,
+        run_records=RunRecords(db, runs),
+        experiments=Experiments(db, clock, events),
+        run_table=run_table,
+        live=Live(db=db, signals=signals, tokens=tokens, projects=projects, table=run_table, jobs=jobs),
         writer=writer,
         artifacts=Artifacts(db, clock, ledger, signals),
         attempts=attempts,
@@ -316,6 +327,7 @@ def wire(settings: Settings, db: Database, clock: Clock, plugins: Plugins | None
         ),
         ModelLoop(conversions, evaluations),
         ServingLoop(model_server, endpoints, tokens),
+        SealLoop(Sealing(db, clock), writer),
         TokenLoop(tokens),
         BlobLoop(ledger, settings.home / "trees"),
     ]

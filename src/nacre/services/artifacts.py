@@ -282,7 +282,11 @@ def check_own_run(session: Session, caller: Caller, run: str | None) -> None:
         return
     own = session.scalar(select(AttemptRow.run_id).where(AttemptRow.id == caller.attempt_id))
     if own != run:
-        raise PermissionDenied("a job's token may write to the job's own run only")
+        by = select(AttemptRow.run_id).join(RunRow, RunRow.maker == AttemptRow.id)
+        if own is None or session.scalar(by.where(RunRow.uuid == run)) != own:
+            raise PermissionDenied(
+                "a job's token may write to the job's own run, and to runs that the job made, only"
+            )
 
 
 def _find(session: Session, project_id: str, reference: str) -> Owner:

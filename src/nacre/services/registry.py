@@ -17,12 +17,16 @@ if TYPE_CHECKING:
     from nacre.services.environments import EnvironmentCatalogue
     from nacre.services.evaluations import Evaluations
     from nacre.services.events import Events
+    from nacre.services.experiments import Experiments
     from nacre.services.instances import Instances
     from nacre.services.jobs import Jobs
+    from nacre.services.live import Live
     from nacre.services.models import Models
     from nacre.services.nodes import Nodes
     from nacre.services.prices import Prices
     from nacre.services.projects import Projects
+    from nacre.services.run_records import RunRecords
+    from nacre.services.run_table import RunTable
     from nacre.services.runs import Runs
     from nacre.services.secrets import Secrets
     from nacre.services.settings import ServerSettings
@@ -54,6 +58,10 @@ class Services:
     datasets: Datasets
     environments: EnvironmentCatalogue
     runs: Runs
+    run_records: RunRecords
+    experiments: Experiments
+    run_table: RunTable
+    live: Live
     writer: TrackWriter
     artifacts: Artifacts
     attempts: Attempts

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from typing import BinaryIO
 
 from sqlalchemy import delete, event, select, update
-from sqlalchemy.dialects.postgresql import insert as postgres_insert
-from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
 
-from nacre.clock import Clock
+from nacre.clock import Clock, epoch_ms
 from nacre.db.connect import Database
 from nacre.db.queries.runs import describe_runs, find_run, series_keys
 from nacre.db.queries.series import find_series
@@ -20,7 +18,7 @@ from nacre.db.queries.series import points as read_points
 from nacre.db.tables.runs import ExperimentRow, RunRow
 from nacre.domain.curves import thin
 from nacre.domain.identity import Caller
-from nacre.errors import Conflict, InvalidSpec, NotFound, PermissionDenied
+from nacre.errors import Conflict, InvalidSpec, NotFound
 from nacre.ids import new_run_id
 from nacre.schema.base import Page
 from nacre.schema.launch import FileEntry
@@ -37,13 +35,17 @@ from nacre.schema.runs import (
 )
 from nacre.services.artifacts import Artifacts, check_own_run, of_job
 from nacre.services.blobs import BlobLedger
+from nacre.services.brief import Brief
 from nacre.services.events import Events
+from nacre.services.experiments import Experiments
 from nacre.services.signals import Signals
 from nacre.services.track_writer import TrackWriter
 from nacre.services.tracking import RecordWriter, batch_of, storable
 
 MAX_POINTS = 100_000
 """The most points of a metric in one answer; of more, each stretch's lowest and highest are sent."""
+
+_WRITABLE_SECONDS = 60.0
 
 
 class Runs:
@@ -64,6 +66,8 @@ class Runs:
         self._artifacts = Artifacts(db, clock, ledger, signals)
         self._events = events
         self._signals = signals
+        self._experiments = Experiments(db, clock, events)
+        self._writable: Brief[tuple[str, str], bool] = Brief(_WRITABLE_SECONDS)
 
     # For other services, in their transactions
 
@@ -128,27 +132,44 @@ class Runs:
     # Operations
 
     def create(self, caller: Caller, spec: RunCreate) -> Run:
-        """Start a run outside a job. Without a name it is called ``run-`` and the start of its id."""
-        if of_job(caller):
-            raise PermissionDenied("a job has a run already: log to it, its id is in NACRE_RUN_ID")
+        """Start a run beside those of jobs. Without a name it is called ``run-`` and the start of its id.
+
+        One that a job's program makes (a nested run) is its job's to write to, also after a restart.
+
+        Raises:
+            Conflict: the experiment is in the trash.
+        """
+        run_id = self.start(caller, experiment=spec.experiment, name=spec.name, tags=spec.tags)
+        return self.get(caller, run_id)
+
+    def start(
+        self,
+        caller: Caller,
+        *,
+        experiment: str | int,
+        name: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        started_at: datetime | None = None,
+    ) -> str:
+        """The same for an experiment given by its name or id, and a start in the past. Returns the id."""
         with self._db.write() as session:
             run_id = self._insert(
                 session,
                 project_id=caller.project_id,
                 user_id=caller.user_id,
-                name=storable(spec.name) if spec.name else None,
-                experiment=spec.experiment,
-                job=None,
+                name=storable(name) if name else None,
+                experiment=experiment,
+                maker=caller.attempt_id if of_job(caller) else None,
+                started_at=started_at,
             )
-            if spec.tags:
-                now = int(self._clock.now().timestamp() * 1000)
-                tags = [
-                    TrackRecord(type="t", key=key, text=text, time_ms=now)
-                    for key, text in spec.tags.items()
+            if tags:
+                now = epoch_ms(self._clock.now())
+                records = [
+                    TrackRecord(type="t", key=key, text=text, time_ms=now) for key, text in tags.items()
                 ]
-                RecordWriter(session, run_id).write(tags)
+                RecordWriter(session, run_id).write(records)
             self._events.add(session, caller.project_id, caller.user_id, "runs.create", run_id)
-        return self.get(caller, run_id)
+        return run_id
 
     def list(
         self,
@@ -159,7 +180,8 @@ class Runs:
         experiment: str | None = None,
     ) -> Page[Run]:
         """The project's runs, newest first; ``experiment`` keeps those of one."""
-        statement = select(RunRow).where(RunRow.project_id == caller.project_id)
+        mine = RunRow.project_id == caller.project_id
+        statement = select(RunRow).where(mine, RunRow.deleted_at.is_(None))
         if experiment is not None:
             statement = statement.join(ExperimentRow).where(ExperimentRow.name == experiment)
         if cursor is not None:
@@ -253,21 +275,58 @@ class Runs:
         return self._artifacts.open(caller, run, path)
 
     def delete(self, caller: Caller, run: str) -> None:
-        """Delete a run and everything logged to it.
+        """Put a run into the trash, from which it is removed for good some weeks later.
 
         Raises:
-            Conflict: the run belongs to a job.
+            Conflict: the run belongs to a job, or is in the trash.
         """
         with self._db.write() as session:
             row = self._find(session, caller, run, write=True)
-            if row.job_id is not None:
+            _free_of_jobs(row)
+            if row.deleted_at is not None:
+                raise Conflict(f"the run {row.name} is in the trash already", deleted=True)
+            row.deleted_at = self._clock.now()
+            self._done(session, caller, "runs.delete", row)
+
+    def restore(self, caller: Caller, run: str) -> Run:
+        """Bring a run back from the trash.
+
+        Raises:
+            Conflict: it is not there, or its experiment is there too.
+        """
+        with self._db.write() as session:
+            row = self._find(session, caller, run, write=True)
+            if row.deleted_at is None:
+                raise Conflict(f"the run {row.name} is not in the trash", deleted=False)
+            experiment = session.get_one(ExperimentRow, row.experiment_id)
+            if experiment.deleted_at is not None:
                 raise Conflict(
-                    f"the run belongs to job {row.job_name}: 'nacre delete {row.job_name}' deletes both"
+                    f"its experiment {experiment.name} is in the trash: "
+                    f"'nacre experiment restore {experiment.id}'"
                 )
-            self._events.add(
-                session, caller.project_id, caller.user_id, "runs.delete", row.uuid, name=row.name
-            )
+            row.deleted_at = None
+            self._done(session, caller, "runs.restore", row)
+            run_id = row.uuid
+        return self.get(caller, run_id)
+
+    def purge(self, caller: Caller, run: str) -> None:
+        """Remove a run that is in the trash, and everything logged to it, for good.
+
+        Raises:
+            Conflict: it is not in the trash.
+        """
+        with self._db.write() as session:
+            row = self._find(session, caller, run, write=True)
+            if row.deleted_at is None:
+                raise Conflict(
+                    f"the run {row.name} is not in the trash: 'nacre runs delete {row.uuid[:12]}'"
+                )
+            self._done(session, caller, "runs.purge", row)
             self.remove(session, row.uuid)
+
+    def _done(self, session: Session, caller: Caller, what: str, row: RunRow) -> None:
+        self._events.add(session, caller.project_id, caller.user_id, what, row.uuid, name=row.name)
+        self._notify_after(session, row.uuid)
 
     # Inside
 
@@ -278,44 +337,58 @@ class Runs:
         project_id: str,
         user_id: str,
         name: str | None,
-        experiment: str,
-        job: tuple[str, str] | None,
+        experiment: str | int,
+        job: tuple[str, str] | None = None,
+        maker: str | None = None,
+        started_at: datetime | None = None,
     ) -> str:
         run_id = new_run_id()
         now = self._clock.now()
+        if isinstance(experiment, str):
+            experiment = self._experiments.ensure(session, project_id, experiment)
         row = RunRow(
             uuid=run_id,
             project_id=project_id,
-            experiment_id=self._experiment(session, project_id, experiment),
+            experiment_id=experiment,
             user_id=user_id,
             name=name or f"run-{run_id[:6]}",
             job_id=job[0] if job else None,
             job_name=job[1] if job else None,
+            maker=maker,
             state=RunState.RUNNING,
             created_at=now,
-            started_at=now,
+            started_at=started_at or now,
         )
         session.add(row)
         session.flush()
         return run_id
-
-    def _experiment(self, session: Session, project_id: str, name: str) -> int:
-        make = sqlite_insert if self._db.sqlite else postgres_insert
-        session.execute(
-            make(ExperimentRow)
-            .values(project_id=project_id, name=name, created_at=self._clock.now())
-            .on_conflict_do_nothing(index_elements=["project_id", "name"])
-        )
-        wanted = select(ExperimentRow.id).where(
-            ExperimentRow.project_id == project_id, ExperimentRow.name == name
-        )
-        return session.execute(wanted).scalar_one()
 
     @staticmethod
     def _lock(session: Session, run_id: str) -> int | None:
         return session.scalar(
             select(RunRow.id).where(RunRow.uuid == run_id).with_for_update(key_share=True)
         )
+
+    def find_to_write(self, session: Session, caller: Caller, run: str) -> RunRow:
+        """A run that the caller may write to, locked, for others' transactions; its watchers are told.
+
+        Raises:
+            NotFound: there is none.
+            PermissionDenied: a job's token, and the run of somebody else.
+        """
+        row = self._find(session, caller, run, write=True)
+        self._notify_after(session, row.uuid)
+        return row
+
+    def check_writable(self, caller: Caller, run_id: str) -> None:
+        """Raise PermissionDenied when a job's token would write to another's run; what passed is kept."""
+        if of_job(caller):
+            self._writable.get((caller.attempt_id or "", run_id), lambda: self._look(caller, run_id))
+
+    def _look(self, caller: Caller, run_id: str) -> bool:
+        with self._db.read() as session:
+            check_own_run(session, caller, run_id)
+        return True
 
     def _find(self, session: Session, caller: Caller, run: str, *, write: bool = False) -> RunRow:
         row = find_run(session, caller.project_id, run)
@@ -339,3 +412,8 @@ class Runs:
         if session.in_nested_transaction():
             return  # a savepoint's end: nobody can see it yet
         self._signals.notify(*(f"run:{run_id}" for run_id in session.info.pop("nacre_runs", ())))
+
+
+def _free_of_jobs(row: RunRow) -> None:
+    if row.job_id is not None:
+        raise Conflict(f"the run belongs to job {row.job_name}: 'nacre delete {row.job_name}' deletes both")

@@ -62,7 +62,7 @@ class RunDetails:
 
 
 def load_details(session: Session, numbers: Sequence[int]) -> list[RunDetails]:
-    """The runs of these numbers, in their order, in six queries a chunk; those that are gone are left out."""
+    """The runs of these numbers, in their order, in six queries a chunk, without those that are gone."""
     found: dict[int, RunDetails] = {}
     for at in range(0, len(numbers), _CHUNK):
         found |= _chunk(session, numbers[at : at + _CHUNK])
@@ -95,10 +95,11 @@ def _chunk(session: Session, numbers: Sequence[int]) -> dict[int, RunDetails]:
         row[0]: RunDetails(*row[:5], row[5] or row[6], *row[7:10], row[10] is not None, row[11] is not None)
         for row in session.execute(heads)
     }
+    numbers = list(runs)
     m, p, t, b = MetricSeriesRow, RunParamRow, RunTagRow, RunModelRow
     metrics = select(m.run_id, m.key, m.last_value, m.last_ts, m.last_step).where(m.run_id.in_(numbers))
-    for number, *rest in session.execute(metrics.order_by(m.run_id, m.key)):
-        runs[number].metrics.append(tuple(rest))
+    for number, key, last, ts, step in session.execute(metrics.order_by(m.run_id, m.key)):
+        runs[number].metrics.append((key, last, ts, step))
     table: Any
     for table, name in ((p, "params"), (t, "tags")):
         texts = select(table.run_id, table.key, table.value).where(table.run_id.in_(numbers))
