@@ -17,6 +17,7 @@ from nacre.schema.models import AliasName, ModelName
 SIDECAR = ".signature.json"
 WEIGHTS = ".data"
 """What ``torch.onnx`` adds to the name of an ONNX file for the weights that it keeps beside it."""
+_VERSION = re.compile(r"latest|v?\d+", re.IGNORECASE)
 _NAME: TypeAdapter[str] = TypeAdapter(Name)
 _MODEL: TypeAdapter[str] = TypeAdapter(ModelName)
 _ALIAS: TypeAdapter[str] = TypeAdapter(AliasName)
@@ -55,6 +56,8 @@ def check_alias(alias: str) -> None:
         InvalidSpec: it has odd characters, or already names a version.
     """
     _checked(_ALIAS, alias, "alias")
+    if _VERSION.fullmatch(alias):
+        raise InvalidSpec(f"{alias!r} cannot be an alias: it already names a version")
 
 
 def job_word(model: str) -> str:

@@ -18,7 +18,6 @@ Framework = Literal["pytorch", "keras", "tensorflow", "sklearn", "onnx", "mlflow
 """``mlflow``: a model of an MLflow client whose flavour Nacre does not convert."""
 
 _ALIAS = re.compile(r"[\w.-]{1,255}")
-_RESERVED_ALIAS = re.compile(r"latest|[vV]?\d+", re.IGNORECASE)
 
 
 def check_model_name(value: str) -> str:
@@ -35,8 +34,6 @@ def check_alias_name(value: str) -> str:
     """The value, when it is an :data:`AliasName`; else ``ValueError`` with a sentence."""
     if not _ALIAS.fullmatch(value):
         raise ValueError(f"{value[:260]!r} is not an alias: use 1 to 255 letters, digits, '-', '_' and '.'")
-    if _RESERVED_ALIAS.fullmatch(value):
-        raise ValueError(f"{value!r} cannot be an alias: it already names a version")
     return value
 
 

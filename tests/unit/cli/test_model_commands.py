@@ -212,7 +212,7 @@ def test_a_failed_conversion_or_load_exits_with_1(stage: Stage) -> None:
     ("arguments", "said"),
     [
         (("model", "register", "r:m.pt", "-n", "d", "--framework", "caffe"), "--framework: .*pytorch"),
-        (("model", "register", "r:m.pt", "-n", "d", "--alias", "Not A Name"), "--alias: .*is not a name"),
+        (("model", "register", "r:m.pt", "-n", "d", "--alias", "Not A Name"), "--alias: .*is not an alias"),
         (("model", "register", "r:m.pt", "-n", "d", "--input", "x"), r"write it like x:FP32\[-1"),
         (("model", "show", "digits/"), "write name/3 or name@alias"),
     ],

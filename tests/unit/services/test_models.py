@@ -91,8 +91,14 @@ class TestRegister:
         assert world.models.list(people.viewer).items == []
 
     def test_a_name_that_is_none_is_refused(self, world: ModelsWorld, people: People) -> None:
-        with pytest.raises(InvalidSpec, match="is not a name"):
-            world.register(people.editor, "../etc")
+        for name in ("../etc", "a:b", " ", "..", "x" * 251, "line\nbreak"):
+            with pytest.raises(InvalidSpec, match="Invalid model name"):
+                world.register(people.editor, name)
+
+    def test_a_name_may_be_free_text(self, world: ModelsWorld, people: People) -> None:
+        version = world.register(people.editor, "Ziffern-Modell № 1 @home")
+        assert version.model == "Ziffern-Modell № 1 @home"
+        assert version.conversion_job == "convert-ziffern-modell-1-home-1"
 
     def test_a_framework_may_be_said(self, world: ModelsWorld, people: People) -> None:
         job = world.trained(people.editor, {"a.weights": b"1"})

@@ -53,9 +53,9 @@ def _plots(client: Client, run: Run) -> None:
 
 
 def _artifacts(client: Client, run: Run) -> None:
-    if run.artifacts is None:
-        return
     files = client.runs.artifacts(run.id, project=run.project).files
+    if not files:
+        return
     out.print(
         f"\n[bold]artifacts[/bold]  {len(files)} file{'' if len(files) == 1 else 's'}  "
         f"[dim]nacre runs artifacts {run.id[:12]}[/dim]"
