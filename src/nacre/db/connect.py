@@ -48,7 +48,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Session]:
         """A session for reading; whatever it changed is rolled back."""
-        with _unavailable(), Session(self.engine, expire_on_commit=False) as session:
+        with self._unavailable(), Session(self.engine, expire_on_commit=False) as session:
             yield session
 
     @contextmanager
@@ -59,7 +59,7 @@ class Database:
         """
         with (
             self.exclusive(),
-            _unavailable(),
+            self._unavailable(),
             Session(self._writing, expire_on_commit=False) as session,
             session.begin(),
         ):
@@ -88,23 +88,24 @@ class Database:
         Raises:
             Unavailable: the database cannot be reached.
         """
-        with _unavailable():
+        with self._unavailable():
             fairy = self.engine.raw_connection()
             connection = fairy.driver_connection
             fairy.detach()
             return connection
 
+    @contextmanager
+    def _unavailable(self) -> Iterator[None]:
+        drivers: type[Exception] = self.engine.dialect.loaded_dbapi.OperationalError
+        try:
+            yield
+        except (OperationalError, drivers) as error:
+            cause = getattr(error, "orig", None) or error
+            raise Unavailable(f"the database cannot answer: {str(cause).strip()}") from error
+
     def close(self) -> None:
         """Close every pooled connection."""
         self.engine.dispose()
-
-
-@contextmanager
-def _unavailable() -> Iterator[None]:
-    try:
-        yield
-    except OperationalError as error:
-        raise Unavailable(f"the database cannot answer: {str(error.orig).strip()}") from error
 
 
 def _tune_sqlite(engine: Engine) -> None:

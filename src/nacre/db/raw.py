@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 _CHUNKS = (256, 32)  # SQLite keeps prepared statements by their text: few lengths are few texts
-_TYPES = {"i": "bigint", "f": "double precision", "t": "text"}
+_TYPES = {"i": "bigint", "f": "double precision", "t": "text", "b": "bytea"}
 
 
 class Raw:
@@ -51,7 +51,7 @@ class Raw:
     def each(
         self, statement: str, kinds: str, rows: Sequence[Sequence[Any]], *more: Any, ordered: str = ""
     ) -> list[Any]:
-        """Execute with ``{rows}``; ``kinds`` has a letter per column: i integer, f float, t text.
+        """Execute with ``{rows}``; ``kinds`` has a letter per column: i integer, f float, t text, b bytes.
 
         ``more`` are the parameters behind the rows'. ``ordered`` is appended for PostgreSQL only (locks).
         Returns the cursors.
@@ -104,7 +104,7 @@ def _percent(statement: str) -> str:
 
 def _array(kind: str, column: Sequence[Any]) -> Any:
     """A column as PostgreSQL writes arrays: several times as fast as the driver's own way."""
-    if kind == "t":
+    if kind in "tb":
         return list(column)
     texts = ("NULL" if value is None else repr(value) for value in column)
     return "{" + ",".join(texts) + "}"

@@ -14,12 +14,19 @@ from operator import lt
 
 from nacre.db.queries.series import Series
 from nacre.db.raw import Raw, gather
-from nacre.domain.blocks import Summary, make_points
+from nacre.domain.blocks import make_points
 from nacre.errors import Conflict, InvalidSpec, NacreError, NotFound
-from nacre.services.packing import pack, put_blocks, sealed_values
+from nacre.services.packing import (
+    PIECE_AT,
+    SEAL_AT,
+    BlockRow,
+    block_rows,
+    pack,
+    packed_values,
+    piece_row,
+    put_blocks,
+)
 
-SEAL_AT = 512
-"""A tail of so many points is packed into a block."""
 MAX_KEY = 250
 _LEAST, _MOST = -(2**63), 2**63 - 1
 
@@ -239,27 +246,32 @@ class Group:
         self._add_series()
         rows: list[tuple[int, int, int, int, float | None]] = []
         changed: list[tuple[object, ...]] = []
-        packed: list[tuple[int, int, list[tuple[Summary, bytes]]]] = []
+        packed: list[BlockRow] = []
         for at, points in self._incoming.items():
             series = self._series[at]
             fresh = self._fresh(series, points)
             if not fresh:
                 continue
+            before = series.n
             _count(series, fresh)
-            if len(fresh) >= SEAL_AT:  # packed at once: no need to lie in the tail first
-                blocks = pack(make_points([(step, ts, value) for step, ts, _, value in fresh]))
-                packed.append((series.id, series.blocks, blocks))
-                series.blocks += len(blocks)
-            else:
-                series.tail += len(fresh)
+            if len(fresh) < PIECE_AT:
                 rows += [(series.id, *point) for point in fresh]
-                if series.tail >= SEAL_AT:
-                    outcome.due.append(series.id)
+                series.tail += len(fresh)
+            else:
+                columns = make_points([(step, ts, value) for step, ts, _, value in fresh])
+                if len(fresh) >= SEAL_AT:  # packed at once: no need to lie in the tail first
+                    blocks = pack(columns)
+                    packed += block_rows(self._raw, series.id, series.blocks, blocks)
+                    series.blocks += len(blocks)
+                else:
+                    packed.append(piece_row(series.id, before, columns))
+                    series.tail += len(fresh)
+            if series.tail >= SEAL_AT:
+                outcome.due.append(series.id)
             changed.append(_row(series))
         raw = self._raw
         with raw.together():
-            for series_id, before, blocks in packed:
-                put_blocks(raw, series_id, before, blocks)
+            put_blocks(raw, packed)
             raw.each(_UPDATE_SERIES, "iiififfii", changed)
             raw.each(_POINTS, "iiiif", rows)
             raw.each(_SET_PARAMS, "itt", [(*at, value) for at, value in self._params.items()])
@@ -292,7 +304,7 @@ class Group:
         known: dict[tuple[int, int], set[float | None]] = {}
         following: dict[tuple[int, int], int] = {}
         if behind:
-            known = sealed_values(self._raw, series.id, behind) if series.blocks else {}
+            known = packed_values(self._raw, series.id, behind) if series.blocks or series.tail else {}
             if series.tail:
                 for step, ts, seq, value in self._raw.rows(_TAIL, (series.id, *min(behind), *max(behind))):
                     known.setdefault((step, ts), set()).add(value)

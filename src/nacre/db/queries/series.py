@@ -19,9 +19,11 @@ SUMMARY = "n, finite, first_step, last_step, first_ts, last_ts, min, max, sum, l
 """Columns of a block, in the order of :class:`Summary`."""
 ROOTS = (
     "metric_series s CROSS JOIN metric_blocks b WHERE s.id = ? AND b.series_id = s.id "
-    "AND b.number >= s.blocks / (16 << (4 * b.level)) * 16"
+    "AND b.level >= 0 AND b.number >= s.blocks / (16 << (4 * b.level)) * 16"
 )
 """The blocks that no other sums up: together they hold each packed point of a series once."""
+PIECE = -1
+"""The level of pieces: packed parts of the tail."""
 _CHUNK = 500
 _TRIES = 50
 
@@ -67,7 +69,8 @@ def children(raw: Raw, series_id: int, level: int, low: int, high: int) -> dict[
 
 
 _TAIL = "SELECT step, ts, value FROM metric_points WHERE series_id = ?"
-_PACKED = "SELECT data FROM metric_blocks WHERE series_id = ? AND level = 0"
+_PACKED = f"SELECT data FROM metric_blocks WHERE series_id = ? AND level IN (0, {PIECE})"  # noqa: S608
+_PIECES = f"SELECT data FROM metric_blocks WHERE series_id = ? AND level = {PIECE}"  # noqa: S608
 _BLOCKS = "SELECT blocks FROM metric_series WHERE id = ?"
 
 
@@ -194,10 +197,12 @@ class _View:
             with self._raw.together():
                 before = self._raw.ask(_BLOCKS, (self._id,))
                 rows = self._raw.ask(_TAIL, (self._id,))
+                pieces = self._raw.ask(_PIECES, (self._id,))
                 roots = self._raw.ask(_ALL_ROOTS, (self._id,))
                 after = self._raw.ask(_BLOCKS, (self._id,))
             nodes = [_Node(level, number, Summary(*about)) for level, number, *about in roots.fetchall()]
-            tail = make_points(rows.fetchall())
+            parts = [decode(data) for (data,) in pieces.fetchall()]
+            tail = join([*parts, make_points(rows.fetchall())])
             if before.fetchall() == after.fetchall():
                 break
         return tail, nodes

@@ -92,6 +92,7 @@ class RunRow(Row):
             sqlite_where=text("deleted_at IS NOT NULL"),
             postgresql_where=text("deleted_at IS NOT NULL"),
         ),
+        Index(None, "ended_at"),
         Index(None, "project_id", "id"),
         Index(None, "project_id", "name"),
         Index(None, "project_id", "job_name"),
@@ -131,7 +132,8 @@ class MetricSeriesRow(Row):
     """The last value (of the greatest step, then time), the extremes and the count of points.
 
     NaN is null here and in the points; it takes no part in the extremes. ``tail`` of the ``n`` points are
-    rows of ``metric_points``, the others lie packed in ``blocks`` blocks of level 0.
+    rows of ``metric_points`` or lie in blocks of level -1; the others are packed in ``blocks`` blocks of
+    level 0.
     """
 
     __tablename__ = "metric_series"
@@ -151,6 +153,9 @@ class MetricSeriesRow(Row):
     __table_args__: Any = (
         UniqueConstraint("run_id", "key"),
         Index(None, "key", "last_value", "run_id"),
+        Index(
+            None, "tail", sqlite_where=text("tail >= 512"), postgresql_where=text("tail >= 512")
+        ),  # what is to be sealed
     )
 
 
@@ -176,7 +181,8 @@ class MetricPointRow(Row):
 
 class MetricBlockRow(Row):
     """Packed points of a series. A block of level 0 holds points (``data``: see ``nacre.domain.blocks``);
-    one of level k sums up consecutive blocks of level k - 1 and has no ``data``.
+    one of level k sums up consecutive blocks of level k - 1 and has no ``data``. Level -1 has pieces of the
+    tail: points that came many at once, until they are packed into a block.
 
     Blocks are numbered from 0 on each level, in the order in which they were packed: their ranges of steps
     may overlap when a program logged steps out of order. ``finite`` of the ``n`` points are not NaN;

@@ -187,6 +187,13 @@ def upgrade() -> None:
     with op.batch_alter_table("metric_series", schema=None) as batch_op:
         batch_op.add_column(sa.Column("tail", sa.Integer(), nullable=False, server_default=sa.text("0")))
         batch_op.add_column(sa.Column("blocks", sa.Integer(), nullable=False, server_default=sa.text("0")))
+        batch_op.create_index(
+            batch_op.f("ix_metric_series_tail"),
+            ["tail"],
+            unique=False,
+            sqlite_where=sa.text("tail >= 512"),
+            postgresql_where=sa.text("tail >= 512"),
+        )
 
     with op.batch_alter_table("model_aliases", schema=None) as batch_op:
         batch_op.alter_column(
@@ -229,6 +236,7 @@ def upgrade() -> None:
             sqlite_where=sa.text("deleted_at IS NOT NULL"),
             postgresql_where=sa.text("deleted_at IS NOT NULL"),
         )
+        batch_op.create_index(batch_op.f("ix_runs_ended_at"), ["ended_at"], unique=False)
         batch_op.create_index(
             batch_op.f("ix_runs_experiment_id_started_at"), ["experiment_id", "started_at"], unique=False
         )
