@@ -86,7 +86,7 @@ class RunFeed:
         self._owned = _scalars(self._multiplexer, name, inner)
         self._curves = {}
         self._writer = EventFileWriter(str(folder))
-        self._write_texts(run, with_hparams=not _has_hparams(self._multiplexer, name, inner))
+        self._write_texts(name, run, with_hparams=not _has_hparams(self._multiplexer, name, inner))
         shutil.rmtree(before, ignore_errors=True)
 
     def _place(self, files: Mapping[str, str], folder: Path) -> set[str]:
@@ -105,12 +105,12 @@ class RunFeed:
             inner.add(part)
         return inner
 
-    def _write_texts(self, run: Mapping[str, Any], *, with_hparams: bool) -> None:
+    def _write_texts(self, name: str, run: Mapping[str, Any], *, with_hparams: bool) -> None:
         assert self._writer is not None
         at = datetime.fromisoformat(run["created_at"]).timestamp()
         if run["params"] and with_hparams:
             values = {key: typed(text) for key, text in run["params"].items()}
-            summary = summary_v2.hparams_pb(values, trial_id=self._id, start_time_secs=at)
+            summary = summary_v2.hparams_pb(values, trial_id=name, start_time_secs=at)
             self._writer.add_event(event_pb2.Event(wall_time=at, summary=summary))
         for title in ("params", "tags"):
             if run[title]:

@@ -86,7 +86,7 @@ class House:
         logs = self.folder / "logs"
         self.environments = EnvironmentCatalogue(db, clock, self.builder, signals, events, logs, gpu=False)
         self.builds = EnvironmentLoop(EnvironmentWork(db, clock, signals), self.builder, signals, logs)
-        runs = Runs(db, clock, ledger, events, signals)
+        self.runs = runs = Runs(db, clock, ledger, events, signals)
         self.attempts = Attempts(
             db=db,
             clock=clock,
@@ -233,14 +233,43 @@ class Jupyter:
         return 200, known[path.removeprefix(self.base)]
 
 
+class Program:
+    """Answers what a test sets, by the path below the instance's own."""
+
+    def __init__(self, base: str, token: str, answers: dict[str, Any]) -> None:
+        self.base, self.token, self.answers = base, token, answers
+
+    def answer(self, path: str, authorization: str | None) -> tuple[int, Any]:
+        if authorization != f"token {self.token}":
+            return 403, {}
+        return 200, self.answers[path.removeprefix(self.base)]
+
+
 @contextmanager
 def jupyter(house: House, name: str = "lab") -> Iterator[Jupyter]:
     """JupyterLab of the instance's present attempt, listening."""
+    path, base, token = _door(house, name)
+    with _listening(path, program := Jupyter(base, token)):
+        yield program
+
+
+@contextmanager
+def app(house: House, name: str, answers: dict[str, Any]) -> Iterator[Program]:
+    """Another app of the instance's present attempt, listening."""
+    path, base, token = _door(house, name)
+    with _listening(path, program := Program(base, token, answers)):
+        yield program
+
+
+def _door(house: House, name: str) -> tuple[str, str, str]:
     found = house.get(name)
     upstream = house.instances.upstream(found.id)
     assert upstream is not None
-    path, token = upstream
-    program = Jupyter(f"/instances/{found.id}/", token)
+    return upstream[0], f"/instances/{found.id}/", upstream[1]
+
+
+@contextmanager
+def _listening(path: str, program: Jupyter | Program) -> Iterator[None]:
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -261,7 +290,7 @@ def jupyter(house: House, name: str = "lab") -> Iterator[Jupyter]:
         thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
         thread.start()
         try:
-            yield program
+            yield
         finally:
             server.shutdown()
             thread.join(10)
