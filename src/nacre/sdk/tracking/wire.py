@@ -86,6 +86,8 @@ class Wire:
             if response.status < 400:
                 while piece := response.read(1 << 20):
                     into.write(piece)
+                if response.length:  # what is missing of the announced length
+                    raise Away(f"{self.url} broke off its answer")
                 return
             detail = _detail(response.status, response.read())
         except (OSError, http.client.HTTPException) as error:
