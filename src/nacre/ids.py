@@ -22,3 +22,9 @@ def new_id(prefix: str) -> str:
 def new_run_id() -> str:
     """A new run identifier: 32 hexadecimal digits."""
     return uuid.uuid4().hex
+
+
+def id_at(prefix: str, ms: int) -> str:
+    """What every identifier of that prefix made before ``ms`` (since 1970) is smaller than."""
+    number = ms << 52
+    return f"{prefix}_" + "".join(_ALPHABET[number >> 5 * i & 31] for i in range(19, -1, -1))

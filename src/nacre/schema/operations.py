@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from nacre.schema import (
+    charts,
     data,
     endpoints,
     environments,
     instances,
     jobs,
+    live,
     models,
+    previews,
     projects,
     resources,
     runs,
@@ -27,6 +30,9 @@ _NOUNS = (
     environments,
     jobs,
     runs,
+    previews,
+    charts,
+    live,
     instances,
     models,
     endpoints,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import TracebackType
 
+from nacre.sdk.live import Live
 from nacre.sdk.resources.blobs import Blobs
 from nacre.sdk.resources.data import Data
 from nacre.sdk.resources.endpoints import Endpoints
@@ -54,6 +55,7 @@ class Client:
         self.instances = Instances(self.transport, self.project)
         self.invitations = Invitations(self.transport, self.project)
         self.jobs = Jobs(self.transport, self.project)
+        self.live = Live(self.transport, self.project)
         self.members = Members(self.transport, self.project)
         self.models = Models(self.transport, self.project)
         self.nodes = Nodes(self.transport, self.project)

@@ -21,7 +21,8 @@ class Signals:
         self._futures: dict[str, set[tuple[asyncio.AbstractEventLoop, asyncio.Event]]] = {}
 
     def notify(self, *topics: str) -> None:
-        """Wake everybody who waits for one of the topics. Call it after the commit."""
+        """Wake everybody who waits for one of the topics, or for ``kind:*``. Call it after the commit."""
+        topics += tuple({f"{topic.partition(':')[0]}:*" for topic in topics if ":" in topic})
         with self._lock:
             events = [e for t in topics for e in self._events.get(t, ())]
             futures = [f for t in topics for f in self._futures.get(t, ())]

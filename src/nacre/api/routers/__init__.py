@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter
 
+from nacre.api import live
 from nacre.api.routers import (
     attempts,
     blobs,
@@ -14,8 +15,10 @@ from nacre.api.routers import (
     jobs,
     members,
     models,
+    previews,
     projects,
     resources,
+    run_table,
     runs,
     secrets,
     server,
@@ -35,10 +38,13 @@ ALL: tuple[APIRouter, ...] = (
     instances.routes,
     invitations.routes,
     jobs.routes,
+    live.routes,
     members.routes,
     models.routes,
+    previews.routes,
     projects.routes,
     resources.routes,
+    run_table.routes,
     runs.routes,
     secrets.routes,
     server.routes,

@@ -11,43 +11,18 @@ import typer
 from rich.markup import escape
 
 from nacre.cli.app import as_json, client, emit, err, group, out, table
-from nacre.cli.render import size, when
-from nacre.cli.render.runs import number
+from nacre.cli.commands import run_table
+from nacre.cli.render import size
 from nacre.errors import Conflict, InvalidSpec, NotFound
 from nacre.schema.launch import FileEntry
 from nacre.schema.manifests import check_paths
-from nacre.schema.runs import Run
 from nacre.sdk.client import Client
 
 app = group("runs", "Runs: what was logged, and the files that were left.")
 
+run_table.register(app)
+
 RunName = Annotated[str, typer.Argument(help="id, start of it, name, or the job's name", metavar="RUN")]
-
-
-@app.command("ls")
-def ls(
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, help="at most so many")] = 20,
-    experiment: Annotated[str | None, typer.Option(help="only those of this experiment")] = None,
-) -> None:
-    """List runs, newest first."""
-    with client() as connected:
-        found = connected.runs.list(limit=limit, experiment=experiment)
-    emit(
-        found,
-        lambda: table(
-            ("run", "name", "state", "started", "by", "last metrics"),
-            [
-                (run.id[:12], escape(run.name), run.state, when(run.created_at), run.user, _last(run))
-                for run in found
-            ],
-            empty="no runs yet: 'nacre run train.py', or nacre.log_metric in a notebook",
-        ),
-    )
-
-
-def _last(run: Run) -> str:
-    shown = [f"{escape(m.key)} {number(m.last)}" for m in run.metrics[:3]]
-    return "  ".join([*shown, "…"] if len(run.metrics) > 3 else shown)
 
 
 @app.command("artifacts")

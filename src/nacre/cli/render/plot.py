@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+_BLOCKS = "▁▂▃▄▅▆▇█"
 _DOTS = ((0x01, 0x02, 0x04, 0x40), (0x08, 0x10, 0x20, 0x80))
 """The bit of each dot, by column and row."""
 
@@ -31,6 +32,53 @@ def plot(points: Sequence[tuple[float, float]], width: int, height: int) -> list
     start, end = f"{first:g}", f"{last:g}"
     axis = start if first == last else start + end.rjust(max(1, columns - len(start)))
     return [*lines, " " * (margin + 2) + axis]
+
+
+def plot_curves(
+    curves: Sequence[Sequence[tuple[float, float]]], width: int, height: int
+) -> list[list[tuple[str, int | None]]]:
+    """Several curves in one frame: lines of pieces of text, each with the number of its curve (null: none).
+
+    Where curves cross in a cell, its dots are those of all, in the colour of the last.
+    """
+    finite = [sorted((x, y) for x, y in curve if math.isfinite(x) and math.isfinite(y)) for curve in curves]
+    everything = [point for curve in finite for point in curve]
+    if not everything:
+        return []
+    low, high = min(y for _, y in everything), max(y for _, y in everything)
+    first, last = min(x for x, _ in everything), max(x for x, _ in everything)
+    labels = [f"{high:.4g}", *[""] * (height - 2), f"{low:.4g}"]
+    margin = max(len(label) for label in labels)
+    columns = max(4, width - margin - 2)
+    layers = [_draw(curve, (first, last, low, high), columns, height) for curve in finite]
+    lines: list[list[tuple[str, int | None]]] = []
+    for row, label in enumerate(labels):
+        line: list[tuple[str, int | None]] = [(f"{label:>{margin}} ┤", None)]
+        for column in range(columns):
+            cells = [layer[row][column] for layer in layers]
+            owners = [number for number, cell in enumerate(cells) if cell]
+            dots = 0
+            for cell in cells:
+                dots |= cell
+            line.append((chr(0x2800 + dots), owners[-1] if owners else None))
+        lines.append(line)
+    start, end = f"{first:g}", f"{last:g}"
+    axis = start if first == last else start + end.rjust(max(1, columns - len(start)))
+    return [*lines, [(" " * (margin + 2) + axis, None)]]
+
+
+def sparkline(values: Sequence[float | None], width: int) -> str:
+    """The values as a line of blocks, at most ``width`` wide: each shows the mean of its stretch."""
+    known = [value for value in values if value is not None and math.isfinite(value)]
+    if not known or width < 1:
+        return ""
+    count = min(width, len(known))
+    means = []
+    for number in range(count):
+        part = known[number * len(known) // count : (number + 1) * len(known) // count]
+        means.append(sum(value / len(part) for value in part))
+    low, high = min(means), max(means)
+    return "".join(_BLOCKS[_place(mean, low, high, len(_BLOCKS) - 1)] for mean in means)
 
 
 def _draw(

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from nacre.schema.launch import FileEntry
+from nacre.schema.previews import Preview
 from nacre.schema.runs import (
     ArtifactsSet,
     MetricSeries,
@@ -21,10 +22,10 @@ from nacre.schema.runs import (
     RunUpdate,
     TrackRecord,
 )
-from nacre.sdk.resources.base import Noun
+from nacre.sdk.resources.run_table import RunTable
 
 
-class Runs(Noun):
+class Runs(RunTable):
     """Runs of a project. ``run`` is an id, a prefix of one (6 digits or more), a name or a job's name."""
 
     def create(
@@ -102,6 +103,23 @@ class Runs(Noun):
         """The files that a run left."""
         found: RunArtifacts = self._transport.call(
             "runs.artifacts", RunArtifacts, project=self._in(project), run=run
+        )
+        return found
+
+    def preview(
+        self, run: str, path: str = "", *, offset: int = 0, limit: int = 100, project: str | None = None
+    ) -> Preview:
+        """What an artifact looks like, or what is in a folder of them (empty: all).
+
+        ``offset``, ``limit``: rows of a table, items of a folder; 1000 at most.
+        """
+        found: Preview = self._transport.call(
+            "runs.preview",
+            Preview,
+            query={"offset": offset, "limit": limit},
+            project=self._in(project),
+            run=run,
+            path=path,
         )
         return found
 

@@ -1,0 +1,275 @@
+"""Live updates: who may watch what, and feeds that many subscribers share.
+
+However many clients watch a thing, it is read once for all of them that are at the same position. A slow
+client holds nothing back and is held no messages for: it has a position, and what it is sent next covers
+everything since.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import sqlite3
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import psycopg
+
+from nacre.db.connect import Database
+from nacre.db.queries.run_table import resolve_runs
+from nacre.domain.identity import Caller, check
+from nacre.errors import InternalError, InvalidSpec, NacreError, NotFound, RateLimited, Unavailable
+from nacre.schema.charts import RunSearch
+from nacre.schema.live import LiveSubscribe
+from nacre.schema.operations import OPERATIONS
+from nacre.services.jobs import Jobs
+from nacre.services.live_topics import (
+    EventsTopic,
+    ListTopic,
+    LogTopic,
+    Position,
+    Reading,
+    RunTopic,
+    ThingTopic,
+    Topic,
+    plain,
+)
+from nacre.services.projects import Projects
+from nacre.services.run_table import RunTable
+from nacre.services.signals import Signals
+from nacre.services.tokens import Tokens
+
+log = logging.getLogger("nacre.live")
+
+GOVERNS = {
+    "run": "runs.get",
+    "runs": "runs.search",
+    "job": "jobs.get",
+    "jobs": "jobs.list",
+    "log": "jobs.logs",
+    "events": "events.list",
+}
+"""The operation whose scope and role a topic needs."""
+
+MAX_CONNECTIONS = 256
+"""Of one user."""
+_READERS = 4
+
+
+class Feed:
+    """One topic, watched for everybody. Lives on the event loop."""
+
+    def __init__(self, topic: Topic, signals: Signals, pool: ThreadPoolExecutor) -> None:
+        self.topic = topic
+        self._signals = signals
+        self._pool = pool
+        self._wakes: dict[object, Callable[[], None]] = {}
+        self._known: dict[str, asyncio.Future[Reading]] = {}
+        self._task = asyncio.get_running_loop().create_task(self._watch())
+
+    def join(self, who: object, wake: Callable[[], None]) -> None:
+        """Call ``wake`` whenever there may be something new."""
+        self._wakes[who] = wake
+
+    def leave(self, who: object) -> bool:
+        """Stop that; whether nobody is left."""
+        self._wakes.pop(who, None)
+        return not self._wakes
+
+    def close(self) -> None:
+        """Watch no more."""
+        self._task.cancel()
+
+    def _look(self, position: Position) -> Reading:
+        try:
+            return self.topic.read(position)
+        except (sqlite3.OperationalError, psycopg.OperationalError) as error:
+            raise Unavailable(f"the database cannot answer: {error}") from error
+
+    async def read(self, position: Position) -> Reading:
+        """What is new past a position: one look for all who are there.
+
+        Raises:
+            NacreError: it is gone, or cannot be read now.
+        """
+        found = self._known.get(position.key)
+        if found is None:
+            loop = asyncio.get_running_loop()
+            found = loop.run_in_executor(self._pool, self._look, position)
+            found.add_done_callback(_heard)
+            self._known[position.key] = found
+        return await asyncio.shield(found)
+
+    async def _watch(self) -> None:
+        with self._signals.listen_async(*self.topic.signals) as flag:
+            while True:
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(flag.wait(), self.topic.again_s)
+                flag.clear()
+                self._known.clear()
+                for wake in [*self._wakes.values()]:
+                    wake()
+                await asyncio.sleep(self.topic.every_s)
+                self._known.clear()
+
+
+def _heard(found: asyncio.Future[Any]) -> None:
+    if not found.cancelled():
+        found.exception()  # whoever waited may be gone
+
+
+class Live:
+    """Topics for callers, and the feeds of this process."""
+
+    def __init__(
+        self,
+        *,
+        db: Database,
+        signals: Signals,
+        tokens: Tokens,
+        projects: Projects,
+        table: RunTable,
+        jobs: Jobs,
+    ) -> None:
+        self._db = db
+        self._tokens = tokens
+        self._projects = projects
+        self._table = table
+        self._jobs = jobs
+        self.signals = signals
+        self._feeds: dict[str, Feed] = {}
+        self._connections: Counter[str] = Counter()
+        self._pool = ThreadPoolExecutor(_READERS, thread_name_prefix="live")
+
+    # Who may; blocking
+
+    def caller(self, secret: str | None) -> Caller:
+        """Who connects.
+
+        Raises:
+            Unauthenticated, PermissionDenied: this token may not.
+        """
+        caller = self._tokens.resolve(secret) if secret else None
+        check(OPERATIONS["live.connect"], caller)
+        assert caller is not None
+        return caller
+
+    def enter(self, caller: Caller, wanted: LiveSubscribe) -> Caller:
+        """The caller inside the topic's project.
+
+        Raises:
+            NotFound, PermissionDenied: they may not watch this.
+        """
+        entered = self._projects.enter(caller, wanted.project)
+        check(OPERATIONS[GOVERNS[wanted.topic]], entered)
+        return entered
+
+    def open(self, caller: Caller, wanted: LiveSubscribe) -> tuple[Topic, Position]:
+        """The topic, and where this subscriber begins.
+
+        Raises:
+            NotFound: there is no such run or job, or the caller may not know.
+            InvalidSpec: a field is missing, or the filter does not parse.
+        """
+        entered = self.enter(caller, wanted)
+        if wanted.topic in ("run", "job", "log") and not wanted.name:
+            raise InvalidSpec(
+                f"name: which {'run' if wanted.topic == 'run' else 'job'} to watch is missing"
+            )
+        topic = self._topic(entered, wanted)
+        return topic, topic.start(wanted.cursor)
+
+    def _topic(self, caller: Caller, wanted: LiveSubscribe) -> Topic:
+        name = wanted.name or ""
+        if wanted.topic == "run":
+            with self._db.read() as session:
+                [row] = resolve_runs(session, caller.project_id, [name])
+            if row is None:
+                raise NotFound(f"there is no run {name!r} in this project: see 'nacre runs ls'")
+            return RunTopic(self._db, row, wanted.keys)
+        if wanted.topic == "runs":
+            return self._runs(caller, wanted)
+        if wanted.topic == "events":
+            return EventsTopic(self._db, caller.project_id)
+        if wanted.topic == "jobs":
+            key = f"jobs:{caller.project_id}:{wanted.active}:{wanted.limit}"
+            read = partial(self._jobs.list, caller, limit=wanted.limit, active=wanted.active)
+            return ListTopic(key, ("jobs", "job:*"), self._db, lambda: plain(read().items))
+        job = self._jobs.get(caller, name).id
+        if wanted.topic == "job":
+            get = partial(self._jobs.get, caller, job)
+            return ThingTopic(
+                f"job:{job}", (f"job:{job}", "jobs"), self._db, "job", lambda: plain([get()])[0]
+            )
+        logs = self._jobs.logs
+        return LogTopic(job, partial(logs.read, job), partial(logs.tail, job), wanted.tail, wanted.encoding)
+
+    def _runs(self, caller: Caller, wanted: LiveSubscribe) -> Topic:
+        spec = RunSearch(
+            filter=wanted.filter,
+            order_by=wanted.order_by,
+            experiments=wanted.experiments,
+            view=wanted.view,
+            columns=wanted.columns,
+            limit=wanted.limit,
+        )
+        self._table.check(spec)
+        key = f"runs:{caller.project_id}:{spec.model_dump_json()}"
+        return ListTopic(key, ("run:*",), self._db, lambda: self._table.search(caller, spec)["items"])
+
+    # On the event loop
+
+    async def run(self, work: Callable[..., Any], *arguments: Any) -> Any:
+        """Do something that blocks in a thread of the live connections'."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, work, *arguments)
+
+    def join(self, topic: Topic, who: object, wake: Callable[[], None]) -> Feed:
+        """The feed of a topic, with one more subscriber."""
+        feed = self._feeds.get(topic.key)
+        if feed is None:
+            feed = self._feeds[topic.key] = Feed(topic, self.signals, self._pool)
+        feed.join(who, wake)
+        return feed
+
+    def leave(self, feed: Feed, who: object) -> None:
+        """One subscriber less."""
+        if feed.leave(who) and self._feeds.get(feed.topic.key) is feed:
+            del self._feeds[feed.topic.key]
+            feed.close()
+
+    @contextmanager
+    def connection(self, caller: Caller) -> Iterator[None]:
+        """Count a connection of a user while it lasts.
+
+        Raises:
+            RateLimited: they have too many.
+        """
+        if self._connections[caller.user_id] >= MAX_CONNECTIONS:
+            raise RateLimited(
+                f"you have {MAX_CONNECTIONS} live connections: close some, or put subscriptions together"
+            )
+        self._connections[caller.user_id] += 1
+        try:
+            yield
+        finally:
+            self._connections[caller.user_id] -= 1
+            if not self._connections[caller.user_id]:
+                del self._connections[caller.user_id]
+
+    @property
+    def feeds(self) -> int:
+        """How many things are watched now."""
+        return len(self._feeds)
+
+
+def as_problem(error: BaseException) -> NacreError:
+    """The error for the client; what is no error of ours is logged and not told."""
+    if isinstance(error, NacreError):
+        return error
+    log.error("a live topic failed", exc_info=error)
+    return InternalError("the server failed to read this: see its log")
