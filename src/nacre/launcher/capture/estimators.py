@@ -17,7 +17,8 @@ from nacre.launcher.capture import guard, sink
 _MAX_PARAMS = 120
 _FREE_S = 0.05
 _SHARE = 0.005
-_TRIAL_ROWS = 200
+_FEW_ROWS = 2000
+_TRIAL_ROWS = 100
 _ARGUMENT = re.compile(r"\.score\(\s*(?:X\s*=\s*)?([A-Za-z_][A-Za-z_0-9]*)\s*[,)]")
 
 _fits: dict[str, sink.Fits] = {}
@@ -162,18 +163,14 @@ def _training_score(estimator: Any, args: Any, kwargs: Any) -> float | None:
     wanted = y is not None and rows and hasattr(y, "shape") and hasattr(estimator, "score")
     if not wanted or len(args) > 2 or any(kwargs.get(key) is not None for key in set(kwargs) - {"X", "y"}):
         return None
-    if "cv_results_" in vars(estimator) or not _ours(estimator):
+    if "cv_results_" in vars(estimator) or not _ours(estimator) or _Allowance.left_s <= 0:
         return None
-    few = min(rows, _TRIAL_ROWS)
     with _Undisturbed():
         began = time.perf_counter()
-        score = estimator.score(x[:few], y[:few]) if few < rows else None
-        tried = time.perf_counter() - began
-        _Allowance.left_s -= tried
-        if few < rows and tried * rows / few > _Allowance.left_s:
-            return None
-        began = time.perf_counter()
-        score = estimator.score(x, y)
+        if rows > _FEW_ROWS:
+            estimator.score(x[:_TRIAL_ROWS], y[:_TRIAL_ROWS])
+        wanted = (time.perf_counter() - began) * rows / _TRIAL_ROWS
+        score = estimator.score(x, y) if wanted < _Allowance.left_s else None
         _Allowance.left_s -= time.perf_counter() - began
     return sink.number(score)
 

@@ -71,7 +71,7 @@ def _make(base: Any) -> Any:
             self._fit.begin(self.model, self.params)
 
         def on_train_batch_end(self, batch: Any, logs: Any = None) -> None:
-            self._fit.batch(logs)
+            self._fit.batch(batch, logs)
 
         def on_epoch_end(self, epoch: Any, logs: Any = None) -> None:
             self._fit.epoch(self.model, epoch, logs)
@@ -86,8 +86,8 @@ class _Fit:
         self._batch_size = batch_size
         self._prefix: str | None = None
         self._offset: int | None = None
-        self._first = 0
-        self._batches = 0
+        self._first = 0  # batch of the epoch, counted over all fits of the model
+        self._length = 0
         self._throttle = sink.Throttle()
         self._described = False
 
@@ -121,17 +121,18 @@ class _Fit:
         number = "_" + self._prefix[3:-1] if self._prefix else ""
         sink.artifact(f"model_summary{number}.txt", "\n".join(lines) + "\n")
 
-    def batch(self, logs: Any) -> None:
-        """A point of each metric's curve over batches, now and then."""
-        self._batches += 1
+    def batch(self, batch: int, logs: Any) -> None:
+        """A point of each metric's curve over batches, now and then. Keras may call from many threads."""
+        if batch >= self._length:
+            self._length = batch + 1
         if self._throttle.due():
-            self._log_batch(logs)
+            self._log_batch(batch, logs)
 
     @_guard.careful
-    def _log_batch(self, logs: Any) -> None:
+    def _log_batch(self, batch: int, logs: Any) -> None:
         began = time.perf_counter()
         if logs and self._prefix is not None:
-            sink.metrics(logs, self._first + self._batches - 1, f"{self._prefix}batch/")
+            sink.metrics(logs, self._first + batch, f"{self._prefix}batch/")
         self._throttle.spent(began)
 
     @_guard.careful
@@ -147,7 +148,9 @@ class _Fit:
         step = epoch + self._offset
         sink.metrics(found, step, self._prefix)
         _epochs[self._prefix] = step + 1
-        _batches[self._prefix] = self._first + self._batches
+        self._first += self._length
+        self._length = 0
+        _batches[self._prefix] = self._first
         self._describe(model)
 
 

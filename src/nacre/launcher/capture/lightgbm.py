@@ -59,7 +59,7 @@ class _Callback:
 
     def __init__(self, prefix: str) -> None:
         self._prefix = prefix
-        self._described = False
+        self._described = nesting.inside()
         self.order = 25  # behind those that record, before early stopping (30), which raises
 
     @_guard.careful

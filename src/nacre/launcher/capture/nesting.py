@@ -43,6 +43,11 @@ def counts() -> bool:
         )
 
 
+def inside() -> bool:
+    """Whether an estimator is being fitted, whose params are logged by itself."""
+    return bool(_stack)
+
+
 def _worker() -> bool:
     """Whether this process works for another: joblib's, multiprocessing's, or a fork."""
     if os.getpid() != _process:

@@ -48,7 +48,7 @@ class Fits:
             return None
         name = "" if self._count == 1 else f"fit{self._count}/"
         if model is not None:
-            with contextlib.suppress(TypeError):  # some kinds have no weak references: each fit is a new one
+            with contextlib.suppress(TypeError):  # kinds without weak references
                 self._seen[id(model)] = (weakref.ref(model), name)
         return name
 

@@ -1,4 +1,10 @@
-"""What is watched in this process, decided from its environment variables at its start."""
+"""What is watched in this process, decided from its environment variables at its start.
+
+Run by ``sitecustomize.py`` before anything is imported: ``os`` and ``sys`` only, which Python has by then.
+"""
+
+import os
+import sys
 
 TYPE_CHECKING = False  # importing ``typing`` would cost more than all the rest
 if TYPE_CHECKING:
@@ -57,3 +63,45 @@ def start(variables: "Any", load: "Any") -> None:
         watched.update(DATASETS)
     if watched:
         load("hook")["install"]({name: _HERE + patcher for name, patcher in watched.items()})
+
+
+def begin(here: "str", loader: "Any") -> None:
+    """Start what this process needs; then run the ``sitecustomize`` that ours stands before.
+
+    Args:
+        here: our folder, on ``sys.path``.
+        loader: what loaded our ``sitecustomize``; it reads from byte code where there is some.
+    """
+
+    def load(name: "str") -> "dict[str, Any]":
+        path = os.path.join(here, "nacre", "launcher", "capture", name + ".py")
+        found = {"__name__": _HERE + name, "__file__": path}  # type: dict[str, Any]
+        exec(type(loader)(_HERE + name, path).get_code(_HERE + name), found)  # noqa: S102 - our own file
+        return found
+
+    try:
+        start(os.environ, load)
+    except Exception as error:
+        print(f"[nacre] nothing is captured: {type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201
+    _chain(here)
+
+
+def _chain(here: "str") -> None:
+    spec = _others(here)
+    if spec is None:
+        return
+    module = spec.loader.create_module(spec) or type(sys)("sitecustomize")
+    module.__spec__, module.__loader__, module.__file__ = spec, spec.loader, spec.origin
+    sys.modules["sitecustomize"] = module
+    spec.loader.exec_module(module)  # what it raises is Python's to report, as ever
+
+
+def _others(here: "str") -> "Any":
+    """The module that Python would have taken without this one, or None."""
+    rest = [path for path in sys.path if os.path.abspath(path) != here]
+    for finder in sys.meta_path:
+        find = getattr(finder, "find_spec", None)
+        spec = find("sitecustomize", rest) if find is not None else None
+        if spec is not None and spec.loader is not None:
+            return spec
+    return None

@@ -38,7 +38,7 @@ def _join(container: Any, ours: Any, caller: Any) -> None:
     if prefix is None:
         return
     container.callbacks.append(ours(prefix, container.history))
-    if caller.f_code.co_name in ("train", "cv"):
+    if caller.f_code.co_name in ("train", "cv") and not nesting.inside():
         here = caller.f_locals
         found = dict(here.get("params") or {})
         found["num_boost_round"] = here.get("num_boost_round")
