@@ -18,6 +18,7 @@ from nacre.cli.commands import (
     jobs,
     login,
     models,
+    previews,
     projects,
     resources,
     run,
@@ -70,6 +71,7 @@ models.register(app)
 projects.register(app)
 run.register(app)
 resources.register(app)
+previews.register(runs.app)
 app.add_typer(runs.app)
 secrets.register(app)
 server.register(app)
