@@ -97,6 +97,9 @@ def test_curves_of_two_tracked_runs_are_shown_as_they_were_logged(nacre_server: 
     log_run(nacre_server, "fast", {"loss": fast}, {"lr": "0.01", "optimizer": "adam"})
     with board(nacre_server, "slow", "fast") as shown:
         assert "<title>TensorBoard</title>" in shown.page.text
+        fonts = set(re.findall(r"url\(([^)]*woff2)\)", shown.page.text))
+        assert fonts
+        assert all(font.startswith("font-roboto/") for font in fonts), "below the instance's own path"
         assert str(shown.page.url) == shown.base
         assert shown.tags() == {"slow": {"loss", "val/acc @1"}, "fast": {"loss"}}
         assert shown.points("slow", "loss") == list(enumerate(slow)), "every bit of a double"
@@ -131,6 +134,7 @@ for part, start in (("train", 1.0), ("validation", 2.0)):
     writer.close()
 for step in range(5):
     nacre.log_metric("train/loss", 1.0 / (step + 1), step=step)
+    nacre.log_metric("tb/validation/loss", 2.0 / (step + 1), step=step)
     nacre.log_metric("speed", 100.0 + step, step=step)
 """
 
@@ -188,6 +192,20 @@ def test_the_command_says_where_and_takes_what_is_there(nacre_server: Server) ->
     assert "there is no run nobody" in missing.stderr.decode()
 
 
+DRAWN = """(() => {
+  const copy = document.createElement('canvas');
+  const chart = document.querySelector('line-chart canvas');
+  copy.width = chart.width; copy.height = chart.height;
+  const context = copy.getContext('2d');
+  context.drawImage(chart, 0, 0);
+  const bytes = context.getImageData(0, 0, copy.width, copy.height).data;
+  let drawn = 0;
+  for (let at = 3; at < bytes.length; at += 4) drawn += bytes[at] > 0;
+  return drawn > 200;
+})()"""
+"""Whether the first chart's canvas has lines on it; a worker draws them."""
+
+
 @pytest.mark.browser
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (Debian: chromium)")
 def test_the_page_draws_the_curves(nacre_server: Server, tmp_path: Path) -> None:
@@ -199,7 +217,7 @@ def test_the_page_draws_the_curves(nacre_server: Server, tmp_path: Path) -> None
         browser = Browser(client.instances.open(name).url)
         try:
             browser.wait("document.querySelectorAll('scalar-card line-chart').length >= 2")
-            browser.wait("!document.querySelector('scalar-card mat-spinner')")
+            browser.wait(DRAWN)
             assert browser.evaluate("document.body.innerText").count("drawn-a") >= 1
             picture = base64.b64decode(browser.call("Page.captureScreenshot")["data"])
             folder = Path(os.environ.get("NACRE_TEST_PICTURES") or tmp_path)

@@ -81,7 +81,7 @@ class RunFeed:
         folder.mkdir(parents=True)
         inner = self._place(files, folder)
         self._multiplexer.AddRun(str(folder), name)
-        for part in sorted(inner - {"."}):
+        for part in sorted(inner.keys() - {"."}):
             self._multiplexer.AddRun(str(folder / part), f"{name}/{part}")
         self._owned = _scalars(self._multiplexer, name, inner)
         self._curves = {}
@@ -89,20 +89,23 @@ class RunFeed:
         self._write_texts(name, run, with_hparams=not _has_hparams(self._multiplexer, name, inner))
         shutil.rmtree(before, ignore_errors=True)
 
-    def _place(self, files: Mapping[str, str], folder: Path) -> set[str]:
-        """Put the event files into folders as they lay, less what all their paths share; the folders."""
+    def _place(self, files: Mapping[str, str], folder: Path) -> dict[str, str]:
+        """Put the event files into folders as they lay, less what all their paths share.
+
+        Returns those folders, each with the whole path that it had.
+        """
         kept = self._root / "files"
         kept.mkdir(parents=True, exist_ok=True)
         parents = {path: posixpath.dirname(path) for path in files}
         shared = posixpath.commonpath(parents.values()) if parents else ""
-        inner = set()
+        inner = {}
         for path, digest in files.items():
             part = posixpath.relpath(parents[path] or ".", shared or ".")
             if not (kept / digest).exists():
                 self._source.download(self._id, path, kept / digest)
             (folder / part).mkdir(parents=True, exist_ok=True)
             os.link(kept / digest, folder / part / posixpath.basename(path))
-            inner.add(part)
+            inner[part] = parents[path]
         return inner
 
     def _write_texts(self, name: str, run: Mapping[str, Any], *, with_hparams: bool) -> None:
@@ -175,13 +178,13 @@ class Board:
         return self._names[run_id]
 
 
-def _scalars(multiplexer: EventMultiplexer, name: str, inner: Iterable[str]) -> set[str]:
+def _scalars(multiplexer: EventMultiplexer, name: str, inner: Mapping[str, str]) -> set[str]:
     """Names that tracked metrics of the run's own scalars may have."""
     found: set[str] = set()
     tags = multiplexer.PluginRunToTagToContent(scalar_metadata.PLUGIN_NAME)
-    for part in inner:
+    for part, whole in inner.items():
         for tag in tags.get(_joined(name, part), {}):
-            found |= tracked_names(tag, part)
+            found |= tracked_names(tag, whole)
     return found
 
 

@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import argparse
 import hmac
+import io
 import json
 import os
 import socket
 import sys
 import threading
 import traceback
+import zipfile
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tensorboard import default, program
+from tensorboard import assets, default, program
 from tensorboard.backend import application
 from tensorboard.backend.event_processing.data_provider import MultiplexerDataProvider
 from tensorboard.backend.event_processing.plugin_event_multiplexer import EventMultiplexer
@@ -78,9 +80,27 @@ class _Quiet(WSGIRequestHandler):  # type: ignore[misc]
         """Nothing."""
 
 
+def _assets() -> io.BytesIO:
+    """The files of the page, whose fonts would be asked for at the root of the origin."""
+    changed = io.BytesIO()
+    open_files = assets.get_default_assets_zip_provider()
+    with (
+        open_files() as stream,
+        zipfile.ZipFile(stream) as found,
+        zipfile.ZipFile(changed, "w") as kept,
+    ):
+        for name in found.namelist():
+            content = found.read(name)
+            if name == "index.html":
+                content = content.replace(b"url(/font-roboto/", b"url(font-roboto/")
+            kept.writestr(name, content)
+    changed.seek(0)
+    return changed
+
+
 def make_app(base: str, multiplexer: EventMultiplexer) -> Application:
     """TensorBoard itself, below ``base``."""
-    parsed = program.TensorBoard(default.get_plugins())
+    parsed = program.TensorBoard(default.get_plugins(), _assets)
     # The log folder is never read by TensorBoard: the multiplexer is told of each run.
     parsed.configure(
         ["tensorboard", "--logdir=runs", f"--path_prefix={base}", "--window_title=TensorBoard"]
