@@ -14,6 +14,7 @@ from nacre.cli.commands import (
     endpoints,
     environments,
     events,
+    experiments,
     instances,
     jobs,
     login,
@@ -64,6 +65,7 @@ data.register(app)
 app.add_typer(environments.app)
 endpoints.register(app)
 events.register(app)
+app.add_typer(experiments.app)
 app.add_typer(instances.app)
 jobs.register(app)
 login.register(app)

@@ -11,6 +11,7 @@ from pydantic import BeforeValidator, Field, PlainSerializer, model_validator
 
 from nacre.schema.access import PROJECT, Access, Operation
 from nacre.schema.base import Answer, Digest, Name, Wire
+from nacre.schema.experiments import DEFAULT_EXPERIMENT, ExperimentName
 from nacre.schema.launch import FileEntry
 
 
@@ -72,7 +73,7 @@ class RunCreate(Wire):
     """A run outside a job."""
 
     name: str | None = Field(None, max_length=250)
-    experiment: Name = "default"
+    experiment: ExperimentName = DEFAULT_EXPERIMENT
     tags: dict[str, str] = {}
 
 
@@ -120,7 +121,9 @@ class Run(Answer):
     job: str | None = Field(None, description="name of the job, when a job made it")
     state: RunState
     created_at: datetime
+    started_at: datetime | None = Field(None, description="what the program said, else as created_at")
     ended_at: datetime | None = None
+    deleted_at: datetime | None = Field(None, description="when it went into the trash")
     params: dict[str, str] = {}
     tags: dict[str, str] = {}
     metrics: list[MetricSummary] = []
@@ -142,7 +145,7 @@ class ArtifactsSet(Wire):
 
 _R = f"{PROJECT}/runs"
 OPERATIONS = (
-    Operation("runs.create", "POST", _R, "Start a run outside a job", Access.EDITOR, "runs:write"),
+    Operation("runs.create", "POST", _R, "Start a run", Access.EDITOR, "runs:write"),
     Operation("runs.list", "GET", _R, "List runs, newest first", Access.VIEWER, "runs:read", "runs ls"),
     Operation(
         "runs.get",
@@ -201,9 +204,27 @@ OPERATIONS = (
         "runs.delete",
         "DELETE",
         f"{_R}/{{run}}",
-        "Delete a run",
+        "Put a run into the trash",
         Access.EDITOR,
         "runs:write",
         "runs delete",
+    ),
+    Operation(
+        "runs.restore",
+        "POST",
+        f"{_R}/{{run}}/restore",
+        "Bring a run back from the trash",
+        Access.EDITOR,
+        "runs:write",
+        "runs restore",
+    ),
+    Operation(
+        "runs.purge",
+        "POST",
+        f"{_R}/{{run}}/purge",
+        "Remove a run that is in the trash for good",
+        Access.EDITOR,
+        "runs:write",
+        "runs purge",
     ),
 )

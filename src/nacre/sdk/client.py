@@ -9,6 +9,7 @@ from nacre.sdk.resources.blobs import Blobs
 from nacre.sdk.resources.data import Data
 from nacre.sdk.resources.endpoints import Endpoints
 from nacre.sdk.resources.environments import Environments
+from nacre.sdk.resources.experiments import Experiments
 from nacre.sdk.resources.instance_types import InstanceTypes
 from nacre.sdk.resources.instances import Instances
 from nacre.sdk.resources.jobs import Jobs
@@ -51,6 +52,7 @@ class Client:
         self.evaluations = Evaluations(self.transport, self.project)
         self.environments = Environments(self.transport, self.project)
         self.events = Events(self.transport, self.project)
+        self.experiments = Experiments(self.transport, self.project)
         self.instance_types = InstanceTypes(self.transport, self.project)
         self.instances = Instances(self.transport, self.project)
         self.invitations = Invitations(self.transport, self.project)

@@ -12,10 +12,13 @@ from nacre.db.connect import Database
 from nacre.db.queries.experiments import find_experiment
 from nacre.db.queries.run_details import Input, RunDetails, load_details
 from nacre.db.queries.run_search import View, search_runs
+from nacre.db.queries.series import find_series
+from nacre.db.queries.series import points as read_points
 from nacre.db.queries.upserts import insert_into
 from nacre.db.tables.attempts import AttemptRow
 from nacre.db.tables.logged_models import RunModelRow
 from nacre.db.tables.runs import RunInputRow, RunRow, RunTagRow
+from nacre.domain.blocks import Points
 from nacre.domain.identity import Caller
 from nacre.domain.run_filter import Comparison, Order
 from nacre.errors import Conflict, InvalidSpec, NotFound
@@ -64,6 +67,26 @@ class RunRecords:
                 cursor=cursor,
             )
             return load_details(session, [row.id for row in rows]), following
+
+    def points(
+        self, caller: Caller, run_ids: Sequence[str], key: str, *, strict: bool = True
+    ) -> dict[str, Points]:
+        """A metric's points by run, in order of step; runs without it are left out.
+
+        Raises:
+            NotFound: a run is not in the project (``strict``; else it is left out too).
+        """
+        wanted = select(RunRow.uuid, RunRow.id).where(
+            RunRow.uuid.in_(run_ids), RunRow.project_id == caller.project_id
+        )
+        with self._db.read() as session:
+            runs = {uuid: number for uuid, number in session.execute(wanted)}  # noqa: C416 - rows
+            for run_id in run_ids:
+                if strict and run_id not in runs:
+                    raise NotFound(f"Run with id={run_id} not found")
+            names = {number: uuid for uuid, number in runs.items()}
+            series = find_series(session, list(names), [storable(key)])
+            return {names[one.run_id]: read_points(session, one) for one in series}
 
     def update(
         self,

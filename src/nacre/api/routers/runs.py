@@ -89,6 +89,16 @@ def artifact(run: str, path: str, request: Request, caller: Allowed, runs: Found
     return response
 
 
+@routes.operation("runs.restore")
+def restore(run: str, caller: Allowed, runs: Found) -> Run:
+    return runs.restore(caller, run)
+
+
+@routes.operation("runs.purge", status=204)
+def purge(run: str, caller: Allowed, runs: Found) -> None:
+    runs.purge(caller, run)
+
+
 @routes.operation("runs.delete", status=204)
 def delete(run: str, caller: Allowed, runs: Found) -> None:
     runs.delete(caller, run)

@@ -95,11 +95,38 @@ def delete(
     runs: Annotated[list[str], typer.Argument(help="id, start of it, or name", metavar="RUN...")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask")] = False,
 ) -> None:
-    """Delete runs and everything logged to them."""
+    """Put runs into the trash, from which they are removed for good some weeks later."""
     with client() as connected:
         for run in runs:
             found = connected.runs.get(run)
             if not yes:
-                typer.confirm(f"Delete run {found.name} ({found.id[:12]}) and its artifacts?", abort=True)
+                typer.confirm(f"Put run {found.name} ({found.id[:12]}) into the trash?", abort=True)
             connected.runs.delete(found.id)
-            err.print(f"deleted {escape(found.name)}")
+            short = found.id[:12]
+            err.print(f"deleted {escape(found.name)}: 'nacre runs restore {short}' brings it back")
+
+
+@app.command("restore")
+def restore(
+    runs: Annotated[list[str], typer.Argument(help="id, or the start of it", metavar="RUN...")],
+) -> None:
+    """Bring runs back from the trash."""
+    with client() as connected:
+        for run in runs:
+            found = connected.runs.restore(run)
+            err.print(f"{escape(found.name)} is back")
+
+
+@app.command("purge")
+def purge(
+    runs: Annotated[list[str], typer.Argument(help="id, or the start of it", metavar="RUN...")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="do not ask")] = False,
+) -> None:
+    """Remove runs that are in the trash for good, with everything logged to them."""
+    with client() as connected:
+        for run in runs:
+            found = connected.runs.get(run)
+            if not yes:
+                typer.confirm(f"Remove run {found.name} ({found.id[:12]}) for good?", abort=True)
+            connected.runs.purge(found.id)
+            err.print(f"removed {escape(found.name)}")

@@ -26,12 +26,13 @@ _NAN = float("nan")
 def find_run(session: Session, project_id: str, reference: str) -> RunRow | None:
     """A run by id; else the latest of that name or job name; else by a prefix of its id (6 digits or more).
 
-    A prefix that several runs share names none of them.
+    A prefix that several runs share names none of them. What is in the trash is found by its id only.
     """
     mine = select(RunRow).where(RunRow.project_id == project_id)
     if found := session.scalars(mine.where(RunRow.uuid == reference)).first():
         return found
-    named = mine.where(or_(RunRow.name == reference, RunRow.job_name == reference))
+    active = mine.where(RunRow.deleted_at.is_(None))
+    named = active.where(or_(RunRow.name == reference, RunRow.job_name == reference))
     if found := session.scalars(named.order_by(RunRow.id.desc()).limit(1)).first():
         return found
     if not _PREFIX.fullmatch(reference):
@@ -69,7 +70,9 @@ def describe_runs(session: Session, rows: Sequence[RunRow]) -> list[Run]:
             job=row.job_name,
             state=RunState(row.state),
             created_at=row.created_at,
+            started_at=row.started_at,
             ended_at=row.ended_at,
+            deleted_at=row.deleted_at,
             params=params.get(row.id, {}),
             tags=tags.get(row.id, {}),
             metrics=metrics.get(row.id, []),

@@ -145,5 +145,14 @@ class Runs(RunTable):
             yield response.iter_bytes(2**20)
 
     def delete(self, run: str, *, project: str | None = None) -> None:
-        """Delete a run and everything logged to it. A job's run goes with its job."""
+        """Put a run into the trash. A job's run goes with its job."""
         self._transport.call("runs.delete", None, project=self._in(project), run=run)
+
+    def restore(self, run: str, *, project: str | None = None) -> Run:
+        """Bring a run, by its id, back from the trash."""
+        found: Run = self._transport.call("runs.restore", Run, project=self._in(project), run=run)
+        return found
+
+    def purge(self, run: str, *, project: str | None = None) -> None:
+        """Remove a run that is in the trash, by its id, and everything logged to it, for good."""
+        self._transport.call("runs.purge", None, project=self._in(project), run=run)

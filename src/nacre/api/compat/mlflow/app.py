@@ -18,7 +18,8 @@ from starlette.responses import Response
 from starlette.routing import compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from nacre.api.compat.mlflow import artifacts, system
+from nacre.api.compat.mlflow import artifacts, experiments, history, runs, system
+from nacre.api.compat.mlflow import logging as hot
 from nacre.api.compat.mlflow.auth import authorise, secret_of
 from nacre.api.compat.mlflow.calls import Call, Calls, Entry
 from nacre.api.compat.mlflow.errors import MlflowError, answer, invalid
@@ -35,7 +36,14 @@ _ASKED_SECONDS = 4.0
 _MOST_ASKED = 10_000
 _NOBODY = Caller(user_id="", user_name="", scopes=frozenset())
 
-TABLES: tuple[Calls, ...] = (system.calls, artifacts.calls)
+TABLES: tuple[Calls, ...] = (
+    system.calls,
+    experiments.calls,
+    runs.calls,
+    hot.calls,
+    history.calls,
+    artifacts.calls,
+)
 """Every module's calls."""
 
 
