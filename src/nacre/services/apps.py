@@ -41,7 +41,7 @@ class AppLaunch:
     """What a launch of an instance takes from its app.
 
     ``main``: the environment whose programs come first; ``scopes``: of the token inside, as far as it acts
-    for the user.
+    for the user; ``network``: whether it has the project's network, if that has one.
     """
 
     main: Built
@@ -49,6 +49,7 @@ class AppLaunch:
     scopes: tuple[str, ...]
     variables: dict[str, str] = field(default_factory=dict)
     mounts: list[LaunchMount] = field(default_factory=list)
+    network: bool = True
 
 
 class App(Protocol):
@@ -185,7 +186,8 @@ class TensorBoard:
         python = f"{program.folder}/bin/python"
         command = [python, "-m", "nacre.workloads.tensorboard", "--base", f"/instances/{row.id}"]
         variables = {"NACRE_APP_SOCKET": SOCKET, "NACRE_APP_TOKEN_FILE": TOKEN, "NACRE_CAPTURE": "off"}
-        return AppLaunch(program, [*command, "--runs", *row.runs], ("runs:read",), variables)
+        command += ["--runs", *row.runs]
+        return AppLaunch(program, command, ("runs:read",), variables, network=False)
 
 
 APPS: dict[InstanceApp, App] = {app.name: app for app in (JupyterLab(), TensorBoard())}

@@ -86,8 +86,9 @@ class InstanceLaunches:
         boxed = facts.sandbox is not SandboxMode.NONE
         self.folder(row.id).mkdir(parents=True, exist_ok=True)
         given = app.launch(row, program, kernel, self.folder(row.id), boxed=boxed)
+        common = self._place.common(project, attempt_id, facts)
         return LaunchSpec(
-            **self._place.common(project, attempt_id, facts),
+            **(common if given.network else {**common, "network": "none"}),
             kind="instance",
             subject_id=row.id,
             subject_name=row.name,

@@ -137,6 +137,14 @@ class TestLaunch:
         assert spec.variables["NACRE_CAPTURE"] == "off"
         assert spec.mounts == []
 
+    def test_it_has_no_network_even_where_its_project_has(self, house: Boards) -> None:
+        house.runs_of("one")
+        with house.db.write() as session:
+            session.get_one(ProjectRow, house.people.project.id).network = "full"
+        assert house.spec(house.launched("one").name).network == "none"
+        house.started("lab")
+        assert house.spec("lab").network == "full"
+
     def test_no_environment_of_the_users_is_built_for_it(self, house: Boards) -> None:
         house.runs_of("one")
         found = house.board("one")
