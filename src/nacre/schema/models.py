@@ -120,6 +120,7 @@ class ModelVersion(Stamped):
     model: ModelName
     number: int
     framework: Framework
+    entry: str = Field("", description="the model among its files: a file or folder")
     manifest: Digest
     files: int
     size: int

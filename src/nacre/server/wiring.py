@@ -18,7 +18,7 @@ from nacre.control.models import ModelLoop
 from nacre.control.queue import QueueLoop
 from nacre.control.serving import ModelServer, ServingLoop
 from nacre.control.tokens import TokenLoop
-from nacre.control.tracking import SealLoop
+from nacre.control.tracking import RetentionLoop, SealLoop
 from nacre.db.connect import Database
 from nacre.ports.blobs import Blobs, LocalBlobs
 from nacre.ports.converters import Converter
@@ -48,12 +48,14 @@ from nacre.services.job_submission import JobSubmissions
 from nacre.services.jobs import Jobs
 from nacre.services.launches import LaunchPlace
 from nacre.services.live import Live
+from nacre.services.logged_models import LoggedModels
 from nacre.services.models import Models
 from nacre.services.nodes import Nodes
 from nacre.services.prices import Prices
 from nacre.services.projects import Projects
 from nacre.services.queue import JobQueue
 from nacre.services.registry import Services
+from nacre.services.retention import Retention
 from nacre.services.run_records import RunRecords
 from nacre.services.run_table import RunTable
 from nacre.services.runs import Runs
@@ -144,6 +146,7 @@ def wire(settings: Settings, db: Database, clock: Clock, plugins: Plugins | None
     )
     locks = JobLocks(db, ledger)
     writer = TrackWriter(db, signals)
+    artifacts = Artifacts(db, clock, ledger, signals)
     runs = Runs(db, clock, ledger, events, signals, writer)
     attempts = Attempts(
         db=db,
@@ -275,7 +278,8 @@ def wire(settings: Settings, db: Database, clock: Clock, plugins: Plugins | None
         run_table=run_table,
         live=Live(db=db, signals=signals, tokens=tokens, projects=projects, table=run_table, jobs=jobs),
         writer=writer,
-        artifacts=Artifacts(db, clock, ledger, signals),
+        artifacts=artifacts,
+        logged_models=LoggedModels(db, clock),
         attempts=attempts,
         jobs=jobs,
         instances=instances,
@@ -328,6 +332,7 @@ def wire(settings: Settings, db: Database, clock: Clock, plugins: Plugins | None
         ModelLoop(conversions, evaluations),
         ServingLoop(model_server, endpoints, tokens),
         SealLoop(Sealing(db, clock), writer),
+        RetentionLoop(Retention(db, clock, artifacts, server_settings, signals)),
         TokenLoop(tokens),
         BlobLoop(ledger, settings.home / "trees"),
     ]

@@ -21,7 +21,7 @@ from nacre.db.queries.upserts import insert_into
 from nacre.db.tables.artifacts import ArtifactRow
 from nacre.db.tables.attempts import AttemptRow
 from nacre.db.tables.logged_models import LoggedModelRow
-from nacre.db.tables.runs import RunRow
+from nacre.db.tables.runs import ExperimentRow, RunRow
 from nacre.domain.artifacts import Child, check_folder, check_path, children, overlay, parents
 from nacre.domain.identity import Caller
 from nacre.errors import Conflict, InvalidSpec, NotFound, PermissionDenied, Unavailable
@@ -40,6 +40,7 @@ class Owner:
     id: str
     project_id: str
     experiment_id: int
+    experiment: str
     manifest: str | None
     name: str
 
@@ -293,11 +294,15 @@ def _find(session: Session, project_id: str, reference: str) -> Owner:
     if reference.startswith("m-"):
         model = session.get(LoggedModelRow, reference)
         if model is not None and model.project_id == project_id:
-            return Owner(model.id, project_id, model.experiment_id, None, f"the logged model {model.name}")
+            experiment = session.get_one(ExperimentRow, model.experiment_id)
+            return Owner(
+                model.id, project_id, experiment.id, experiment.name, None, f"the logged model {model.name}"
+            )
     run = find_run(session, project_id, reference)
     if run is None:
         raise NotFound(f"there is no run {reference!r} in this project: see 'nacre runs ls'")
-    return Owner(run.uuid, project_id, run.experiment_id, run.artifacts, f"the run {run.name}")
+    experiment = session.get_one(ExperimentRow, run.experiment_id)
+    return Owner(run.uuid, project_id, experiment.id, experiment.name, run.artifacts, f"the run {run.name}")
 
 
 def _rows(session: Session, owner_id: str, where: ColumnElement[bool] | None = None) -> list[FileEntry]:

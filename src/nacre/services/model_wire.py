@@ -50,6 +50,7 @@ def version_wire(session: Session, model: ModelRow, row: ModelVersionRow) -> Mod
             "model": model.name,
             "number": row.number,
             "framework": row.framework,
+            "entry": row.entry,
             "manifest": row.manifest,
             "files": row.files,
             "size": row.size,

@@ -37,6 +37,7 @@ from nacre.services.blobs import BlobLedger
 from nacre.services.conversions import Conversions
 from nacre.services.environments import EnvironmentCatalogue
 from nacre.services.events import Events
+from nacre.services.model_catalogue import ModelCatalogue
 from nacre.services.model_edits import ModelEdits
 from nacre.services.model_sources import ModelSources
 from nacre.services.model_wire import model_wire, version_wire
@@ -53,13 +54,16 @@ class Said:
 
     source: str = ""
     run_link: str = ""
+    run: str | None = None
+    logged_model: str | None = None
 
 
 _NOTHING_SAID = Said()
 
 
 class Models:
-    """The only writer of models and versions; ``edits`` changes what may change of them."""
+    """The only writer of models and versions; ``edits`` changes what may change of them, ``catalogue``
+    finds them."""
 
     def __init__(
         self,
@@ -79,6 +83,7 @@ class Models:
         self._ledger = ledger
         self._sources = ModelSources(db, ledger, runs, Artifacts(db, clock, ledger, signals))
         self.edits = ModelEdits(db, clock, signals, events)
+        self.catalogue = ModelCatalogue(db, ledger)
         self._conversions = conversions
         self._environments = environments
         self._events = events
@@ -97,6 +102,12 @@ class Models:
         if request.alias is not None:
             check_alias(request.alias)
         source = self._sources.find(caller, request)
+        lineage = source.lineage.model_copy(
+            update={
+                "run": source.lineage.run or said.run,
+                "logged_model": source.lineage.logged_model or said.logged_model,
+            }
+        )
         entry, files = select_files(source.files, source.path)
         flavour = self._flavour(request, entry, files)
         framework = flavour.framework
@@ -118,7 +129,7 @@ class Models:
                 user_id=caller.user_id,
                 description=request.description,
                 inputs=[i.model_dump() for i in request.inputs or flavour.inputs] or None,
-                lineage=source.lineage.model_dump(),
+                lineage=lineage.model_dump(),
                 environment_id="",
                 conversion=ConversionState.NONE,
                 message=flavour.why,

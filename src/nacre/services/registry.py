@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from nacre.services.instances import Instances
     from nacre.services.jobs import Jobs
     from nacre.services.live import Live
+    from nacre.services.logged_models import LoggedModels
     from nacre.services.models import Models
     from nacre.services.nodes import Nodes
     from nacre.services.prices import Prices
@@ -64,6 +65,7 @@ class Services:
     live: Live
     writer: TrackWriter
     artifacts: Artifacts
+    logged_models: LoggedModels
     attempts: Attempts
     jobs: Jobs
     instances: Instances

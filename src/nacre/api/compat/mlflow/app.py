@@ -18,7 +18,16 @@ from starlette.responses import Response
 from starlette.routing import compile_path
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from nacre.api.compat.mlflow import artifacts, experiments, history, runs, system
+from nacre.api.compat.mlflow import (
+    artifacts,
+    experiments,
+    history,
+    logged_models,
+    model_versions,
+    registry,
+    runs,
+    system,
+)
 from nacre.api.compat.mlflow import logging as hot
 from nacre.api.compat.mlflow.auth import authorise, secret_of
 from nacre.api.compat.mlflow.calls import Call, Calls, Entry
@@ -43,6 +52,9 @@ TABLES: tuple[Calls, ...] = (
     hot.calls,
     history.calls,
     artifacts.calls,
+    logged_models.calls,
+    registry.calls,
+    model_versions.calls,
 )
 """Every module's calls."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import mimetypes
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO, cast
 from urllib.parse import quote
@@ -17,12 +18,20 @@ from starlette.responses import Response
 from nacre.api.bodies import blob_response, take_stream
 from nacre.api.compat.mlflow.calls import Call, Calls
 from nacre.api.compat.mlflow.errors import MlflowError, invalid, missing
-from nacre.domain.artifacts import Child
+from nacre.domain import mlmodel
+from nacre.domain.artifacts import Child, children
 from nacre.errors import RequestError
+from nacre.schema.experiments import DEFAULT_EXPERIMENT
+from nacre.schema.launch import FileEntry
 
 calls = Calls()
 
 SCHEME = "mlflow-artifacts:"
+
+
+def experiment_word(number: int, name: str) -> str:
+    """An experiment's id as clients know it: that of the project's default is 0, as MLflow's is."""
+    return "0" if name == DEFAULT_EXPERIMENT else str(number)
 
 
 def run_uri(experiment: int | str, run: str) -> str:
@@ -35,12 +44,20 @@ def model_uri(experiment: int | str, model: str) -> str:
     return f"{SCHEME}/{experiment}/models/{model}/artifacts"
 
 
+def version_uri(version_id: str, files: Sequence[FileEntry]) -> str:
+    """Where the files of a version are, from the folder that holds its ``MLmodel``, if it has one."""
+    root = f"{SCHEME}/0/versions/{version_id}/artifacts"
+    folders = sorted(f.path.rpartition("/")[0] for f in files if f.path.rpartition("/")[2] == mlmodel.NAME)
+    return f"{root}/{folders[0]}" if folders and folders[0] else root
+
+
 @dataclass(frozen=True)
 class Place:
-    """A file or folder: whose, and where below it."""
+    """A file or folder: whose, and where below it. ``version``: of a model version, which is fixed."""
 
     owner: str
     path: str
+    version: bool = False
 
 
 def parse_place(text: str) -> Place:
@@ -54,6 +71,8 @@ def parse_place(text: str) -> Place:
         raise invalid(f"Invalid path: {text[:200]!r}")
     if len(parts) >= 4 and parts[1] == "models" and parts[3] == "artifacts":
         return Place(parts[2], "/".join(parts[4:]))
+    if len(parts) >= 4 and parts[1] == "versions" and parts[3] == "artifacts":
+        return Place(parts[2], "/".join(parts[4:]), version=True)
     if len(parts) >= 3 and parts[2] == "artifacts":
         return Place(parts[1], "/".join(parts[3:]))
     raise missing(
@@ -88,7 +107,10 @@ def list_proxied(call: Call) -> dict[str, Any]:
     if not wanted:
         return {"files": []}
     place = parse_place(wanted)
-    found = call.services.artifacts.list(call.caller, place.owner, place.path)
+    if place.version:
+        found = children(call.services.models.catalogue.files_of(call.caller, place.owner), place.path)
+    else:
+        found = call.services.artifacts.list(call.caller, place.owner, place.path)
     return {"files": infos(found, whole=False)}
 
 
@@ -96,15 +118,20 @@ def list_proxied(call: Call) -> dict[str, Any]:
 def download(call: Call) -> Response:
     """The bytes of a file; parts of it, when the client asks for a range."""
     place = parse_place(call.path["path"])
-    return _sent(call, place.owner, place.path)
+    if not place.version:
+        return _sent(call, place.owner, place.path)
+    for entry in call.services.models.catalogue.files_of(call.caller, place.owner):
+        if entry.path == place.path:
+            return _answer(call, entry, call.services.blobs.open(call.caller, entry.digest))
+    raise missing(f"The model version has no file {place.path!r}")
 
 
 @calls.on("PUT", "mlflow-artifacts/artifacts/{path:path}", "runs.add_artifacts", raw=True)
 async def upload(call: Call) -> None:
     """Keep the body as a file. Nothing is left of one that ends before its announced length."""
     place = parse_place(call.path["path"])
-    if not place.path:
-        raise invalid(f"Invalid path: {call.path['path'][:200]!r} is a folder")
+    if not place.path or place.version:
+        raise invalid(f"Invalid path: {call.path['path'][:200]!r} is no place for a file")
     request = call.request
     announced = request.headers.get("content-length", "")
 
@@ -120,6 +147,8 @@ async def upload(call: Call) -> None:
 def remove(call: Call) -> None:
     """Delete a file or folder, or all that a run or model has."""
     place = parse_place(call.path["path"])
+    if place.version:
+        raise invalid("The files of a model version stay as they are: delete the version")
     call.services.artifacts.delete(call.caller, place.owner, place.path)
 
 
@@ -141,7 +170,8 @@ def list_of_run(call: Call) -> dict[str, Any]:
     folder = _folder(call.maybe_text("path") or "")
     owner = call.services.artifacts.owner(call.caller, call.text("run_id", "run_uuid"))
     found = call.services.artifacts.list(call.caller, owner.id, folder)
-    return {"root_uri": run_uri(owner.experiment_id, owner.id), "files": infos(found, whole=True)}
+    root = run_uri(experiment_word(owner.experiment_id, owner.experiment), owner.id)
+    return {"root_uri": root, "files": infos(found, whole=True)}
 
 
 @calls.on("GET", "get-artifact", "runs.artifact")
@@ -151,7 +181,10 @@ def get_artifact(call: Call) -> Response:
 
 
 def _sent(call: Call, owner: str, path: str) -> Response:
-    entry, stream = call.services.artifacts.open(call.caller, owner, path)
+    return _answer(call, *call.services.artifacts.open(call.caller, owner, path))
+
+
+def _answer(call: Call, entry: FileEntry, stream: BinaryIO) -> Response:
     response = blob_response(call.request, stream, entry.digest)
     name = entry.path.rpartition("/")[2]
     response.headers["Content-Type"] = mimetypes.guess_type(name)[0] or "application/octet-stream"
