@@ -67,6 +67,10 @@ def test_the_life_of_a_run_through_the_sdk(sdk: Client) -> None:
     assert sdk.runs.update(run.id, state="finished").state is RunState.FINISHED
     assert [item.id for item in sdk.runs.list(experiment="digits")] == [run.id]
     sdk.runs.delete(run.id)
+    assert sdk.runs.list(experiment="digits") == []
+    assert sdk.runs.restore(run.id).deleted_at is None
+    sdk.runs.delete(run.id)
+    sdk.runs.purge(run.id)
     with pytest.raises(NotFound):
         sdk.runs.get(run.id)
 

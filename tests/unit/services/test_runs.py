@@ -319,10 +319,29 @@ class TestEnd:
 class TestDelete:
     def test_everything_of_it_goes(self, runs: Runs, people: People, run: Run) -> None:
         runs.log(people.editor, run.id, RunLog(records=[metric("loss", 1, 0), param("a", "b")], batch="x"))
+        with pytest.raises(Conflict, match="not in the trash"):
+            runs.purge(people.editor, run.id)
         runs.delete(people.editor, run.id)
+        runs.purge(people.editor, run.id)
         with pytest.raises(NotFound):
             runs.get(people.viewer, run.id)
         assert runs.list(people.viewer).items == []
+
+    def test_a_deleted_run_lies_in_the_trash_and_comes_back(
+        self, runs: Runs, people: People, run: Run
+    ) -> None:
+        runs.log(people.editor, run.id, RunLog(records=[metric("loss", 1, 0)]))
+        runs.delete(people.editor, run.id)
+        assert runs.get(people.viewer, run.id).deleted_at is not None
+        assert runs.list(people.viewer).items == []
+        with pytest.raises(NotFound):
+            runs.get(people.viewer, "first")
+        with pytest.raises(Conflict, match="already"):
+            runs.delete(people.editor, run.id)
+        assert runs.restore(people.editor, run.id).deleted_at is None
+        assert [m.count for m in runs.get(people.viewer, "first").metrics] == [1]
+        with pytest.raises(Conflict, match="not in the trash"):
+            runs.restore(people.editor, run.id)
 
     def test_a_jobs_run_goes_with_its_job(self, runs: Runs, database: Database, people: People) -> None:
         run_id = for_job(runs, database, people)
@@ -360,8 +379,26 @@ class TestJobToken:
         runs.log(job, own, RunLog(records=[param("a", "b")]))
         with pytest.raises(PermissionDenied):
             runs.log(job, run.id, RunLog(records=[param("a", "b")]))
+        nested = runs.create(job, RunCreate(name="nested"))
+        runs.log(job, nested.id, RunLog(records=[param("a", "b")]))
+        again = replace(job, attempt_id="att_2")
         with pytest.raises(PermissionDenied):
-            runs.create(job, RunCreate())
+            runs.log(again, nested.id, RunLog(records=[param("a", "b")]))
+        with database.write() as session:
+            session.add(
+                AttemptRow(
+                    id="att_2",
+                    project_id=people.project.id,
+                    kind="job",
+                    subject_id="job_train",
+                    number=2,
+                    run_id=own,
+                    node="here",
+                    allocated_at=clock.now(),
+                    **fields,
+                )
+            )
+        runs.log(again, nested.id, RunLog(records=[param("a", "c")]))
         instance = replace(job, scopes=frozenset({"*"}))
         runs.log(instance, run.id, RunLog(records=[param("a", "b")]))
 
@@ -436,6 +473,9 @@ class TestArtifacts:
         _, stream = runs.artifact(people.viewer, run.id, "a.txt")
         stream.close()
         runs.delete(people.editor, run.id)
+        ledger.collect()
+        ledger.open(people.editor, entry.digest).close()
+        runs.purge(people.editor, run.id)
         ledger.collect()
         with pytest.raises(NotFound):
             ledger.open(people.editor, entry.digest)
