@@ -273,8 +273,10 @@ class TestUsers:
     def test_settings(self, owner: Shell) -> None:
         assert "sign-up: closed" in owner("settings", "show")
         assert json.loads(owner("-o", "json", "settings", "set", "--sign-up", "invite")) == {
-            "sign_up": "invite"
+            "sign_up": "invite",
+            "trash_days": 30,
         }
+        assert "restored for 7 days" in owner("settings", "set", "--trash-days", "7")
         owner.refused(InvalidSpec, "settings", "set", "--sign-up", "maybe")
 
 

@@ -7,6 +7,7 @@ import time
 from typing import ClassVar
 
 from nacre.control.loop import Loop
+from nacre.services.retention import Retention
 from nacre.services.sealing import Sealing
 from nacre.services.track_writer import SEAL_TOPIC, TrackWriter
 
@@ -55,3 +56,19 @@ class SealLoop(Loop):
             if found:
                 _log.debug("sealed %d tails of ended runs", len(found))
         self._again = time.monotonic() + _SCAN_EVERY_S
+
+
+class RetentionLoop(Loop):
+    """Empties the trash of runs and experiments, and gives free space back to the disk."""
+
+    name = "retention"
+    interval_s: ClassVar[float] = 600.0
+
+    def __init__(self, retention: Retention) -> None:
+        self._retention = retention
+
+    def run_once(self) -> None:
+        """Remove what is due, then return free pages."""
+        if removed := self._retention.empty():
+            _log.info("removed %d runs, experiments and models from the trash", removed)
+        self._retention.give_back()

@@ -107,12 +107,14 @@ class Settings(Answer):
     """What an administrator sets for the whole server."""
 
     sign_up: SignUpPolicy
+    trash_days: int = Field(description="how long deleted runs and experiments can be restored")
 
 
 class SettingsUpdate(Wire):
     """Null leaves a setting as it is."""
 
     sign_up: SignUpPolicy | None = None
+    trash_days: int | None = Field(None, ge=0, le=36_500)
 
 
 _A = "/api/v1"

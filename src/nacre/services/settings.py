@@ -12,10 +12,13 @@ from nacre.schema.users import Settings, SettingsUpdate, SignUpPolicy
 from nacre.services.events import Events
 
 _SIGN_UP = "sign_up"
+_TRASH_DAYS = "trash_days"
+_TRASH_DAYS_AT_FIRST = 30
 
 
 class ServerSettings:
-    """Settings are rows of text; what was never set has its default: sign-up is closed."""
+    """Settings are rows of text; what was never set has its default: sign-up is closed, the trash is kept
+    30 days."""
 
     def __init__(self, db: Database, events: Events) -> None:
         self._db = db
@@ -24,7 +27,7 @@ class ServerSettings:
     def get(self) -> Settings:
         """The settings as they are."""
         with self._db.read() as session:
-            return Settings(sign_up=sign_up_policy(session))
+            return _settings(session)
 
     def update(self, caller: Caller, change: SettingsUpdate) -> Settings:
         """Change what is not null."""
@@ -34,7 +37,19 @@ class ServerSettings:
                 self._events.add(
                     session, None, caller.user_id, "settings.update", _SIGN_UP, value=change.sign_up.value
                 )
-            return Settings(sign_up=sign_up_policy(session))
+            if change.trash_days is not None:
+                write_setting(session, _TRASH_DAYS, str(change.trash_days))
+                self._events.add(
+                    session, None, caller.user_id, "settings.update", _TRASH_DAYS, value=change.trash_days
+                )
+            return _settings(session)
+
+
+def _settings(session: Session) -> Settings:
+    days = read_setting(session, _TRASH_DAYS)
+    return Settings(
+        sign_up=sign_up_policy(session), trash_days=_TRASH_DAYS_AT_FIRST if days is None else int(days)
+    )
 
 
 def sign_up_policy(session: Session) -> SignUpPolicy:

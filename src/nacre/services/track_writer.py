@@ -18,7 +18,7 @@ from typing import Any
 
 from nacre.db.connect import Database
 from nacre.db.raw import Raw
-from nacre.errors import InvalidSpec, NacreError, Unavailable
+from nacre.errors import InternalError, InvalidSpec, NacreError, Unavailable
 from nacre.services.signals import Signals
 from nacre.services.track_core import Group, Outcome, TrackBatch
 
@@ -220,10 +220,12 @@ class TrackWriter:
             except Exception as error:
                 verdict = self._verdict(error)
                 self._roll_back(verdict)
-                if verdict == "data" and len(group) > 1:
+                if verdict in ("data", "defect") and len(group) > 1:
                     for entry in group:
                         self._bring([entry])
                     return
+                if verdict == "defect":
+                    _log.exception("a batch was refused because of a defect")
                 if verdict != "again":
                     self._settle([(entry, _refusal(error, verdict)) for entry in group])
                     return
@@ -286,22 +288,21 @@ class TrackWriter:
             self._disconnect()
 
     def _verdict(self, error: Exception) -> str:
-        """``again``: it may work soon. ``data``: something in the batches. ``broken``: neither."""
+        """``again``: it may work soon. ``data``: something in a batch. ``broken``: the database, for
+        longer. ``defect``: none of these."""
         if isinstance(error, Unavailable):
             return "again"
-        if isinstance(error, OverflowError | self._dbapi.DataError | self._dbapi.IntegrityError):
+        if isinstance(error, TypeError | ValueError | OverflowError):
             return "data"
-        if isinstance(error, self._dbapi.OperationalError):
-            if self._db.sqlite:
-                busy = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF in _SQLITE_BUSY
-                return "again" if busy else "broken"
-            state = getattr(error, "sqlstate", None)
-            return "again" if state is None or state.startswith(_AGAIN) else "broken"
-        return (
-            "data"
-            if isinstance(error, self._dbapi.InterfaceError | self._dbapi.ProgrammingError)
-            else "broken"
-        )
+        if not isinstance(error, self._dbapi.Error):
+            return "defect"
+        if not isinstance(error, self._dbapi.OperationalError):
+            return "broken" if type(error) in (self._dbapi.Error, self._dbapi.DatabaseError) else "data"
+        if self._db.sqlite:
+            busy = (getattr(error, "sqlite_errorcode", None) or 0) & 0xFF in _SQLITE_BUSY
+            return "again" if busy else "broken"
+        state = getattr(error, "sqlstate", None)
+        return "again" if state is None or state.startswith(_AGAIN) else "broken"
 
     def _settle(self, results: Sequence[tuple[_Entry, NacreError | None]]) -> None:
         loops: dict[asyncio.AbstractEventLoop, list[_Entry]] = {}
@@ -359,4 +360,6 @@ def _refusal(error: Exception, verdict: str) -> NacreError:
     words = " ".join(str(error).split())
     if verdict == "data":
         return InvalidSpec(f"the database cannot store this: {words}")
+    if verdict == "defect":
+        return InternalError(f"the batch could not be stored ({words}): the server's log says more")
     return _unavailable(f"the database cannot answer ({words})")

@@ -18,7 +18,11 @@ def register(app: typer.Typer) -> None:
 
 
 def _show(found: Settings) -> None:
-    emit(found, lambda: out.print(f"sign-up: {found.sign_up}"))
+    def text() -> None:
+        out.print(f"sign-up: {found.sign_up}")
+        out.print(f"trash: deleted runs and experiments can be restored for {found.trash_days} days")
+
+    emit(found, text)
 
 
 @settings.command("show")
@@ -33,9 +37,12 @@ def change(
     sign_up: Annotated[
         str | None, typer.Option(help="who may make an account: open, invite or closed")
     ] = None,
+    trash_days: Annotated[
+        int | None, typer.Option(min=0, help="how long deleted runs and experiments can be restored")
+    ] = None,
 ) -> None:
     """Change the server's settings (administrators)."""
-    if sign_up is None:
+    if sign_up is None and trash_days is None:
         raise typer.BadParameter("say what to set, such as --sign-up invite")
     with client() as nacre:
-        _show(nacre.settings.update(sign_up=sign_up))
+        _show(nacre.settings.update(sign_up=sign_up, trash_days=trash_days))

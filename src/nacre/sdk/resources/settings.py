@@ -14,7 +14,11 @@ class ServerSettings(Noun):
         found: Settings = self._transport.call("settings.get", Settings)
         return found
 
-    def update(self, *, sign_up: str | None = None) -> Settings:
-        """Change what is not null (administrators). ``sign_up``: open, invite or closed."""
-        found: Settings = self._transport.call("settings.update", Settings, json={"sign_up": sign_up})
+    def update(self, *, sign_up: str | None = None, trash_days: int | None = None) -> Settings:
+        """Change what is not null (administrators).
+
+        ``sign_up``: open, invite or closed. ``trash_days``: how long deleted runs can be restored.
+        """
+        change = {"sign_up": sign_up, "trash_days": trash_days}
+        found: Settings = self._transport.call("settings.update", Settings, json=change)
         return found
