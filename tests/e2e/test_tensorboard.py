@@ -153,6 +153,34 @@ def test_event_files_of_a_job_are_shown_and_no_curve_twice(nacre_server: Server)
         assert shown.points(f"{done.name}/validation", "loss")[1] == (1, 1.0)
 
 
+WAITS = """
+import os, time
+from nacre.sdk.tracking.wire import Wire
+project, run = os.environ["NACRE_PROJECT"], os.environ["NACRE_RUN_ID"]
+wire = Wire(os.environ["NACRE_URL"], os.environ["NACRE_TOKEN"])
+while "go" not in wire.call("GET", f"/api/v1/projects/{project}/runs/{run}")["tags"]:
+    time.sleep(0.2)
+"""
+
+
+def test_when_a_job_ends_its_event_files_take_the_place_of_its_tracked_curves(nacre_server: Server) -> None:
+    job = nacre_server.submit({"main.py": WRITER + WAITS}, environment="tensorboard")
+    client = nacre_server.client()
+
+    def tracked() -> set[str]:
+        return {metric.key for metric in client.runs.get(job.name).metrics}
+
+    wait_until("the job has logged", lambda: tracked() >= {"train/loss", "speed"}, 280, 0.5)
+    with board(nacre_server, job.name) as shown:
+        before = shown.tags()
+        assert set(before) == {job.name}
+        assert before[job.name] >= {"train/loss", "tb/validation/loss", "speed"}
+        client.runs.log(job.name, [TrackRecord(type="t", key="go", text="yes", time_ms=0)])
+        assert nacre_server.wait(job).state == "succeeded"
+        after = {job.name: {"speed"}, f"{job.name}/train": {"loss"}, f"{job.name}/validation": {"loss"}}
+        wait_until("the files are shown instead", lambda: shown.tags() == after, 60, 0.5)
+
+
 def test_only_who_is_signed_in_gets_in(nacre_server: Server) -> None:
     log_run(nacre_server, "private", {"loss": [1.0]}, {})
     with board(nacre_server, "private") as shown:
