@@ -12,7 +12,6 @@ from nacre.api.compat.mlflow.errors import MlflowError, invalid, missing
 from nacre.api.compat.mlflow.names import MAX_PARAM, MAX_TAG, check_key, cut
 from nacre.db.queries.run_conditions import RUN_NAME_TAG
 from nacre.errors import Conflict, NotFound
-from nacre.schema.logged_models import ModelMetric
 from nacre.services.track_writer import TrackBatch
 
 calls = Calls()
@@ -232,18 +231,18 @@ async def _write(
 async def _of_models(call: Call, run: str, given: Sequence[dict[str, Any]], metrics: list[Metric]) -> None:
     """Keep metrics that were measured of logged models with these models too."""
     measured = [
-        ModelMetric(
-            model=item["model_id"],
-            run=run,
-            key=key,
-            value=value,
-            step=step,
-            time_ms=ts,
-            dataset_name=item.get("dataset_name") or "",
-            dataset_digest=item.get("dataset_digest") or "",
-        )
+        {
+            "model_id": item["model_id"],
+            "key": key,
+            "value": value,
+            "step": step,
+            "timestamp": ts,
+            "dataset_name": item.get("dataset_name") or "",
+            "dataset_digest": item.get("dataset_digest") or "",
+        }
         for item, (key, step, ts, value) in zip(given, metrics, strict=True)
         if isinstance(item.get("model_id"), str) and item["model_id"]
     ]
     if measured:
-        await asyncio.to_thread(call.services.logged_models.record_metrics, call.caller, measured)
+        keep = call.services.logged_models.record_metrics
+        await asyncio.to_thread(keep, call.caller.project_id, run, measured)
