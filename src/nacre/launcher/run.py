@@ -15,6 +15,7 @@ from typing import Any
 from nacre.launcher import cgroups, processes
 from nacre.launcher.control import Control
 from nacre.launcher.folder import Events, Failure, Fenced, Folder
+from nacre.launcher.follower import Follower
 from nacre.launcher.outcome import Outcome, Seen, decide
 from nacre.launcher.prepare import FOLDERS, prepare, remove, used_bytes
 from nacre.launcher.room import make_room
@@ -31,7 +32,17 @@ from nacre.launcher.wire import Server
 DONE, NO_WORK, TAKEN, FENCED, INTERRUPTED = 0, 2, 3, 4, 75
 """Exit codes: all is sent; nothing to launch; another launcher has it; the server fenced it; ended
 by SIGTERM with something left to do."""
-LEFT = (*FOLDERS, "log", "env.sh", "site", "spec.json", "plan.json", "cut.json", "bridge.json")
+LEFT = (
+    *FOLDERS,
+    "log",
+    "env.sh",
+    "site",
+    "spec.json",
+    "plan.json",
+    "cut.json",
+    "bridge.json",
+    "follow.json",
+)
 """Names that a launch takes away at its end."""
 
 
@@ -65,6 +76,7 @@ class Launch:
         self._events = Events(folder)
         self._shipper = Shipper(spec, folder, self._events, self._control)
         self._way = Way(spec, folder, self._events)
+        self._follower = Follower(spec, folder, self._shipper, self._events)
         self._groups = cgroups.Groups(0, {}, [])
         self._watch: Watch | None = None
         self._peak: int | None = None
@@ -169,6 +181,7 @@ class Launch:
             keep=lambda: self._way.keep(work.pid),
         )
         self._watch = watch
+        self._follower.begin()
         watch.until_end()
         seen = self._seen(work)
         self._peak = seen.peak_bytes
@@ -211,6 +224,7 @@ class Launch:
         """
         ended_ms = self._end_ms()
         self._groups.remove()
+        self._follower.finish(self._patience)
         if self._spec.kind == "job" and not self._events.seen("artifacts"):
             outcome, warning = make_room(self._folder, outcome)
             if warning is not None:

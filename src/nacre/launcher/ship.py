@@ -24,7 +24,9 @@ class Shipper(threading.Thread):
 
     def __init__(self, spec: Spec, folder: Folder, events: Events, control: Control) -> None:
         super().__init__(daemon=True, name="ship")
-        masks = Masks([*spec.secrets.values(), *spec.secret_files.values(), spec.token, spec.work_token])
+        masks = self.masks = Masks(
+            [*spec.secrets.values(), *spec.secret_files.values(), spec.token, spec.work_token]
+        )
         self._acks = Acks(folder)
         at = self._acks.offsets
         self.log = LogChannel(folder, at["log"], spec.limits.log_bytes, masks)

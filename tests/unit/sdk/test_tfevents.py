@@ -7,8 +7,8 @@ import struct
 from pathlib import Path
 
 import pytest
-from event_files import BEGINNING, event, field, record, scalar, single, tensor, varint, write
 
+from event_files import BEGINNING, event, field, record, scalar, single, tensor, varint, write
 from nacre.sdk.tfevents import Damaged, Scalar, is_event_file, parse, read
 
 F32, F64, I64 = 1, 2, 9
