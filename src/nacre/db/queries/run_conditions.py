@@ -77,8 +77,9 @@ def probe(comparison: Comparison) -> Select[Any] | None:
     if comparison.kind in (Kind.PARAM, Kind.TAG) and comparison.key != RUN_NAME_TAG:
         table: Any = RunParamRow if comparison.kind is Kind.PARAM else RunTagRow
         start = func.substr(table.value, literal_number(1), literal_number(64))
+        rest = func.substr(table.value, 65)  # with "value = ?" SQLite would not take the index on substr()
         return select(table.run_id).where(
-            table.key == comparison.key, start == comparison.value[:64], table.value == comparison.value
+            table.key == comparison.key, start == comparison.value[:64], rest == comparison.value[64:]
         )
     if comparison.kind is Kind.ATTRIBUTE and comparison.key == "run_id":
         return select(RunRow.id).where(RunRow.uuid == comparison.value)

@@ -27,7 +27,6 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
-    true,
     type_coerce,
     union_all,
 )
@@ -42,6 +41,7 @@ from nacre.errors import InvalidSpec
 View: TypeAlias = Literal["active", "deleted", "all"]
 
 _FEW = 512
+_SORTED = 2000
 _BRANCHES = 40
 _STARTED = type_coerce(RunRow.started_at, BigInteger)
 
@@ -77,12 +77,14 @@ def search_runs(
     """
     if experiment_ids is not None and not experiment_ids:
         return [], None
-    where = [RunRow.project_id == project_id, *_in_view(view)]
+    where: list[ColumnElement[bool]] = [*_in_view(view)]
     where += [condition(comparison, session) for comparison in filter]
     few = _few(session, filter)
     if few is not None:
+        if not few:
+            return [], None
         where.append(RunRow.id.in_(few))
-    walk = _Walk(session, experiment_ids, where, order, few is not None)
+    walk = _Walk(session, project_id, experiment_ids, where, order, few is not None)
     rows = walk.page(limit + 1, _decode(cursor, walk.shape))
     following = None
     if len(rows) > limit:
@@ -143,12 +145,14 @@ class _Walk:
     def __init__(
         self,
         session: Session,
+        project_id: str,
         experiment_ids: Sequence[int] | None,
         where: list[ColumnElement[bool]],
         order: Sequence[Order],
         small: bool,
     ) -> None:
         self._session = session
+        self._project = project_id
         self._sqlite = session.get_bind().dialect.name == "sqlite"
         self._experiments = None if experiment_ids is None else list(dict.fromkeys(experiment_ids))
         self._where = where
@@ -161,10 +165,10 @@ class _Walk:
         first = self._order[0] if self._order else None
         if first is None or (first.kind is Kind.ATTRIBUTE and first.key == "start_time"):
             return self._by_start(count, after)
-        if first.kind is Kind.METRIC and not self._small:
+        if first.kind is Kind.METRIC and not self._small and self._many():
             return self._by_metric(first, count, after)
         statement, terms = self._joined(self._order)
-        return self._rows(statement.where(*self._where, self._inside()), terms, count, after)
+        return self._rows(statement.where(*self._where, self._mine()), terms, count, after)
 
     # by the start: an index gives the order
 
@@ -173,9 +177,10 @@ class _Walk:
         statement = statement.where(*self._where)
         experiments = self._experiments
         if self._small or experiments is None or len(experiments) > _BRANCHES:
-            return self._rows(statement.where(self._inside()), terms, count, after)
+            return self._rows(statement.where(self._mine()), terms, count, after)
+        mine = RunRow.project_id == self._project
         branches = [
-            self._sorted(statement.where(RunRow.experiment_id == number), terms, count, after)
+            self._sorted(statement.where(mine, RunRow.experiment_id == number), terms, count, after)
             for number in experiments
         ]
         if len(branches) == 1:
@@ -195,17 +200,18 @@ class _Walk:
         while rank <= 2 and len(rows) < count:
             value: Any = literal_column("0.0")
             statement, others = self._joined(rest)
-            statement = statement.where(*self._where, self._inside())
+            statement = statement.where(*self._where)
             if rank == 2:
                 there = exists().where(
                     MetricSeriesRow.run_id == RunRow.id, MetricSeriesRow.key == first.key
                 )
-                statement = statement.where(~there)
+                statement = statement.where(~there, self._mine())
             else:
                 series = aliased(MetricSeriesRow)
-                # unary plus keeps SQLite from starting at the runs: it has to start at the metric's index
-                run_id = literal_column("+runs.id") if self._sqlite else RunRow.id
-                statement = statement.join(series, and_(series.run_id == run_id, series.key == first.key))
+                statement = statement.join(
+                    series, and_(series.run_id == RunRow.id, series.key == first.key)
+                )
+                statement = statement.where(self._mine(walked=True))
                 known = series.last_value.is_not(None) if rank == 0 else series.last_value.is_(None)
                 statement = statement.where(known)
                 value = series.last_value if rank == 0 else value
@@ -219,8 +225,20 @@ class _Walk:
 
     # parts
 
-    def _inside(self) -> ColumnElement[bool]:
-        return true() if self._experiments is None else RunRow.experiment_id.in_(self._experiments)
+    def _mine(self, *, walked: bool = False) -> ColumnElement[bool]:
+        """Runs of the project and the experiments."""
+        project: Any = RunRow.project_id
+        experiment: Any = RunRow.experiment_id
+        if walked and self._sqlite:  # unary plus: no index of the runs is better than the metric's
+            project, experiment = literal_column("+runs.project_id"), literal_column("+runs.experiment_id")
+        mine: ColumnElement[bool] = project == self._project
+        return mine if self._experiments is None else and_(mine, experiment.in_(self._experiments))
+
+    def _many(self) -> bool:
+        """Whether sorting every run would take longer than walking along a metric's index."""
+        within = self._mine() if self._experiments is None else RunRow.experiment_id.in_(self._experiments)
+        some = select(RunRow.id).where(within).limit(_SORTED)
+        return self._session.scalars(select(func.count()).select_from(some.subquery())).one() == _SORTED
 
     def _joined(self, order: Sequence[Order]) -> tuple[Select[Any], list[_Term]]:
         """Runs with what they are sorted by beside them, and the terms, down to the run's own id."""
