@@ -26,6 +26,8 @@ LOCAL_COMMANDS = {
     "check",
     "doctor",
     "down",
+    "import mlflow",
+    "import tensorboard",
     "instance exec",
     "predict",
     "project use",

@@ -15,6 +15,7 @@ from nacre.cli.commands import (
     environments,
     events,
     experiments,
+    imports,
     instances,
     jobs,
     login,
@@ -66,6 +67,7 @@ app.add_typer(environments.app)
 endpoints.register(app)
 events.register(app)
 app.add_typer(experiments.app)
+app.add_typer(imports.app)
 app.add_typer(instances.app)
 jobs.register(app)
 login.register(app)
