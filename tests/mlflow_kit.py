@@ -1,106 +1,65 @@
-"""A server on loopback with real tokens, projects and tracking, and MLflow's own client of it."""
+"""A whole server over HTTP, with real tokens and without its loops, for MLflow's own client."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
 
-import httpx
-from fastapi import FastAPI
-from tests.identity_kit import Identity
-from tests.identity_kit import wire as wire_identity
+import pytest
+from mlflow import MlflowClient
 from tests.tracking_kit import serving
 
 from nacre.api.app import make_app
-from nacre.clock import FixedClock
+from nacre.clock import SystemClock
 from nacre.db.connect import Database
 from nacre.domain.identity import Caller
-from nacre.plugins.blobs.files import FileBlobs
-from nacre.services.artifacts import Artifacts
-from nacre.services.blobs import BlobLedger
-from nacre.services.experiments import Experiments
+from nacre.schema.projects import ProjectCreate
+from nacre.server.home import prepare
+from nacre.server.settings import Settings
+from nacre.server.wiring import wire
 from nacre.services.registry import Services
-from nacre.services.run_records import RunRecords
-from nacre.services.runs import Runs
-from nacre.services.track_writer import TrackWriter
 
 
 @dataclass
-class Edge:
-    """The services behind MLflow's calls, and where they are served."""
+class House:
+    """``url`` and ``token`` for clients; ``caller`` is the owner, in the project ``default``."""
 
-    identity: Identity
-    runs: Runs
-    writer: TrackWriter
+    url: str
+    token: str
     services: Services
-    app: FastAPI
-    url: str = ""
+    caller: Caller
+    home: Path
 
-    def token(self, name: str) -> str:
-        """A new person with a project of that name: their token."""
-        return self.identity.sign_up(name).secret
+    def client(self) -> MlflowClient:
+        """MLflow's client."""
+        return MlflowClient(self.url, self.url)
 
-    def caller(self, token: str, project: str | None = None) -> Caller:
-        """Who a token is, in a project."""
-        caller = self.identity.caller(token, project)
-        if caller.project is None:
-            home = self.identity.projects.home(caller)
-            assert home is not None
-            return self.identity.projects.enter(caller, home.name)
-        return caller
-
-    def http(self, token: str | None, **headers: str) -> httpx.Client:
-        """A plain client of ``/api/2.0/mlflow/``."""
-        given = {"Authorization": f"Bearer {token}"} if token else {}
-        return httpx.Client(base_url=f"{self.url}/api/2.0/mlflow/", headers=given | headers)
+    def headers(self, project: str | None = None) -> dict[str, str]:
+        """What a request without MLflow's client sends, for the project."""
+        named = {"X-MLFLOW-WORKSPACE": project} if project else {}
+        return {"Authorization": f"Bearer {self.token}", **named}
 
 
 @contextmanager
-def edge_on(database: Database, folder: Path) -> Iterator[Edge]:
-    """Everything that MLflow's protocol needs, on this database, served on a free port."""
-    clock = FixedClock()
-    identity = wire_identity(database, clock)
-    ledger = BlobLedger(database, clock, FileBlobs(folder / "blobs"))
-    writer = TrackWriter(database, identity.signals)
-    runs = Runs(database, clock, ledger, identity.events, identity.signals, writer)
-    known: dict[str, Any] = {f.name: getattr(identity, f.name, None) for f in fields(Services)}
-    known |= {
-        "writer": writer,
-        "runs": runs,
-        "run_records": RunRecords(database, runs),
-        "experiments": Experiments(database, clock, identity.events),
-        "artifacts": Artifacts(database, clock, ledger, identity.signals),
-        "blobs": ledger,
-    }
-    services = Services(**cast("dict[str, Any]", known))
-    edge = Edge(identity, runs, writer, services, make_app(services, "0"))
-    writer.start()
+def house(database: Database, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[House]:
+    """The server with another project, ``other``, of the same owner; MLflow's variables are set."""
+    settings = Settings(home=folder / "home")
+    prepare(settings)
+    services = wire(settings, database, SystemClock()).services
+    _, secret = services.users.ensure_owner(None)
+    caller = services.tokens.resolve(secret)
+    assert caller is not None
+    services.projects.create(caller, ProjectCreate(name="other"))
+    services.writer.start()
     try:
-        with serving(edge.app) as edge.url:
-            yield edge
+        with serving(make_app(services, "0")) as url:
+            monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
+            monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", secret)
+            monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+            monkeypatch.setenv("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+            inside = services.projects.enter(caller, "default")
+            yield House(url, secret, services, inside, settings.home)
     finally:
-        writer.stop()
-
-
-@contextmanager
-def environment(**variables: str | None) -> Iterator[None]:
-    """These variables of the process meanwhile; null removes one."""
-    before = {name: os.environ.get(name) for name in variables}
-    try:
-        for name, value in variables.items():
-            _set(name, value)
-        yield
-    finally:
-        for name, value in before.items():
-            _set(name, value)
-
-
-def _set(name: str, value: str | None) -> None:
-    if value is None:
-        os.environ.pop(name, None)
-    else:
-        os.environ[name] = value
+        services.writer.stop()

@@ -154,8 +154,11 @@ def remove(call: Call) -> None:
 
 @calls.on("POST", "mlflow-artifacts/mpu/{step}/{path:path}", "runs.add_artifacts")
 def multipart(call: Call) -> None:
-    """Refused: clients then send the file in one piece, which Nacre streams to its disk."""
-    raise MlflowError("NOT_IMPLEMENTED", "Multipart upload is not supported: send the file in one piece")
+    """Refused, in the words that clients know: they then send the file in one piece, which is streamed."""
+    raise MlflowError(
+        "NOT_IMPLEMENTED",
+        "Multipart upload is not supported for the current artifact repository: send the file in one piece",
+    )
 
 
 @calls.on("GET", "mlflow-artifacts/presigned/{path:path}", "runs.artifact")
