@@ -22,7 +22,7 @@ from nacre.errors import NacreError
 from nacre.sdk.settings import find_connection
 from nacre.sdk.tracking import files, media, pictures, saving
 from nacre.sdk.tracking.channel import TrackFile
-from nacre.sdk.tracking.records import Lines
+from nacre.sdk.tracking.records import OWN, Lines
 from nacre.sdk.tracking.remote import RemoteRun, warn
 from nacre.sdk.tracking.wire import Wire
 
@@ -49,8 +49,7 @@ class _State:
     """What this process tracks to; null until the first call."""
 
     sink: _Sink | None = None
-    lines = Lines()
-    captured = Lines()
+    lines = OWN
     lock = threading.RLock()
     crashed: str | None = None
     hooked = False
@@ -98,21 +97,6 @@ def set_tag(key: str, value: Any) -> None:
     """Set a tag of the run, as text of at most 8192 characters."""
     line = _State.lines.text("t", key, value)
     (_State.sink or _connect()).write([line])
-
-
-def log_captured(metrics: dict[str, Any], step: int, params: dict[str, Any]) -> None:
-    """Log what a framework reports by itself, for capture. A key that the program logs on its own, here or
-    through :func:`claim`, is left to the program."""
-    own, captured = _State.lines, _State.captured
-    lines = [captured.metric(k, value, step) for k, value in metrics.items() if not own.knows("m", k)]
-    lines += [captured.text("p", k, value) for k, value in params.items() if not own.knows("p", k)]
-    if lines:
-        (_State.sink or _connect()).write(lines)
-
-
-def claim(kind: str, key: str) -> None:
-    """The program logs this key (``m``: a metric, ``p``: a param) to the run through another client."""
-    _State.lines.claim(kind, key)
 
 
 def log_artifact(path: str | os.PathLike[str], artifact_path: str | None = None) -> None:
@@ -389,7 +373,6 @@ def _hook() -> None:
 def _after_fork() -> None:
     _State.lock = threading.RLock()
     _State.lines.after_fork()
-    _State.captured.after_fork()
     if _State.sink is not None:
         _State.sink.after_fork()
 

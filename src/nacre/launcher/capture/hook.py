@@ -1,9 +1,10 @@
 """The import hook: lets the normal finders load a watched module, then has it patched.
 
 It costs one look into a dict for every module that is imported, and imports nothing itself until a watched
-module was. Only ``sys`` is used: this is loaded at the start of every Python process of a job.
+module was. Only ``os`` and ``sys`` are used: this is loaded at the start of every Python process of a job.
 """
 
+import os
 import sys
 
 TYPE_CHECKING = False  # importing ``typing`` would cost more than all the rest
@@ -42,7 +43,7 @@ class _Loader:
 
 
 class Finder:
-    """A finder before all others, for a few names.
+    """A finder before all others, for a few names. ``started_in``: the program's first folder.
 
     Args:
         watched: full name of a module → what patches it: the full name of a module whose ``patch`` is
@@ -51,6 +52,7 @@ class Finder:
 
     def __init__(self, watched: "dict[str, str]") -> None:
         self.watched = dict(watched)
+        self.started_in = os.getcwd()
         self._busy = set()  # type: set[str]
 
     def find_spec(self, name: "str", path: "Any" = None, target: "Any" = None) -> "Any":

@@ -96,6 +96,10 @@ def _flat(values: dict[str, Any], before: str = "") -> dict[str, Any]:
     return found
 
 
+def _writes_events(logger: Any) -> bool:
+    return type(logger).__name__ == "TensorBoardLogger" and sink.followed(logger.log_dir)
+
+
 @_guard.careful
 def _log(trainer: Any, values: dict[str, Any], step: Any) -> None:
     if not _listens(trainer):
@@ -104,6 +108,8 @@ def _log(trainer: Any, values: dict[str, Any], step: Any) -> None:
     if prefix is None:
         return
     _begin(trainer)
+    if any(_writes_events(logger) for logger in trainer.loggers):
+        return
     if step is None:
         given = sink.number(values.pop("step", None))
         if given is None:

@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 from nacre.launcher.capture.guard import Guard
-from nacre.sdk import track
+from nacre.sdk.tracking import captured
 
 _guard = Guard("mlflow")
 
@@ -34,17 +34,17 @@ def _wrap(original: Any, note: Any) -> Any:
 
 @_guard.careful
 def _metric(key: Any, *_: Any, **__: Any) -> None:
-    track.claim("m", key)
+    captured.claim("m", key)
 
 
 @_guard.careful
 def _param(key: Any, *_: Any, **__: Any) -> None:
-    track.claim("p", key)
+    captured.claim("p", key)
 
 
 @_guard.careful
 def _batch(metrics: Any = (), params: Any = (), *_: Any, **__: Any) -> None:
     for metric in metrics:
-        track.claim("m", metric.key)
+        captured.claim("m", metric.key)
     for param in params:
-        track.claim("p", param.key)
+        captured.claim("p", param.key)

@@ -11,20 +11,20 @@ from typing import Any
 _CLEAR = frozenset(("Pipeline", "TransformedTargetRegressor"))
 
 _lock = threading.Lock()
-_stack: list[tuple[int, str]] = []
+_stack: list[tuple[int, int, str]] = []
 _process = os.getpid()
 
 
-def enter(name: str) -> bool:
-    """A fit, or something of many fits, begins. Whether it is the outermost one."""
+def enter(owner: Any, name: str) -> bool:
+    """A fit of ``owner``, or something of many fits, begins. Whether it is the outermost one."""
     with _lock:
-        _stack.append((threading.get_ident(), name))
+        _stack.append((threading.get_ident(), id(owner), name))
         return len(_stack) == 1 and not _worker()
 
 
-def leave(name: str) -> None:
+def leave(owner: Any, name: str) -> None:
     """It ended."""
-    mine = (threading.get_ident(), name)
+    mine = (threading.get_ident(), id(owner), name)
     with _lock:
         for index in range(len(_stack) - 1, -1, -1):
             if _stack[index] == mine:
@@ -37,9 +37,11 @@ def counts() -> bool:
     search or an ensemble, nor one in a worker process of these."""
     with _lock:
         here = threading.get_ident()
-        outer = _stack[:-1]
-        return (not _stack or not _worker()) and all(
-            thread == here and name in _CLEAR for thread, name in outer
+        if not _stack:
+            return True
+        inner = _stack[-1][1]  # its class and the class above may both have a ``fit``
+        return not _worker() and all(
+            thread == here and (owner == inner or name in _CLEAR) for thread, owner, name in _stack
         )
 
 

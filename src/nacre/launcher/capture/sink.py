@@ -1,17 +1,18 @@
-"""Where captured values go: to the run, by ``nacre.sdk.track``, in the shape that runs want."""
+"""Where captured values go: to the run, by ``nacre.sdk.tracking.captured``, in the shape that runs want."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import reprlib
+import sys
 import threading
 import time
 import weakref
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from nacre.sdk import track
+from nacre.sdk.tracking import captured
 
 _MAX_FITS = 50
 _short = reprlib.Repr()
@@ -105,18 +106,30 @@ def words(value: Any) -> str:
 def metrics(values: Mapping[str, Any], step: int, prefix: str = "") -> None:
     """Log what is a number."""
     found = {(prefix + str(key))[:250]: number(value) for key, value in values.items()}
-    track.log_captured({key: value for key, value in found.items() if value is not None}, step, {})
+    captured.log({key: value for key, value in found.items() if value is not None}, step, {})
 
 
 def params(values: Mapping[str, Any], prefix: str = "") -> None:
     """Log params."""
-    track.log_captured({}, 0, {(prefix + str(key))[:250]: words(value) for key, value in values.items()})
+    captured.log({}, 0, {(prefix + str(key))[:250]: words(value) for key, value in values.items()})
 
 
 def curve(key: str, values: Iterable[Any]) -> None:
     """Log a whole curve: one point a value, from step 0."""
     for step, value in enumerate(values):
         metrics({key: value}, step)
+
+
+def followed(folder: Any) -> bool:
+    """Whether the launcher follows event files in this folder, so that what they say is tracked anyway."""
+    if not isinstance(folder, (str, os.PathLike)):
+        return False
+    path = os.path.realpath(os.fspath(folder))
+    started_in = [finder.started_in for finder in sys.meta_path if hasattr(finder, "started_in")]
+    roots = (*started_in, os.environ.get("NACRE_OUTPUT_DIR"), os.environ.get("TENSORBOARD_LOG_DIR"))
+    return any(
+        os.path.commonpath((path, root)) == root for root in map(os.path.realpath, filter(None, roots))
+    )
 
 
 def artifact(name: str, text: str) -> None:

@@ -64,7 +64,7 @@ def _fit(original: Callable[..., Any]) -> Any:
     @functools.wraps(original)
     def fit(self: Any, *args: Any, **kwargs: Any) -> Any:
         name = type(self).__name__
-        outermost = nesting.enter(name)
+        outermost = nesting.enter(self, name)
         began = time.perf_counter()
         try:
             result = original(self, *args, **kwargs)
@@ -72,7 +72,7 @@ def _fit(original: Callable[..., Any]) -> Any:
                 _fitted(self, time.perf_counter() - began, args, kwargs)
             return result
         finally:
-            nesting.leave(name)
+            nesting.leave(self, name)
 
     fit.nacre = True  # type: ignore[attr-defined]
     return fit
@@ -88,14 +88,14 @@ def _score(original: Callable[..., Any]) -> Any:
     @functools.wraps(original)
     def score(self: Any, *args: Any, **kwargs: Any) -> Any:
         name = type(self).__name__
-        outermost = nesting.enter(name)
+        outermost = nesting.enter(self, name)
         try:
             result = original(self, *args, **kwargs)
             if outermost:
                 _scored(self, result)
             return result
         finally:
-            nesting.leave(name)
+            nesting.leave(self, name)
 
     score.nacre = True  # type: ignore[attr-defined]
     return score
@@ -112,14 +112,14 @@ def _validation(original: Callable[..., Any]) -> Any:
 
     @functools.wraps(original)
     def validated(*args: Any, **kwargs: Any) -> Any:
-        outermost = nesting.enter(name)
+        outermost = nesting.enter(original, name)
         try:
             result = original(*args, **kwargs)
             if outermost:
                 _validated(name, args[0] if args else kwargs.get("estimator"), result)
             return result
         finally:
-            nesting.leave(name)
+            nesting.leave(original, name)
 
     validated.nacre = True  # type: ignore[attr-defined]
     return validated

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import functools
+import weakref
 from typing import Any
 
 from nacre.launcher.capture import nesting, sink
@@ -48,14 +49,16 @@ def patch(module: Any) -> None:
 @_guard.careful
 def _join(handler: Any, ours: Any) -> None:
     if not _guard.silent():
-        handler.callbacks.append(ours())
+        handler.callbacks.append(ours(handler))
 
 
 def _make(base: Any) -> Any:
     class NacreCapture(base):  # type: ignore[misc]
         """Logs a trainer to the job's run."""
 
-        prefix: str | None = None
+        def __init__(self, handler: Any) -> None:
+            self._handler = weakref.ref(handler)
+            self.prefix: str | None = None
 
         @_guard.careful
         def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -67,13 +70,22 @@ def _make(base: Any) -> Any:
 
         @_guard.careful
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-            if _listens(state) and logs:
+            if _listens(state) and logs and not _writes_events(self._handler()):
                 if self.prefix is None:  # evaluated without training
                     self.prefix = _fits.fresh()
                 if self.prefix is not None:
                     sink.metrics(logs, state.global_step, self.prefix)
 
     return NacreCapture
+
+
+def _writes_events(handler: Any) -> bool:
+    """Whether the same values go to an event file that is followed."""
+    for callback in getattr(handler, "callbacks", ()):
+        writer = getattr(callback, "tb_writer", None)
+        if type(callback).__name__ == "TensorBoardCallback" and writer is not None:
+            return sink.followed(getattr(writer, "logdir", None) or getattr(writer, "log_dir", None))
+    return False
 
 
 def _listens(state: Any) -> bool:

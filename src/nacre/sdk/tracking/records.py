@@ -120,3 +120,7 @@ class Lines:
         if not -(2**63) <= found < 2**63:
             raise ValueError(f"metric {key!r}: step {found} does not fit into 64 bits")
         return int(found)
+
+
+OWN = Lines()
+"""Of what the program of this process logs itself; capture leaves its keys alone."""

@@ -1,4 +1,4 @@
-"""Keras, Lightning, Transformers, XGBoost and LightGBM as published: curves and params of plain programs."""
+"""Keras, Lightning, Transformers, XGBoost, LightGBM as published: curves and params of plain programs."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_keras_fit_gives_params_summary_and_a_curve_of_each_metric(heavy: Job) -
     assert float(reported.params["learning_rate"]) == pytest.approx(0.1)
     assert float(reported.params["optimizer/momentum"]) == pytest.approx(0.9)
     assert reported.params["loss"] == "sparse_categorical_crossentropy"
-    assert "Total params: 58" in (reported.output / "model_summary.txt").read_text()
+    assert "Trainable params: 58 " in (reported.output / "model_summary.txt").read_text()
     assert reported.curve("batch/loss")[0][0] == 0
 
 
@@ -130,6 +130,16 @@ def trainer(logger):
 """
 
 
+def test_lightning_leaves_metrics_to_event_files_that_are_followed(heavy: Job) -> None:
+    program = LIGHTNING.replace("PACKAGE", "lightning") + "trainer(True).fit(Module(), loader, loader)\n"
+    followed = heavy.run(program)
+    assert followed.params["max_epochs"] == "2"
+    assert followed.keys == []
+    away = "import os, tempfile\nfolder = tempfile.TemporaryDirectory()\nos.chdir(folder.name)\n"
+    elsewhere = heavy.run(away + program)
+    assert "train_loss" in elsewhere.keys
+
+
 @pytest.mark.parametrize("package", ["lightning", "pytorch_lightning"])
 def test_lightning_without_a_logger_gives_what_loggers_would_get(heavy: Job, package: str) -> None:
     program = LIGHTNING.replace("PACKAGE", package)
@@ -197,6 +207,15 @@ def test_transformers_trainer_gives_its_logs_and_arguments(heavy: Job) -> None:
     assert "output_dir" not in reported.params
 
 
+def test_transformers_leaves_metrics_to_event_files_that_are_followed(heavy: Job) -> None:
+    program = TRANSFORMERS.replace('report_to="none"', 'report_to="tensorboard"')
+    reported = heavy.run(
+        program + "Trainer(Model(), args, train_dataset=Data(), eval_dataset=Data()).train()\n"
+    )
+    assert reported.params["num_train_epochs"] == "2"
+    assert reported.keys == []
+
+
 TREES = """
 import warnings
 warnings.simplefilter("ignore")
@@ -212,8 +231,9 @@ def test_xgboost_gives_params_and_each_iteration_also_the_one_that_stopped_it(he
         TREES
         + "import xgboost, json\n"
         + "train, test, found = xgboost.DMatrix(X[:200], y[:200]), xgboost.DMatrix(X[200:], y[200:]), {}\n"
-        + "xgboost.train({'objective': 'binary:logistic', 'eta': 0.9}, train, 60, early_stopping_rounds=3,\n"
-        + "    evals=[(train, 'train'), (test, 'test')], evals_result=found, verbose_eval=False)\n"
+        + "xgboost.train({'objective': 'binary:logistic', 'eta': 0.9}, train, 60,\n"
+        + "    early_stopping_rounds=3, evals=[(train, 'train'), (test, 'test')],\n"
+        + "    evals_result=found, verbose_eval=False)\n"
         + "print(json.dumps(found))\n"
     )
     assert reported.complaints == []
@@ -251,7 +271,7 @@ def test_boosted_estimators_inside_a_search_are_the_searchs(heavy: Job) -> None:
         + "from sklearn.model_selection import GridSearchCV\n"
         + "model = xgboost.XGBClassifier(n_estimators=2)\n"
         + "GridSearchCV(model, {'max_depth': [1, 2]}, cv=2).fit(X, y, eval_set=[(X, y)], verbose=False)\n"
-        + "lightgbm.LGBMClassifier(n_estimators=2, verbose=-1).fit(X, y, eval_set=[(X, y)])\n"
+        + "lightgbm.LGBMClassifier(n_estimators=2, verbose=-1).fit(X, y, eval_set=[(X[200:], y[200:])])\n"
     )
     assert reported.complaints == []
     assert "GridSearchCV/mean_test_score" in reported.keys
@@ -259,3 +279,38 @@ def test_boosted_estimators_inside_a_search_are_the_searchs(heavy: Job) -> None:
     assert len(reported.curve("valid_0-binary_logloss")) == 2
     assert reported.params["LGBMClassifier/n_estimators"] == "2"
     assert "n_estimators" not in reported.params
+
+
+MLFLOW = """
+import mlflow, warnings
+warnings.simplefilter("ignore")
+"""
+STORE = {"MLFLOW_ALLOW_FILE_STORE": "true", "MLFLOW_TRACKING_URI": "mlruns", "GIT_PYTHON_REFRESH": "quiet"}
+
+
+def test_mlflows_autologging_of_scikit_learn_has_the_word(heavy: Job) -> None:
+    program = (
+        MLFLOW
+        + "if AUTOLOG:\n    mlflow.sklearn.autolog(log_models=False, silent=True)\n"
+        + "from sklearn.linear_model import LinearRegression\n"
+        + "LinearRegression().fit([[0.0], [1.0]], [0.0, 1.0])\n"
+        + "run = mlflow.last_active_run()\nprint(run and run.data.params['positive'])\n"
+    )
+    autolog = heavy.run(program.replace("AUTOLOG", "True"), variables=STORE)
+    assert autolog.done.stdout == "False\n"
+    assert autolog.records == []
+    assert autolog.complaints == []
+    alone = heavy.run(program.replace("AUTOLOG", "False"), variables=STORE)
+    assert alone.params["LinearRegression/positive"] == "False"
+
+
+def test_mlflows_autologging_of_keras_has_the_word(heavy: Job) -> None:
+    program = KERAS.replace(
+        "import os", f"{MLFLOW}mlflow.autolog(log_models=False, silent=True)\nimport os", 1
+    )
+    reported = heavy.run(
+        program + FIT + "print(mlflow.last_active_run().data.params['epochs'])\n", variables=STORE
+    )
+    assert reported.done.stdout == "3\n"
+    assert reported.records == []
+    assert reported.complaints == []
