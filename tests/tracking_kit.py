@@ -22,9 +22,11 @@ from nacre.plugins.blobs.files import FileBlobs
 from nacre.ports.engines import NodeFacts
 from nacre.services.blobs import BlobLedger
 from nacre.services.events import Events
+from nacre.services.live import Live
 from nacre.services.nodes import Nodes
 from nacre.services.prices import Prices
 from nacre.services.registry import Services
+from nacre.services.run_table import RunTable
 from nacre.services.runs import Runs
 from nacre.services.signals import Signals
 from nacre.services.usage import UsageLedger
@@ -49,6 +51,9 @@ class Tracking:
 
     people: People
     runs: Runs
+    run_table: RunTable
+    live: Live
+    signals: Signals
     usage: UsageLedger
     app: FastAPI
 
@@ -62,16 +67,28 @@ def wire(database: Database, people: People, folder: Path) -> Tracking:
     usage = UsageLedger(database, clock, prices)
     nodes = Nodes(database, lambda: [NodeFacts("here", 2, 4 * 2**30)], lambda session: [], prices)
     table = Table(people)
+    run_table = RunTable(database)
+    live = Live(
+        db=database,
+        signals=signals,
+        tokens=cast(Any, table),
+        projects=cast(Any, table),
+        table=run_table,
+        jobs=cast(Any, None),
+    )
     known: dict[str, Any] = dict.fromkeys(f.name for f in fields(Services))
     known |= {
         "tokens": table,
         "projects": table,
         "runs": runs,
+        "run_table": run_table,
+        "live": live,
         "usage": usage,
         "nodes": nodes,
         "blobs": ledger,
     }
-    return Tracking(people, runs, usage, make_app(Services(**cast("dict[str, Any]", known)), "0"))
+    app = make_app(Services(**cast("dict[str, Any]", known)), "0")
+    return Tracking(people, runs, run_table, live, signals, usage, app)
 
 
 @contextmanager
@@ -85,7 +102,7 @@ def serving(app: FastAPI, address: str | Path | tuple[str, int] = ("127.0.0.1", 
         listener.bind(str(address))
         listener.listen()
         url = f"unix:{address}"
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off", ws="none"))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     try:

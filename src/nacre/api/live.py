@@ -144,7 +144,9 @@ class _Connection:
         if len(raw) > MAX_MESSAGE_BYTES:
             raise TooLarge(f"a message has at most {MAX_MESSAGE_BYTES} bytes")
         try:
-            return _MESSAGES.validate_json(raw)
+            return _MESSAGES.validate_python(orjson.loads(raw))
+        except orjson.JSONDecodeError as error:
+            raise InvalidSpec(f"the message is not JSON: {error}") from None
         except ValidationError as error:
             raise describe(error.errors()) from None
 

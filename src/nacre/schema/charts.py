@@ -107,8 +107,8 @@ class ChartSpec(Wire):
 class ChartSeries(Answer):
     """One curve, as columns of equal length; a value that is NaN or infinite is null.
 
-    Of at most ``width`` points each is sent as it is: then ``n`` is 1 everywhere and mean, min, max and
-    last are equal. Of more, each entry stands for the points of one pixel. ``cursor`` is where a live
+    Of at most ``width`` points each is sent as it is (``exact``). Of more, each entry stands for the points
+    of one pixel: ``n`` of them, around ``x``. ``cursor`` is where a live
     subscription goes on (``docs/howto/live.md``).
     """
 
@@ -120,6 +120,7 @@ class ChartSeries(Answer):
     max: list[float | None]
     last: list[float | None]
     n: list[int]
+    exact: bool = Field(description="whether the entries are the points themselves")
     count: int = Field(description="points of the whole series")
     cursor: str
 

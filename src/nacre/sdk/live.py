@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import Any, Literal
 
@@ -43,6 +43,7 @@ class LiveConnection:
         self._project = project
         self._patience_s = patience_s
         self._socket: ClientConnection | None = None
+        self._held = ExitStack()
         self._wanted: dict[str, dict[str, Any]] = {}
         self._heartbeat_s = 15.0
         self._closed = False
@@ -240,11 +241,11 @@ class LiveConnection:
             else "deflate",
         }
         try:
-            socket: ClientConnection
             if url.startswith("unix:"):
-                socket = unix_connect(url.removeprefix("unix:"), uri=f"ws://nacre{path}", **options)
+                opening = unix_connect(url.removeprefix("unix:"), uri=f"ws://nacre{path}", **options)
             else:
-                socket = connect("ws" + url.removeprefix("http") + path, proxy=None, **options)
+                opening = connect("ws" + url.removeprefix("http") + path, proxy=None, **options)
+            socket: ClientConnection = self._held.enter_context(opening)
         except InvalidStatus as error:
             raise self._refused(error) from error
         except (InvalidHandshake, TimeoutError, EOFError) as error:
@@ -265,10 +266,9 @@ class LiveConnection:
                 self._socket.send(json.dumps(message))
 
     def _drop(self) -> None:
-        socket, self._socket = self._socket, None
-        if socket is not None:
-            with suppress(ConnectionClosed, OSError):
-                socket.close()
+        self._socket = None
+        with suppress(ConnectionClosed, OSError):
+            self._held.close()
 
     def close(self) -> None:
         """Close the connection; iteration ends."""

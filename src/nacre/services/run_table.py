@@ -7,6 +7,8 @@ as JSON without a model for each number.
 from __future__ import annotations
 
 import math
+import threading
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -29,6 +31,7 @@ from nacre.db.queries.run_table import (
 from nacre.db.queries.series import Series, find_series
 from nacre.db.tables.runs import ExperimentRow, RunRow
 from nacre.domain.comparing import best, differs, goal, kind_of
+from nacre.domain.curves import Curve
 from nacre.domain.identity import Caller
 from nacre.domain.run_columns import Columns, Keys, parse_columns
 from nacre.domain.run_filter import Comparison, Order, parse_filter, parse_order
@@ -37,6 +40,7 @@ from nacre.schema.charts import MAX_CHART_SERIES, ChartSpec, CompareSpec, RunExp
 from nacre.services.live_topics import series_cursor
 
 MAX_CHART_POINTS = 1_000_000
+_KEPT_BYTES = 8 * 2**20
 
 
 class RunTable:
@@ -44,6 +48,7 @@ class RunTable:
 
     def __init__(self, db: Database) -> None:
         self.db = db
+        self._curves = _Curves()
 
     @staticmethod
     def check(
@@ -145,24 +150,30 @@ class RunTable:
             curves = [self._curve(session, one, runs[one.run_id], spec) for one in series]
         return {"axis": spec.axis, "series": curves}
 
-    @staticmethod
-    def _curve(session: Session, series: Series, run: RunRow, spec: ChartSpec) -> dict[str, Any]:
-        found = stored.chart(
-            session,
-            series,
-            axis=spec.axis,
-            low=spec.low,
-            high=spec.high,
-            width=spec.width,
-            start_ms=epoch_ms(run.started_at),
-        )
+    def _curve(self, session: Session, series: Series, run: RunRow, spec: ChartSpec) -> dict[str, Any]:
+        start_ms = epoch_ms(run.started_at)
+        mark = series_cursor(series)[1]  # points are only ever added, so this names what there is
+        shape = (run.uuid, series.key, mark, spec.axis, spec.low, spec.high, spec.width, start_ms)
+        found = self._curves.get(shape)
+        if found is None:
+            found = stored.chart(
+                session,
+                series,
+                axis=spec.axis,
+                low=spec.low,
+                high=spec.high,
+                width=spec.width,
+                start_ms=start_ms,
+            )
+            self._curves.keep(shape, found)
         arrays = {name: getattr(found, name) for name in ("x", "mean", "min", "max", "last", "n")}
         return {
             "run": run.uuid,
             "key": series.key,
             **{name: np.ascontiguousarray(array) for name, array in arrays.items()},
+            "exact": found.exact,
             "count": series.n,
-            "cursor": series_cursor(series)[1],
+            "cursor": mark,
         }
 
     @staticmethod
@@ -199,6 +210,34 @@ class RunTable:
             "metrics": _metrics_side_by_side([run["metrics"] for run in facts]),
             "made_with": _side_by_side(made),
         }
+
+
+class _Curves:
+    """The curves that were drawn last, for all who look at the same; about ``_KEPT_BYTES`` of them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._known: OrderedDict[tuple[Any, ...], Curve] = OrderedDict()
+        self._bytes = 0
+
+    def get(self, shape: tuple[Any, ...]) -> Curve | None:
+        with self._lock:
+            if shape in self._known:
+                self._known.move_to_end(shape)
+            return self._known.get(shape)
+
+    def keep(self, shape: tuple[Any, ...], curve: Curve) -> None:
+        with self._lock:
+            if shape not in self._known:
+                self._bytes += _size(curve)
+            self._known[shape] = curve
+            while self._bytes > _KEPT_BYTES:
+                _, dropped = self._known.popitem(last=False)
+                self._bytes -= _size(dropped)
+
+
+def _size(curve: Curve) -> int:
+    return 1000 + 6 * curve.x.nbytes
 
 
 def _chosen(series: Sequence[Series], keys: Keys) -> list[Series]:
