@@ -163,7 +163,7 @@ class Models:
         framework = request.framework or detect_framework(entry, files, suffixes)
         if framework not in self._converters:
             raise InvalidSpec(f"no converter for {framework} is installed on this server")
-        return Flavour(framework, entry)
+        return Flavour(framework, entry, ("skops",) if entry.endswith(".skops") else ())
 
     def _environment(
         self,

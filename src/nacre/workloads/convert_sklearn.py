@@ -1,7 +1,8 @@
-"""scikit-learn to ONNX: ``python -m nacre.workloads.convert_sklearn`` (joblib or pickle files)."""
+"""scikit-learn to ONNX: ``python -m nacre.workloads.convert_sklearn`` (joblib, pickle or skops files)."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import joblib
@@ -25,15 +26,24 @@ def load(request: Request) -> Any:
         ConversionError: it cannot be read, or is something else.
     """
     definitions.define(request.script, request.module)
+    skops = request.model.suffix == ".skops"
     try:
-        found = joblib.load(request.model)
+        found = _load_skops(request.model) if skops else joblib.load(request.model)
     except Exception as error:
-        raise ConversionError(f"{request.model.name} cannot be read by joblib: {error}") from error
+        by = "skops" if skops else "joblib"
+        raise ConversionError(f"{request.model.name} cannot be read by {by}: {error}") from error
     if not isinstance(found, BaseEstimator) or not hasattr(found, "predict"):
         raise ConversionError(
             f"{request.model.name} holds a {type(found).__name__}, not a scikit-learn estimator that predicts"
         )
     return found
+
+
+def _load_skops(path: Path) -> Any:
+    """Whatever types the file names: this program is in a sandbox, where pickles are loaded, too."""
+    from skops import io
+
+    return io.load(path, trusted=io.get_untrusted_types(file=path))
 
 
 def _width(estimator: Any, request: Request) -> int:

@@ -21,7 +21,7 @@ TENSORFLOW = Converter(
 )
 SKLEARN = Converter(
     "sklearn",
-    (".joblib", ".pkl", ".pickle"),
+    (".joblib", ".pkl", ".pickle", ".skops"),
     "nacre.workloads.convert_sklearn",
     ("skl2onnx", "joblib", *_CHECK),
     "sklearn",
