@@ -60,6 +60,33 @@ def mlflow(
     emit(report.as_dict(), lambda: _summary(report))
 
 
+@app.command("tensorboard")
+def tensorboard(
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            exists=True, file_okay=False, metavar="DIR", help="its folders with event files are runs"
+        ),
+    ],
+    experiment: Annotated[
+        str | None, typer.Option("--experiment", help="to put the runs in; by default the folder's name")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only count what would be imported")] = False,
+) -> None:
+    """Import event files: scalars, hyper-parameters, images, texts. Repeat it to add what is new."""
+    importer: Any = import_module("nacre.sdk.imports.tensorboard")
+    with client() as connected, _bar(str(folder), dry_run) as progress:
+        report: Report = importer.import_tensorboard(
+            connected,
+            folder,
+            experiment=experiment,
+            project=options.project,
+            dry_run=dry_run,
+            progress=progress,
+        )
+    emit(report.as_dict(), lambda: _summary(report))
+
+
 class _Shown(Progress):
     """A line that says how far the import is."""
 

@@ -195,7 +195,7 @@ class _Import:
             target.end_run(known.id, run.status, run.end_ms)
             if whole:
                 target.tag_run(known.id, STATE_TAG, COMPLETE)
-                known.complete = True
+                known.state = COMPLETE
         return True
 
     def _points(self, run: Run, id_: str) -> None:

@@ -31,8 +31,13 @@ class Imported:
 
     def __init__(self, id_: str, state: str, uri: str) -> None:
         self.id = id_
-        self.complete = state == COMPLETE
+        self.state = state
         self.uri = uri
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing of it is missing."""
+        return self.state == COMPLETE
 
 
 class Target:
