@@ -273,7 +273,7 @@ def _nacre_rows(connection: Any, tables: Any, experiment: str, rows: _Rows) -> A
     found = connection.execute(
         runs.select().with_only_columns(runs.c.uuid, runs.c.id).where(runs.c.id.between(low, high))
     )
-    ids = dict(found.tuples())
+    ids = dict(found.tuples().all())
     yield (
         "run_params",
         [
