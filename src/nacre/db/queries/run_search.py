@@ -198,7 +198,7 @@ class _Walk:
         rank = 0 if after is None else int(after[0])
         rows: list[tuple[Any, ...]] = []
         while rank <= 2 and len(rows) < count:
-            value: Any = literal_column("0.0")
+            value: Any = literal_column("0")
             statement, others = self._joined(rest)
             statement = statement.where(*self._where)
             if rank == 2:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+import orjson
 from starlette.requests import Request
 from starlette.types import Receive, Scope
 
@@ -124,7 +125,15 @@ def whole(name: str, value: Any) -> int:
 def wrong_type(name: str, value: Any) -> Exception:
     """The error for a parameter of another type than the protocol's, in MLflow's words."""
     hint = f" Hint: Value was of type '{type(value).__name__}'."
-    return invalid(f"Invalid value {value!r} for parameter '{name}' supplied: {hint}{_HINT}")
+    return invalid(f"Invalid value {shown(value)} for parameter '{name}' supplied: {hint}{_HINT}")
+
+
+def shown(value: Any) -> str:
+    """A value in an error, as JSON."""
+    try:
+        return orjson.dumps(value).decode()[:500]
+    except TypeError:
+        return repr(value)[:500]
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,11 +69,7 @@ def create(call: Call) -> dict[str, Any]:
     tags = dict(call.pairs("tags"))
     for key, value in tags.items():
         _check_tag(key, value)
-    location = call.maybe_text("artifact_location")
-    if location and not location.startswith("mlflow-artifacts:"):
-        raise invalid(
-            f"Nacre keeps artifacts itself: leave artifact_location out ({location!r} cannot be used)"
-        )
+    call.maybe_text("artifact_location")  # Nacre keeps artifacts itself
     if name == DEFAULT_EXPERIMENT:
         call.services.experiments.default(call.caller)
     try:

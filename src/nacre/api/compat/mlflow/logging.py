@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from nacre.api.compat.mlflow.calls import Call, Calls, whole, wrong_type
+from nacre.api.compat.mlflow.calls import Call, Calls, shown, whole, wrong_type
 from nacre.api.compat.mlflow.errors import MlflowError, invalid, missing
 from nacre.api.compat.mlflow.names import MAX_PARAM, MAX_TAG, check_key, cut
 from nacre.db.queries.run_conditions import RUN_NAME_TAG
@@ -88,7 +88,7 @@ async def log_batch(call: Call) -> None:
     """Up to 1000 metrics, 100 params and 100 tags; all of them, or none when something is refused."""
     run = call.text("run_id", "run_uuid")
     if not re.fullmatch(r"[a-zA-Z0-9][\w\-]{0,255}", run):
-        raise invalid(f"Invalid value {run!r} for parameter 'run_id' supplied.")
+        raise invalid(f"Invalid value {shown(run)} for parameter 'run_id' supplied.")
     run = run_of(call)
     given = call.items("metrics")
     metrics = [_metric(item, f"metrics[{at}]") for at, item in enumerate(given)]
@@ -186,7 +186,7 @@ def _number(value: Any, key: str, path: str) -> float:
         except (ValueError, OverflowError):
             pass
     raise invalid(
-        f"Invalid value {value!r} for parameter '{_at(path, 'value')}' supplied: (metric '{key}'). "
+        f"Invalid value {shown(value)} for parameter '{_at(path, 'value')}' supplied: (metric '{key}'). "
         f"Please specify value as a valid double (64-bit floating point){_HINT}"
     )
 
