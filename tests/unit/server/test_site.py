@@ -29,3 +29,20 @@ def test_a_second_start_leaves_what_running_work_has_mounted(tmp_path: Path) -> 
     assert make_site(tmp_path / "site") == site
     assert (site / "nacre" / "__init__.py").stat().st_ino == inode
     assert [p.name for p in (tmp_path / "site").iterdir()] == [site.name]
+
+
+def test_python_starts_with_capture_from_byte_code(tmp_path: Path) -> None:
+    site = make_site(tmp_path / "site")
+    assert (site / "sitecustomize.py").is_file()
+    tag = sys.implementation.cache_tag
+    for name in ("start", "hook"):
+        assert (site / f"nacre/launcher/capture/__pycache__/{name}.{tag}.pyc").is_file()
+    assert not (site / "nacre" / "launcher" / "run.py").exists()
+
+
+def test_a_site_folder_does_not_depend_on_where_or_when_it_was_made(tmp_path: Path) -> None:
+    one, two = make_site(tmp_path / "one"), make_site(tmp_path / "two")
+    assert one.name == two.name
+    assert sorted(p.relative_to(one) for p in one.rglob("*")) == sorted(
+        p.relative_to(two) for p in two.rglob("*")
+    )

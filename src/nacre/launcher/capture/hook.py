@@ -52,7 +52,10 @@ class Finder:
 
     def __init__(self, watched: "dict[str, str]") -> None:
         self.watched = dict(watched)
-        self.started_in = os.getcwd()
+        try:
+            self.started_in = os.getcwd()
+        except OSError:  # a folder that was removed
+            self.started_in = ""
         self._busy = set()  # type: set[str]
 
     def find_spec(self, name: "str", path: "Any" = None, target: "Any" = None) -> "Any":

@@ -33,8 +33,13 @@ WATCHED = {
 
 # The finder of data sets that frameworks load by name (``datasets.py``).
 DATASETS = {
-    "keras.src.utils.file_utils": "datasets",
+    "keras.src.utils.file_utils": "datasets",  # Keras 3
+    "keras.src.utils.data_utils": "datasets",  # 2.13 to 2.15
+    "keras.utils.data_utils": "datasets",  # to 2.12
+    "tf_keras.src.utils.data_utils": "datasets",
     "mxnet.gluon.utils": "datasets",
+    "torchvision.datasets.utils": "datasets",
+    "paddle.dataset.common": "datasets",
 }
 
 
@@ -61,6 +66,8 @@ def start(variables: "Any", load: "Any") -> None:
     watched = dict(WATCHED) if captures(variables) else {}
     if variables.get("NACRE_DATASET_MANIFEST"):
         watched.update(DATASETS)
+    if variables.get("NACRE_RUN_ID") and variables.get("MLFLOW_RUN_ID") == variables.get("NACRE_RUN_ID"):
+        watched["mlflow.tracking.fluent"] = "mlflow_run"
     if watched:
         load("hook")["install"]({name: _HERE + patcher for name, patcher in watched.items()})
 

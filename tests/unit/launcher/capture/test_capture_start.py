@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
 from tests.capture_kit import RUN_ID, Job
 
+from nacre.launcher.capture.hook import Finder
+from nacre.launcher.capture.sink import followed
 from nacre.launcher.capture.start import DATASETS, WATCHED, captures
 from nacre.plugins.environments.machine import find_python
 
@@ -137,3 +140,26 @@ def test_every_python_from_3_8_on_captures(job: Job, minor: str) -> None:
     assert reported.complaints == []
     assert reported.curve("valid_0-l2") == [(0, 1.0), (1, 0.5), (2, 0.25)]
     assert reported.params == {"eta": "0.1"}
+
+
+def test_every_module_of_capture_loads_in_python_3_8(job: Job) -> None:
+    found = find_python("3.8", os.environ)
+    if found is None:
+        pytest.skip("there is no Python 3.8 here")
+    names = sorted({*WATCHED.values(), *DATASETS.values()})
+    imports = "".join(f"import nacre.launcher.capture.{name}\n" for name in names)
+    assert Job(job.site, job.folder, Path(found.program)).run(imports + "print(1)\n").done.stdout == "1\n"
+
+
+def test_event_files_are_followed_below_the_programs_folders_only(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "link").symlink_to("/")
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, Finder({})])
+    monkeypatch.setenv("NACRE_OUTPUT_DIR", "/nowhere/output")
+    assert followed("lightning_logs/version_0")
+    assert followed(Path("/nowhere/output/tb"))
+    assert not followed("/nowhere/outputs")
+    assert not followed("link/tmp")
+    assert not followed(None)
