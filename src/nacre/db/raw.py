@@ -39,9 +39,9 @@ class Raw:
 
     def ask(self, statement: str, parameters: Sequence[Any] = ()) -> Any:
         """Execute; the cursor, to be fetched from."""
-        if not self.sqlite:
-            statement = _percent(statement)
-        return self.connection.execute(statement, parameters)
+        if self.sqlite:
+            return self.connection.execute(statement, parameters)
+        return self.connection.execute(_percent(statement), parameters, binary=True)
 
     def rows(self, statement: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Execute and fetch all."""
@@ -62,7 +62,8 @@ class Raw:
             columns = [
                 _array(kind, column) for kind, column in zip(kinds, zip(*rows, strict=True), strict=True)
             ]
-            return [self.connection.execute(_unnest(statement, kinds) + ordered, [*columns, *more])]
+            statement = _unnest(statement, kinds) + ordered
+            return [self.connection.execute(statement, [*columns, *more], binary=True)]
         return [
             self.connection.execute(_values(statement, len(kinds), len(part)), [*chain(*part), *more])
             for part in _parts(rows)

@@ -19,7 +19,7 @@ from nacre.services.packing import SEAL_AT, block_rows, pack, put_blocks
 
 REST_AT = 32
 """The shortest tail of an ended run that is worth a block."""
-_VACUUM_AT = 50_000
+_VACUUM_AT = 20_000
 _PASS = 200
 _SCAN = 20_000
 _BEFORE = timedelta(minutes=2)  # how far back clocks of other servers may lie

@@ -18,8 +18,9 @@ from nacre.domain.curves import Curve, Stretches, draw, exact_curve
 SUMMARY = "n, finite, first_step, last_step, first_ts, last_ts, min, max, sum, last"
 """Columns of a block, in the order of :class:`Summary`."""
 ROOTS = (
-    "metric_series s CROSS JOIN metric_blocks b WHERE s.id = ? AND b.series_id = s.id "
-    "AND b.level >= 0 AND b.number >= s.blocks / (16 << (4 * b.level)) * 16"
+    "metric_series s CROSS JOIN (VALUES (0), (1), (2), (3), (4), (5), (6)) AS l CROSS JOIN metric_blocks b "
+    "WHERE s.id = ? AND b.series_id = s.id AND b.level = l.column1 "
+    "AND b.number >= s.blocks / (16 << (4 * l.column1)) * 16"
 )
 """The blocks that no other sums up: together they hold each packed point of a series once."""
 PIECE = -1
