@@ -5,16 +5,25 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import text
+from sqlalchemy import MetaData, text
 
+from nacre.clock import FixedClock, from_epoch_ms
 from nacre.db import migrate
 from nacre.db.connect import Database
+from nacre.db.queries.series import find_series, points
 from nacre.db.tables import ALL_TABLES
+from nacre.db.tables.models import ModelAliasRow, ModelVersionRow
+from nacre.db.tables.runs import ExperimentRow, RunRow
 from nacre.errors import Conflict
+from nacre.schema.runs import TrackRecord
+from nacre.services.sealing import Sealing
+from nacre.services.tracking import RecordWriter
 
 
 @pytest.fixture
@@ -95,3 +104,74 @@ def test_an_sqlite_database_is_copied_before_it_changes(tmp_path: Path) -> None:
         assert opened.execute("SELECT version_num FROM alembic_version").fetchone() == ("0002",)
     opened.close()
     database.close()
+
+
+def _fill_0001(database: Database) -> None:
+    """A project with a run of 600 points and a model of two versions, as the first schema had them."""
+    tables = MetaData()
+    with database.engine.connect() as connection:
+        tables.reflect(connection)
+    plain = {"VARCHAR": "x", "TEXT": "", "JSON": {}, "BOOLEAN": False}
+
+    with database.write() as session:
+
+        def add(name: str, **values: Any) -> Any:
+            table = tables.tables[name]
+            needed = [c for c in table.c if not c.nullable and not c.primary_key and c.name not in values]
+            values |= {c.name: plain.get(type(c.type).__name__, 7) for c in needed}
+            return session.execute(table.insert().values(**values)).inserted_primary_key
+
+        add("users", id="usr_1", name="ada")
+        add("projects", id="prj_1", name="vision")
+        [experiment] = add("experiments", project_id="prj_1", name="digits", created_at=5)
+        [run] = add(
+            "runs",
+            uuid="a" * 32,
+            project_id="prj_1",
+            experiment_id=experiment,
+            name="first",
+            created_at=1234,
+        )
+        add("run_params", run_id=run, key="lr", value="0.1")
+        add("run_tags", run_id=run, key="note", value="old")
+        add("run_batches", run_id=run, batch="b1")
+        [series] = add(
+            "metric_series", run_id=run, key="loss", last_step=599, last_ts=599, last_value=0.5, n=600,
+            min=0.5, max=0.5,
+        )  # fmt: skip
+        for step in range(600):
+            add("metric_points", series_id=series, step=step, ts=step, seq=step, value=0.5)
+        add("models", id="mdl_1", project_id="prj_1", name="net")
+        for number in (1, 2):
+            add("model_versions", id=f"mv_{number}", model_id="mdl_1", number=number)
+        add("model_aliases", model_id="mdl_1", alias="best", number=2)
+
+
+def test_a_database_of_the_first_schema_keeps_everything_and_goes_on(
+    empty: Database, clock: FixedClock, tmp_path: Path
+) -> None:
+    command.upgrade(migrate._config(empty), "0001")
+    _fill_0001(empty)
+    said = migrate.upgrade(empty, tmp_path / "backups")
+    assert said is not None
+    assert said.startswith("the database was brought from schema 0001 to")
+    with empty.write() as session:
+        run = session.query(RunRow).one()
+        assert (run.uuid, run.name, run.started_at) == ("a" * 32, "first", from_epoch_ms(1234))
+        assert run.deleted_at is None
+        texts = "SELECT key, value FROM run_params UNION ALL SELECT key, value FROM run_tags"
+        assert session.execute(text(texts)).fetchall() == [("lr", "0.1"), ("note", "old")]
+        assert session.query(ModelVersionRow.number).order_by(ModelVersionRow.number).all() == [(1,), (2,)]
+        assert session.query(ModelAliasRow.alias, ModelAliasRow.number).all() == [("best", 2)]
+        assert session.query(ExperimentRow.name).all() == [("digits",)]
+        [series] = find_series(session, [run.id], None)
+        assert (series.n, series.tail, series.blocks) == (600, 600, 0)
+        assert points(session, series).step.tolist() == list(range(600))
+        again = [TrackRecord(type="m", key="loss", value=value, step=3, time_ms=3) for value in (0.5, 0.25)]
+        RecordWriter(session, run.uuid).write(again)
+        RecordWriter(session, run.uuid).write(again, batch="b1")
+    assert Sealing(empty, clock).seal(series.id) == 601
+    with empty.read() as session:
+        [series] = find_series(session, [run.id], None)
+        assert (series.n, series.tail, series.blocks, series.min) == (601, 0, 1, 0.25)
+        assert len(points(session, series)) == 601
