@@ -72,14 +72,6 @@ def nacre(*arguments: str, answer: str | None = None) -> Result:
     return result
 
 
-def test_ls_shows_the_last_metrics(run: Run) -> None:
-    shown = nacre("runs", "ls").output
-    assert run.id[:12] in shown
-    assert "digits [run]" in shown
-    assert "loss[0] 0.00333333" in shown
-    assert json.loads(nacre("-o", "json", "runs", "ls").output)[0]["id"] == run.id
-
-
 def test_artifacts_and_pull(run: Run, tmp_path: Path) -> None:
     assert "plots/a.txt" in nacre("runs", "artifacts", run.id[:8]).output
     nacre("runs", "pull", run.id, "--to", "all")
