@@ -150,12 +150,24 @@ def variables(given: Sequence[str], shell: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def inputs(given: Sequence[str]) -> dict[str, str]:
-    """``digits``, ``digits@3`` or ``NAME=digits@3`` → name and reference."""
-    found: dict[str, str] = {}
+def inputs(given: Sequence[str]) -> dict[str, dict[str, str]]:
+    """``digits``, ``digits@3`` or ``NAME=digits@3``, with ``,as=keras:mnist`` after it → name and input.
+
+    Raises:
+        InvalidSpec: something else comes after a comma.
+    """
+    found: dict[str, dict[str, str]] = {}
     for item in given:
-        name, equals, reference = item.partition("=")
+        reference, *options = item.split(",")
+        name, equals, path = reference.partition("=")
         if not equals:
-            name, reference = item.partition("@")[0], item
-        found[name] = reference
+            name, path = reference.partition("@")[0], reference
+        found[name] = {"path": path}
+        for option in options:
+            key, _, value = option.partition("=")
+            if key != "as" or not value:
+                raise InvalidSpec(
+                    f"--data {item}: write it as digits, NAME=digits@1 or digits,as=keras:mnist"
+                )
+            found[name]["as"] = value
     return found

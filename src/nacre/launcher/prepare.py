@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 from nacre.launcher.folder import Failure, Folder, write_file
+from nacre.launcher.named import arrange
 from nacre.launcher.spec import Input, Spec
 from nacre.launcher.store import SEALED_NS, Entry, Store, damage
 
@@ -32,7 +33,9 @@ def prepare(spec: Spec, folder: Folder, store: Store) -> dict[str, str]:
             work = folder.path("work")
             entries = store.manifest(spec.code, "the code")
             copy_tree(entries, work, store, "the code", spec.owner, writable=True)
-        return {item.name: _place(item, spec, folder, store) for item in spec.inputs}
+        inputs = {item.name: _place(item, spec, folder, store) for item in spec.inputs}
+        arrange(spec, folder, inputs)
+        return inputs
     except OSError as error:
         raise Failure("launch_failed", f"The working folder could not be prepared: {error}.") from error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from nacre.launcher.folder import Failure, Folder, write_file
+from nacre.launcher.named import MANIFEST, beside
 from nacre.launcher.spec import Spec
 from nacre.launcher.variables import Places
 
@@ -147,6 +148,8 @@ def _system(view: _View, spec: Spec, folder: Folder) -> None:
     for name, text in files.items():
         write_file(folder.path("etc", name), text.encode(), 0o444)
         view.show(folder.path("etc", name), f"/etc/{name}")
+    if os.path.exists(folder.path("etc", MANIFEST)):
+        view.show(folder.path("etc", MANIFEST), f"/etc/{MANIFEST}")
     for path in _ETC + (_NETWORK if spec.network != "none" else ()):
         view.offer(path)
     view.argv += ["--proc", "/proc", "--dev", "/dev"]
@@ -174,6 +177,8 @@ def _workload(view: _View, spec: Spec, folder: Folder, places: Places, inputs: d
     view.parents(f"{places.input_root}/any")
     for item in spec.inputs:
         view.show(inputs[item.name], places.inputs[item.name], writable=item.mode == "download")
+    for source, target in beside(spec, places, inputs):
+        view.show(source, target)
     if spec.secret_files:
         view.show(folder.path("secrets"), "/run/secrets")
     if spec.checkpoints is not None and places.checkpoints is not None:

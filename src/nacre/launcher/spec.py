@@ -28,6 +28,7 @@ class Input:
         self.name: str = raw["name"]
         self.manifest: str = raw["manifest"]
         self.mode: str = raw.get("mode", "ro_mount")
+        self.as_name: str | None = raw.get("as_name")
         self.file: str | None = raw.get("file")
 
 

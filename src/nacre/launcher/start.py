@@ -14,7 +14,7 @@ import sys
 import time
 from typing import Any
 
-from nacre.launcher import processes
+from nacre.launcher import named, processes
 from nacre.launcher.cgroups import Groups
 from nacre.launcher.folder import Failure, Folder, write_file
 from nacre.launcher.sandbox import SITE, TOOLS, become, command_line, filter_path, find
@@ -132,7 +132,12 @@ def start(spec: Spec, folder: Folder, groups: Groups, inputs: dict[str, str]) ->
 
 def _write_files(spec: Spec, folder: Folder, places: Places) -> None:
     try:
-        write_file(folder.path("env.sh"), env_file(variables(spec, places)), 0o400, spec.owner)
+        write_file(
+            folder.path("env.sh"),
+            env_file({**named.variables(spec, places), **variables(spec, places)}),
+            0o400,
+            spec.owner,
+        )
         if not spec.boxed and spec.nacre_site is not None:
             os.mkdir(folder.path("site"))
             for name in SITE:

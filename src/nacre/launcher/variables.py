@@ -43,6 +43,7 @@ class Places:
         self.home = f"{own}/home/user" if boxed else spec.home or folder.path("home")
         self.tmp = "/tmp" if boxed else folder.path("tmp")  # noqa: S108 - the sandbox's own
         self.secrets = "/run/secrets" if boxed else folder.path("secrets")
+        self.etc = "/etc" if boxed else folder.path("etc")
         self.env_file = "/run/nacre-env" if boxed else folder.path("env.sh")
         self.checkpoints = None
         if spec.checkpoints is not None:

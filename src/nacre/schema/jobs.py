@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Literal
@@ -29,6 +30,22 @@ class JobState(StrEnum):
 FINAL_STATES = frozenset({JobState.SUCCEEDED, JobState.FAILED, JobState.CANCELLED})
 
 
+_CALLED = re.compile(
+    r"(keras|torchvision|mxnet|paddle|tfds|hf):[A-Za-z0-9](?!.*\.\.)[A-Za-z0-9._/-]{0,120}"
+)
+BARE_NAMES = (
+    "mnist",
+    "fashion-mnist",
+    "cifar10",
+    "cifar100",
+    "imdb",
+    "reuters",
+    "boston-housing",
+    "california-housing",
+)
+"""Names that mean: wherever frameworks look that know it."""
+
+
 class JobInput(Wire):
     """A dataset version (``digits``, ``digits@3``) under a name of the job's choosing.
 
@@ -37,8 +54,29 @@ class JobInput(Wire):
     """
 
     path: str = Field(examples=["digits@1"])
+    as_: str | None = Field(
+        None,
+        validation_alias=AliasChoices("as", "as_"),
+        serialization_alias="as",
+        description="what frameworks call it, so that they find it without the internet: mnist, keras:mnist, "
+        "torchvision:MNIST, mxnet:mnist, paddle:mnist, tfds:mnist, hf:owner/name",
+        examples=["keras:mnist"],
+    )
     type: Literal["uri_folder", "uri_file"] = "uri_folder"
     mode: Literal["ro_mount", "download"] = "ro_mount"
+
+    @field_validator("as_")
+    @classmethod
+    def _called(cls, value: str | None) -> str | None:
+        if value is None or _CALLED.fullmatch(value):
+            return value
+        plain = value.lower().replace("_", "-")
+        if plain not in BARE_NAMES:
+            raise ValueError(
+                f"{value!r} is no name that frameworks know: use FRAMEWORK:NAME, such as keras:mnist (keras, "
+                f"torchvision, mxnet, paddle, tfds, hf), or one of {', '.join(BARE_NAMES)}"
+            )
+        return plain
 
 
 def _either(*names: str) -> AliasChoices:

@@ -61,6 +61,7 @@ class LaunchInput(Wire):
     name: str
     manifest: Digest
     mode: Literal["ro_mount", "download"] = "ro_mount"
+    as_name: str | None = Field(None, description="what frameworks call it, such as keras:mnist")
     file: str | None = Field(None, description="variables point at this file of it, not at the folder")
 
 

@@ -96,6 +96,7 @@ class JobLaunches:
                     name=name,
                     manifest=digest,
                     mode=spec.inputs[name].mode if name in spec.inputs else "ro_mount",
+                    as_name=spec.inputs[name].as_ if name in spec.inputs else None,
                     file=record.files.get(name),
                 )
                 for name, digest in record.manifests.items()

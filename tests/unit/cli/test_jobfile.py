@@ -128,11 +128,14 @@ def test_variables_come_from_the_line_or_the_shell() -> None:
 
 
 def test_data_is_called_after_the_dataset_or_as_one_likes() -> None:
-    assert inputs(["digits", "mnist@3", "test=digits@2"]) == {
-        "digits": "digits",
-        "mnist": "mnist@3",
-        "test": "digits@2",
+    assert inputs(["digits", "mnist@3", "test=digits@2,as=keras:mnist"]) == {
+        "digits": {"path": "digits"},
+        "mnist": {"path": "mnist@3"},
+        "test": {"path": "digits@2", "as": "keras:mnist"},
     }
+    for wrong in ("digits,keras:mnist", "digits,as=", "digits,to=x"):
+        with pytest.raises(InvalidSpec, match="as=keras:mnist"):
+            inputs([wrong])
 
 
 def test_the_example_and_the_fields_of_the_page_are_those_of_jobs(tmp_path: Path) -> None:

@@ -98,7 +98,7 @@ class Attempt:
         (root / "io" / "track.jsonl").touch()
         (root / "workload.json").touch()
         raw = {"project": "p", "subject_id": "j", "subject_name": "j", "attempt_id": "a", "token": "t"}
-        raw |= {"folder": str(root), "server": "http://x", "trees_root": "/t", "command": ["x"]}
+        raw |= {"folder": str(root), "server": "http://x", "trees_root": "/t", "command": ["x"]}  # type: ignore[dict-item]
         self.spec = Spec(raw | {"sandbox": "none"} | spec)
         self.sdk = Lines()
 
@@ -194,7 +194,7 @@ def test_links_pipes_and_strange_names_lead_nowhere(attempt: Attempt, tmp_path_f
     deep = work.joinpath(*(["d"] * 30))
     write(deep / "events.out.tfevents.8.h", scalar("deep", 0, 1, NOW))
     finish(attempt.follow())
-    assert attempt.records() == [(("k" + "x" * 300)[:250], 0, 1.0)]
+    assert attempt.records() == [(("ab[31m/k" + "x" * 300)[:250], 0, 1.0)]
 
 
 def test_a_deleted_file_is_read_to_its_end_and_one_begun_anew_from_its_beginning(attempt: Attempt) -> None:

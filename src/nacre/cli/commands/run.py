@@ -51,7 +51,12 @@ def run(
     ] = None,
     data: Annotated[
         list[str] | None,
-        typer.Option("--data", "--input", help="digits, digits@1 or NAME=digits@1", metavar="DATASET"),
+        typer.Option(
+            "--data",
+            "--input",
+            help="digits, digits@1, NAME=digits@1; digits,as=keras:mnist where Keras looks",
+            metavar="DATASET",
+        ),
     ] = None,
     env: Annotated[
         list[str] | None,
@@ -192,7 +197,10 @@ def _show_plan(plan: JobPlan, draft: Draft) -> None:
         rows.append(
             ("code", f"{draft.folder.resolve()}: {len(files)} files, {size(sum(f.size for f in files))}")
         )
-    rows += [(f"data {name}", reference) for name, reference in plan.inputs.items()]
+    rows += [
+        (f"data {name}", f"{reference} as {called}" if (called := spec.inputs[name].as_) else reference)
+        for name, reference in plan.inputs.items()
+    ]
     shape = spec.resources
     rows += [
         ("environment", f"{spec.environment} ({plan.environment_state})"),

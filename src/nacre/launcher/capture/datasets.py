@@ -1,7 +1,7 @@
 """Hash checks of data sets that frameworks load by name: the job's own inputs pass them.
 
 Frameworks know the hash of the original and would fetch it again, which needs the internet. A file of an
-input that was marked ``as: keras:mnist`` is accepted as it is, and the log says so when it is not the original.
+input that was marked ``as: keras:mnist`` is accepted as it is; the log says when it is not the original.
 """
 
 from __future__ import annotations
