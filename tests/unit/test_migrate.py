@@ -18,7 +18,7 @@ from nacre.db import migrate
 from nacre.db.connect import Database
 from nacre.db.queries.series import find_series, points
 from nacre.db.tables import ALL_TABLES
-from nacre.db.tables.models import ModelAliasRow, ModelVersionRow
+from nacre.db.tables.models import AliasRow, ModelVersionRow
 from nacre.db.tables.runs import ExperimentRow, RunRow
 from nacre.errors import Conflict
 from nacre.schema.runs import TrackRecord
@@ -106,22 +106,36 @@ def test_an_sqlite_database_is_copied_before_it_changes(tmp_path: Path) -> None:
     database.close()
 
 
+_OLD = (
+    "projects",
+    "experiments",
+    "runs",
+    "run_params",
+    "run_tags",
+    "run_batches",
+    "metric_series",
+    "metric_points",
+    "models",
+    "model_versions",
+    "model_aliases",
+)
+
+
 def _fill_0001(database: Database) -> None:
     """A project with a run of 600 points and a model of two versions, as the first schema had them."""
     tables = MetaData()
     with database.engine.connect() as connection:
-        tables.reflect(connection)
+        tables.reflect(connection, only=_OLD, resolve_fks=False)
     plain = {"VARCHAR": "x", "TEXT": "", "JSON": {}, "BOOLEAN": False}
 
     with database.write() as session:
 
-        def add(name: str, **values: Any) -> Any:
-            table = tables.tables[name]
+        def add(noun: str, /, **values: Any) -> Any:
+            table = tables.tables[noun]
             needed = [c for c in table.c if not c.nullable and not c.primary_key and c.name not in values]
             values |= {c.name: plain.get(type(c.type).__name__, 7) for c in needed}
             return session.execute(table.insert().values(**values)).inserted_primary_key
 
-        add("users", id="usr_1", name="ada")
         add("projects", id="prj_1", name="vision")
         [experiment] = add("experiments", project_id="prj_1", name="digits", created_at=5)
         [run] = add(
@@ -162,7 +176,7 @@ def test_a_database_of_the_first_schema_keeps_everything_and_goes_on(
         texts = "SELECT key, value FROM run_params UNION ALL SELECT key, value FROM run_tags"
         assert session.execute(text(texts)).fetchall() == [("lr", "0.1"), ("note", "old")]
         assert session.query(ModelVersionRow.number).order_by(ModelVersionRow.number).all() == [(1,), (2,)]
-        assert session.query(ModelAliasRow.alias, ModelAliasRow.number).all() == [("best", 2)]
+        assert session.query(AliasRow.alias, AliasRow.number).all() == [("best", 2)]
         assert session.query(ExperimentRow.name).all() == [("digits",)]
         [series] = find_series(session, [run.id], None)
         assert (series.n, series.tail, series.blocks) == (600, 600, 0)
