@@ -30,6 +30,7 @@ from nacre.db.migrate import upgrade
 from nacre.errors import InvalidSpec, NacreError, Unavailable
 from nacre.proxy.content import make_content_app
 from nacre.proxy.sockets import MAX_MESSAGE
+from nacre.schema.live import MAX_MESSAGE_BYTES
 from nacre.server import home
 from nacre.server.settings import Settings, read_settings
 from nacre.server.wiring import Wiring, wire
@@ -59,7 +60,7 @@ class _Listener(uvicorn.Server):
         yield
 
 
-def _listener(app: Any, settings: Settings) -> _Listener:
+def _listener(app: Any, settings: Settings, max_message: int) -> _Listener:
     return _Listener(
         uvicorn.Config(
             app,
@@ -67,7 +68,7 @@ def _listener(app: Any, settings: Settings) -> _Listener:
             access_log=False,
             loop="uvloop",
             http="httptools",
-            ws_max_size=MAX_MESSAGE,
+            ws_max_size=max_message,
             timeout_keep_alive=75,
             timeout_graceful_shutdown=3,
             server_header=False,
@@ -77,9 +78,11 @@ def _listener(app: Any, settings: Settings) -> _Listener:
 
 async def _serve(settings: Settings, wiring: Wiring, sockets: dict[str, list[socket]]) -> None:
     keep_freed_memory()
-    api = _listener(make_app(wiring.services, __version__), settings)
+    api = _listener(make_app(wiring.services, __version__), settings, MAX_MESSAGE_BYTES)
     content = _listener(
-        make_content_app(wiring.services, wiring.instance_socket, settings.content_url), settings
+        make_content_app(wiring.services, wiring.instance_socket, settings.content_url),
+        settings,
+        MAX_MESSAGE,
     )
     listeners = (api, content)
     loop = asyncio.get_running_loop()
