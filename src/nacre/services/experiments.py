@@ -248,8 +248,9 @@ class Experiments:
         view: View = "active",
         limit: int = 100,
         cursor: str | None = None,
+        default_as: str | None = None,
     ) -> tuple[Sequence[Found], str | None]:
-        """A page of experiments and the cursor of the next."""
+        """A page of experiments and the cursor of the next; ``default`` may go by another name."""
         with self._db.read() as session:
             rows, following = search_experiments(
                 session,
@@ -259,6 +260,7 @@ class Experiments:
                 view=view,
                 limit=limit,
                 cursor=cursor,
+                default_as=default_as,
             )
             tags = tags_of(session, [row.id for row in rows])
         return [Found(row, tags[row.id]) for row in rows], following

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal, TypeAlias
 
-from sqlalchemy import BigInteger, ColumnElement, String, cast, exists, func, select, type_coerce
+from sqlalchemy import BigInteger, ColumnElement, String, case, cast, exists, func, select, type_coerce
 from sqlalchemy.orm import Session
 
 from nacre.db.queries.run_conditions import number_matches, text_matches
 from nacre.db.tables.runs import ExperimentRow, ExperimentTagRow, RunRow
 from nacre.domain.run_filter import Comparison, Kind, Order
 from nacre.errors import InvalidSpec
+from nacre.schema.experiments import DEFAULT_EXPERIMENT
 
 View: TypeAlias = Literal["active", "deleted", "all"]
 
@@ -21,7 +22,6 @@ _COLUMNS: dict[str, Any] = {
         func.coalesce(ExperimentRow.updated_at, ExperimentRow.created_at), BigInteger
     ),
     "experiment_id": ExperimentRow.id,
-    "name": ExperimentRow.name,
 }
 
 
@@ -52,8 +52,11 @@ def search_experiments(
     view: View = "active",
     limit: int = 100,
     cursor: str | None = None,
+    default_as: str | None = None,
 ) -> tuple[list[ExperimentRow], str | None]:
     """A page of experiments, the newest first unless ``order`` says otherwise, and the next one's cursor.
+
+    ``default_as``: what the experiment ``default`` is called where names are compared and sorted.
 
     Raises:
         InvalidSpec: the cursor is not one of these, or the order names a tag.
@@ -67,19 +70,27 @@ def search_experiments(
     if view != "all":
         gone = ExperimentRow.deleted_at
         where.append(gone.is_(None) if view == "active" else gone.is_not(None))
-    where += [_condition(comparison, session) for comparison in filter]
+    names = _names(session, default_as)
+    where += [_condition(comparison, session, names) for comparison in filter]
     sorting: list[Any] = []
     for wanted in order or (Order(Kind.ATTRIBUTE, "creation_time", False),):
         if wanted.kind is not Kind.ATTRIBUTE:
             raise InvalidSpec("experiments are sorted by attributes only, not by tags", field="order_by")
-        column = _COLUMNS[wanted.key]
+        column = names if wanted.key == "name" else _COLUMNS[wanted.key]
         sorting.append(column if wanted.ascending else column.desc())
     statement = select(ExperimentRow).where(*where).order_by(*sorting, ExperimentRow.id.desc())
     rows = list(session.scalars(statement.offset(skip).limit(limit + 1)))
     return rows[:limit], str(skip + limit) if len(rows) > limit else None
 
 
-def _condition(comparison: Comparison, session: Session) -> ColumnElement[bool]:
+def _names(session: Session, default_as: str | None) -> Any:
+    shown: Any = type_coerce(ExperimentRow.name, String)
+    if default_as is not None:
+        shown = case((ExperimentRow.name == DEFAULT_EXPERIMENT, default_as), else_=ExperimentRow.name)
+    return shown if session.get_bind().dialect.name == "sqlite" else shown.collate("C")
+
+
+def _condition(comparison: Comparison, session: Session, names: Any) -> ColumnElement[bool]:
     how, value = comparison.operator, comparison.value
     if comparison.kind is Kind.TAG:
         there = exists().where(
@@ -90,10 +101,9 @@ def _condition(comparison: Comparison, session: Session) -> ColumnElement[bool]:
         return there.where(text_matches(ExperimentTagRow.value, how, value, session))
     if comparison.key == "experiment_id":
         return text_matches(cast(ExperimentRow.id, String), how, value, session)
-    column = _COLUMNS[comparison.key]
     if comparison.key == "name":
-        return text_matches(column, how, value, session)
-    return number_matches(column, how, value)
+        return text_matches(names, how, value, session)
+    return number_matches(_COLUMNS[comparison.key], how, value)
 
 
 def tags_of(session: Session, ids: Sequence[int]) -> dict[int, dict[str, str]]:

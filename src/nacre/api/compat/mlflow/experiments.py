@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from nacre.api.compat.mlflow.calls import Call, Calls, whole
@@ -14,7 +15,7 @@ from nacre.api.compat.mlflow.wire import (
     experiment_json,
     view_of,
 )
-from nacre.domain.run_filter import EXPERIMENTS, parse_filter, parse_order
+from nacre.domain.run_filter import EXPERIMENTS, Comparison, Kind, parse_filter, parse_order
 from nacre.errors import Conflict
 from nacre.schema.experiments import DEFAULT_EXPERIMENT, ExperimentCreate, ExperimentUpdate
 from nacre.services.experiments import Found
@@ -129,6 +130,7 @@ def search(call: Call) -> dict[str, Any]:
         view=view,
         limit=limit,
         cursor=call.maybe_text("page_token"),
+        default_as=DEFAULT_NAME,
     )
     answer: dict[str, Any] = {"experiments": [experiment_json(found) for found in page]}
     if following is not None:
@@ -136,21 +138,14 @@ def search(call: Call) -> dict[str, Any]:
     return answer
 
 
-def _as_stored(comparison: Any, call: Call) -> Any:
-    """Comparisons with the default experiment's name and id as clients know them."""
-    value = comparison.value
-    if comparison.kind != "attribute" or comparison.key not in ("name", "experiment_id"):
+def _as_stored(comparison: Comparison, call: Call) -> Comparison:
+    """The comparison with the id of the default experiment as it is stored."""
+    if comparison.kind is not Kind.ATTRIBUTE or comparison.key != "experiment_id":
         return comparison
-    if comparison.key == "name":
-        changed = _own_name(value) if comparison.operator in ("=", "!=") else value
-        if comparison.operator == "LIKE" and isinstance(value, str) and value.startswith("Default"):
-            changed = "d" + value[1:]
-    else:
-        own = str(call.services.experiments.default(call.caller).row.id)
-        listed = value if isinstance(value, tuple) else (value,)
-        numbers = tuple(own if one == DEFAULT_ID else str(whole("experiment_id", one)) for one in listed)
-        changed = numbers if isinstance(value, tuple) else numbers[0]
-    return type(comparison)(comparison.kind, comparison.key, comparison.operator, changed)
+    own = str(call.services.experiments.default(call.caller).row.id)
+    given = comparison.value if isinstance(comparison.value, tuple) else (str(comparison.value),)
+    numbers = tuple(own if one == DEFAULT_ID else str(whole("experiment_id", one)) for one in given)
+    return replace(comparison, value=numbers if isinstance(comparison.value, tuple) else numbers[0])
 
 
 @calls.on("POST", "mlflow/experiments/update", "experiments.update")

@@ -69,7 +69,7 @@ def create(call: Call) -> dict[str, Any]:
         experiment=found.row.id,
         name=name,
         tags=tags,
-        started_at=from_epoch_ms(started) if started else None,
+        started_at=None if started is None else from_epoch_ms(started),
     )
     return {"run": run_json(load(call, run))}
 
