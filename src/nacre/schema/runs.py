@@ -78,10 +78,11 @@ class RunCreate(Wire):
 
 
 class RunUpdate(Wire):
-    """Ends a run, or renames it."""
+    """Ends a run, renames it, or moves it to another experiment, which is made when there is none."""
 
     state: RunState | None = None
     name: str | None = None
+    experiment: str | None = Field(None, min_length=1, max_length=250)
 
 
 class MetricSummary(Answer):

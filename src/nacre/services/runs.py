@@ -198,7 +198,7 @@ class Runs:
             return describe_runs(session, [self._find(session, caller, run)])[0]
 
     def update(self, caller: Caller, run: str, change: RunUpdate) -> Run:
-        """End or rename a run.
+        """End, rename or move a run.
 
         Raises:
             Conflict: the state of a job's run is the job's to change.
@@ -209,6 +209,8 @@ class Runs:
                 if not 1 <= len(change.name) <= 250:
                     raise InvalidSpec("a run's name has 1 to 250 characters")
                 row.name = storable(change.name)
+            if change.experiment is not None:
+                row.experiment_id = self._experiments.ensure(session, row.project_id, change.experiment)
             if change.state is not None:
                 if row.job_id is not None:
                     raise Conflict(f"the run belongs to job {row.job_name}: 'nacre stop {row.job_name}'")

@@ -62,10 +62,12 @@ class Runs(RunTable):
         *,
         state: RunState | str | None = None,
         name: str | None = None,
+        experiment: str | None = None,
         project: str | None = None,
     ) -> Run:
-        """End a run, or rename it."""
-        change = RunUpdate(state=RunState(state) if state is not None else None, name=name)
+        """End a run, rename it, or move it to another experiment."""
+        state = RunState(state) if state is not None else None
+        change = RunUpdate(state=state, name=name, experiment=experiment)
         found: Run = self._transport.call(
             "runs.update", Run, json=change.model_dump(mode="json"), project=self._in(project), run=run
         )
