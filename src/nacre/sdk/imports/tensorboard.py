@@ -73,11 +73,16 @@ def find_runs(folder: Path) -> list[tuple[str, list[Path]]]:
     found = []
     for where, folders, names in os.walk(folder):
         folders.sort()
-        files = [Path(where, name) for name in sorted(names) if tfevents.is_event_file(name)]
+        files = [Path(where, name) for name in sorted(names) if _is_event_file(name)]
         if files:
             inside = Path(where).relative_to(folder).as_posix()
             found.append((folder.absolute().name if inside == "." else inside, files))
     return found
+
+
+def _is_event_file(name: str) -> bool:
+    """Programs that read or write them are called so too."""
+    return tfevents.is_event_file(name) and not name.endswith((".py", ".pyc"))
 
 
 def _import(
