@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import time
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 
@@ -77,7 +78,7 @@ class Endpoints(Noun):
             RequestError: the endpoint refused the request; the sentence is its own.
             Unavailable: it does not answer.
         """
-        url = f"{endpoint.url}/v2/models/{endpoint.model}/infer"
+        url = f"{endpoint.url}/v2/models/{quote(endpoint.model, safe='')}/infer"
         headers = {"Authorization": f"Bearer {self._transport.token}"}
         try:
             answer = httpx.post(url, json=body, headers=headers, timeout=timeout_s)
