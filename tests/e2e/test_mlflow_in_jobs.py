@@ -72,7 +72,7 @@ def test_an_experiment_that_the_program_chooses_takes_the_jobs_run_in(server: Se
     assert client.runs.get(run).experiment == "another"
     names = {found.name: found for found in client.runs.list(experiment="another")}
     assert {"second", "third"} <= set(names)
-    assert client.runs.get(run).metrics["inside"].last == 1.0
+    assert [point.value for point in client.runs.metric(run, "inside").points] == [1.0]
 
 
 def test_with_capture_off_the_choice_is_respected_too(server: Server) -> None:
