@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from pathlib import Path
 
@@ -90,9 +89,9 @@ def test_scikit_learn_in_each_of_its_formats(server: Server, tmp_path: Path) -> 
     server.run("deploy", "models:/Digits (MLflow)/3", timeout_s=120)
     endpoint = nacre.endpoints.get("digits-mlflow")
     assert endpoint.state is EndpointState.READY
-    (tmp_path / "asked.json").write_text(json.dumps(x[1500:1502].tolist()))
-    answer = server.run("predict", "digits-mlflow", str(tmp_path / "asked.json")).stdout
-    assert json.loads(answer)["outputs"][0]["data"] == y[1500:1502].tolist()
+    asked = {"name": "x", "datatype": "FP32", "shape": [2, 64], "data": x[1500:1502].ravel().tolist()}
+    answer = nacre.endpoints.predict(endpoint, {"inputs": [asked]})
+    assert answer["outputs"][0]["data"] == y[1500:1502].tolist()
 
 
 def test_a_pytorch_module(server: Server, tmp_path: Path) -> None:
