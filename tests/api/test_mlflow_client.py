@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -267,7 +268,7 @@ class TestRuns:
         with pytest.raises(MlflowException, match=r"Run .+ not found"):
             client.delete_tag("fake_run_id", "taggity")
 
-    def test_data_sets_that_a_run_read(self, client: MlflowClient, run: str) -> None:
+    def test_data_sets_that_a_run_read(self, client: MlflowClient, run: str, edge: Edge) -> None:
         given = mlflow.entities.DatasetInput(
             mlflow.entities.Dataset("mnist", "d1", "local", '{"uri": "x"}', schema="s"),
             [mlflow.entities.InputTag("mlflow.data.context", "train")],
@@ -281,6 +282,11 @@ class TestRuns:
         for text in ("dataset.name = 'mnist'", "datasets.context LIKE 'tr%'", "dataset.digest IN ('d1')"):
             assert [r.info.run_id for r in client.search_runs(["0"], text)] == [run]
         assert client.search_runs(["0"], "dataset.context = 'test'") == []
+        token = os.environ["MLFLOW_TRACKING_TOKEN"]
+        with edge.http(token) as http:
+            listed = http.post("experiments/search-datasets", json={"experiment_ids": ["0"]}).json()
+        summary = {"experiment_id": "0", "name": "mnist", "digest": "d1", "context": "train"}
+        assert listed == {"dataset_summaries": [summary]}
 
 
 class TestMetrics:

@@ -45,6 +45,11 @@ class Brief(Generic[K, V]):
                     self._entries[key] = (now + self._seconds, value)
         return value
 
+    def has(self, key: K) -> bool:
+        """Whether an answer is kept, so that ``get`` will not load."""
+        entry = self._entries.get(key)
+        return entry is not None and entry[0] > self._monotonic()
+
     def forget(self) -> None:
         """Drop everything, and whatever is being loaded now."""
         with self._lock:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from nacre.db.connect import Database
 from nacre.db.queries.experiments import find_experiment
+from nacre.db.queries.run_conditions import CONTEXT_TAG
 from nacre.db.queries.run_details import Input, RunDetails, load_details
 from nacre.db.queries.run_search import View, search_runs
 from nacre.db.queries.series import find_series
@@ -26,6 +27,8 @@ from nacre.schema.runs import RunState
 from nacre.services.artifacts import of_job
 from nacre.services.runs import Runs
 from nacre.services.tracking import storable
+
+_MOST_DATASETS = 1000
 
 
 class RunRecords:
@@ -147,6 +150,25 @@ class RunRecords:
                     for direction, model, step in models
                 ]
                 session.execute(statement, noted)
+
+    def datasets(self, caller: Caller, experiment_ids: Sequence[int]) -> list[tuple[int, str, str, str]]:
+        """The data sets that the experiments' runs read: (experiment, name, digest, context), each once."""
+        context = func.coalesce(RunInputRow.tags[CONTEXT_TAG].as_string(), "")
+        columns = (RunRow.experiment_id, RunInputRow.name, RunInputRow.digest, context)
+        statement = (
+            select(*columns)
+            .join(RunInputRow, RunInputRow.run_id == RunRow.id)
+            .where(
+                RunRow.project_id == caller.project_id,
+                RunRow.experiment_id.in_(experiment_ids),
+                RunRow.deleted_at.is_(None),
+            )
+            .distinct()
+            .order_by(*columns)
+            .limit(_MOST_DATASETS)
+        )
+        with self._db.read() as session:
+            return [(row[0], row[1], row[2], row[3]) for row in session.execute(statement)]
 
     def follow_experiment(self, caller: Caller, experiment: str) -> None:
         """The program of a job chose an experiment by its name: the job's run moves there.

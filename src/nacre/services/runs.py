@@ -35,17 +35,15 @@ from nacre.schema.runs import (
 )
 from nacre.services.artifacts import Artifacts, check_own_run, of_job
 from nacre.services.blobs import BlobLedger
-from nacre.services.brief import Brief
 from nacre.services.events import Events
 from nacre.services.experiments import Experiments
+from nacre.services.own_runs import OwnRuns
 from nacre.services.signals import Signals
 from nacre.services.track_writer import TrackWriter
 from nacre.services.tracking import RecordWriter, batch_of, storable
 
 MAX_POINTS = 100_000
 """The most points of a metric in one answer; of more, each stretch's lowest and highest are sent."""
-
-_WRITABLE_SECONDS = 60.0
 
 
 class Runs:
@@ -67,7 +65,7 @@ class Runs:
         self._events = events
         self._signals = signals
         self._experiments = Experiments(db, clock, events)
-        self._writable: Brief[tuple[str, str], bool] = Brief(_WRITABLE_SECONDS)
+        self.own = OwnRuns(db)
 
     # For other services, in their transactions
 
@@ -284,7 +282,10 @@ class Runs:
         """
         with self._db.write() as session:
             row = self._find(session, caller, run, write=True)
-            _free_of_jobs(row)
+            if row.job_id is not None:
+                raise Conflict(
+                    f"the run is job {row.job_name}'s: 'nacre delete {row.job_name}' deletes both"
+                )
             if row.deleted_at is not None:
                 raise Conflict(f"the run {row.name} is in the trash already", deleted=True)
             row.deleted_at = self._clock.now()
@@ -382,16 +383,6 @@ class Runs:
         self._notify_after(session, row.uuid)
         return row
 
-    def check_writable(self, caller: Caller, run_id: str) -> None:
-        """Raise PermissionDenied when a job's token would write to another's run; what passed is kept."""
-        if of_job(caller):
-            self._writable.get((caller.attempt_id or "", run_id), lambda: self._look(caller, run_id))
-
-    def _look(self, caller: Caller, run_id: str) -> bool:
-        with self._db.read() as session:
-            check_own_run(session, caller, run_id)
-        return True
-
     def _find(self, session: Session, caller: Caller, run: str, *, write: bool = False) -> RunRow:
         row = find_run(session, caller.project_id, run)
         if row is None:
@@ -414,8 +405,3 @@ class Runs:
         if session.in_nested_transaction():
             return  # a savepoint's end: nobody can see it yet
         self._signals.notify(*(f"run:{run_id}" for run_id in session.info.pop("nacre_runs", ())))
-
-
-def _free_of_jobs(row: RunRow) -> None:
-    if row.job_id is not None:
-        raise Conflict(f"the run belongs to job {row.job_name}: 'nacre delete {row.job_name}' deletes both")

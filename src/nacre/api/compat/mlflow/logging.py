@@ -212,8 +212,8 @@ async def _write(
     tags: Sequence[tuple[str, str]] = (),
 ) -> None:
     """Bring the records in. MLflow's tag for a run's name is the name itself."""
-    if call.caller.attempt_id is not None:
-        await asyncio.to_thread(call.services.runs.check_writable, call.caller, run)
+    if not call.services.runs.own.known(call.caller, run):
+        await asyncio.to_thread(call.services.runs.own.check, call.caller, run)
     name = dict(tags).get(RUN_NAME_TAG) if tags else None
     if name is not None:
         tags = [tag for tag in tags if tag[0] != RUN_NAME_TAG]

@@ -24,6 +24,7 @@ from nacre.services.track_writer import TrackBatch
 calls = Calls()
 
 _MAX_PAGE = 50_000
+_MAX_EXPERIMENTS = 20
 _LAST_MS = 253_402_300_799_999  # the end of the year 9999
 _MODELS_TAG = "mlflow.loggedModels"
 
@@ -165,6 +166,27 @@ def find_number(call: Call, number: str) -> int | None:
     return wanted if 0 < wanted < 2**63 else None
 
 
+@calls.on("POST", "mlflow/experiments/search-datasets", "runs.list")
+def search_datasets(call: Call) -> dict[str, Any]:
+    """The data sets that runs of up to 20 experiments read."""
+    asked = call.texts("experiment_ids")
+    if not asked:
+        raise invalid("SearchDatasets request must specify at least one experiment_id.")
+    if len(asked) > _MAX_EXPERIMENTS:
+        raise invalid(
+            f"SearchDatasets request cannot specify more than {_MAX_EXPERIMENTS} experiment_ids. "
+            f"Received {len(asked)} experiment_ids."
+        )
+    shown = {number: text for text in asked if (number := find_number(call, text)) is not None}
+    found = call.services.run_records.datasets(call.caller, list(shown))
+    return {
+        "dataset_summaries": [
+            {"experiment_id": shown[number], "name": name, "digest": digest, "context": context}
+            for number, name, digest, context in found
+        ]
+    }
+
+
 @calls.on("POST", "mlflow/runs/delete-tag", "runs.log")
 def delete_tag(call: Call) -> None:
     """Remove a tag."""
@@ -267,5 +289,5 @@ def log_model(call: Call) -> None:
     kept |= {key: model[key] for key in ("model_uuid", "mlflow_version") if key in model}
     value = json.dumps([*json.loads(before), kept])
     batch = TrackBatch(run, call.caller.project_id, tags=[(_MODELS_TAG, value)])
-    call.services.runs.check_writable(call.caller, run)
+    call.services.runs.own.check(call.caller, run)
     call.services.writer.write(batch)
