@@ -33,8 +33,9 @@ def snapshot(session: Session) -> None:
 def resolve_runs(session: Session, project_id: str, references: Sequence[str]) -> list[RunRow | None]:
     """Each reference's run, null where there is none. Full ids are found in one statement."""
     ids = [reference for reference in references if len(reference) == 32]
-    statement = select(RunRow).where(RunRow.project_id == project_id, RunRow.uuid.in_(ids))
-    known = {row.uuid: row for row in session.scalars(statement)} if ids else {}
+    # with the project in the statement SQLite would go through all of its runs
+    found = session.scalars(select(RunRow).where(RunRow.uuid.in_(ids))) if ids else ()
+    known = {row.uuid: row for row in found if row.project_id == project_id}
     return [known.get(one) or find_run(session, project_id, one) for one in references]
 
 
