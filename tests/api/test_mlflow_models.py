@@ -218,7 +218,7 @@ class TestVersions:
         assert (version.lineage.run, version.lineage.logged_model) == (run, model_id)
         assert version.conversion is ConversionState.CONVERTING
         noted = json.loads(client.get_logged_model(model_id).tags["mlflow.modelVersions"])
-        assert noted == [{"name": "digits", "version": 1}]
+        assert [(note["name"], str(note["version"])) for note in noted] == [("digits", "1")]
 
     def test_a_folder_of_a_run_becomes_a_version_that_outlives_the_run(
         self, server: House, client: MlflowClient, run: str, tmp_path: Path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from nacre.api.compat.mlflow.artifacts import version_uri
@@ -20,15 +19,12 @@ from nacre.api.compat.mlflow.registry_wire import (
 from nacre.api.compat.mlflow.sources import find_source
 from nacre.db.queries.model_search import VERSIONS
 from nacre.domain.run_filter import parse_filter, parse_order
-from nacre.errors import NotFound
 from nacre.schema.models import ModelVersion, VersionUpdate
 from nacre.services.models import Said
 
 calls = Calls()
 
 _MOST = 10_000
-_VERSIONS_TAG = "mlflow.modelVersions"
-"""The tag of a logged model that lists its registrations."""
 
 
 @calls.on("POST", "mlflow/model-versions/create", "models.register")
@@ -53,21 +49,7 @@ def create_version(call: Call) -> dict[str, Any]:
         logged_model=model or None,
     )
     version = call.services.models.register(call.caller, name, request, said)
-    if version.lineage.logged_model is not None:
-        _note(call, version.lineage.logged_model, version)
     return {"model_version": version_json(version)}
-
-
-def _note(call: Call, model: str, version: ModelVersion) -> None:
-    """Tell the logged model under which names it is registered, as MLflow's server does."""
-    try:
-        known = json.loads(
-            call.services.logged_models.get(call.caller, model).tags.get(_VERSIONS_TAG, "[]")
-        )
-        listed = [*known, {"name": version.model, "version": version.number}]
-        call.services.logged_models.set_tags(call.caller, model, {_VERSIONS_TAG: json.dumps(listed)})
-    except (NotFound, TypeError, ValueError):
-        return  # only a note: the version stands
 
 
 @calls.on("GET", "mlflow/model-versions/get", "models.get_version")
