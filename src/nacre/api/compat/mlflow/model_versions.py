@@ -40,8 +40,6 @@ def create_version(call: Call) -> dict[str, Any]:
     request = find_source(
         call, source, tags=dict(call.pairs("tags")), description=call.maybe_text("description") or ""
     )
-    if model and request.logged_model is None:
-        call.services.logged_models.get(call.caller, model)
     said = Said(
         source=source,
         run_link=call.maybe_text("run_link") or "",
