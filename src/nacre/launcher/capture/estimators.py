@@ -15,10 +15,9 @@ from typing import Any
 from nacre.launcher.capture import guard, sink
 
 _MAX_PARAMS = 120
-_FREE_S = 0.05
-_SHARE = 0.005
-_FEW_ROWS = 2000
-_TRIAL_ROWS = 100
+_FREE_S = 0.015
+_SHARE = 0.003
+_TRIALS = (2, 10, 100)
 _ARGUMENT = re.compile(r"\.score\(\s*(?:X\s*=\s*)?([A-Za-z_][A-Za-z_0-9]*)\s*[,)]")
 
 _fits: dict[str, sink.Fits] = {}
@@ -26,7 +25,7 @@ _scores: dict[str, int] = {}
 
 
 class _Allowance:
-    """How long scoring may take: a little for every program, and a small share of the time of its fits."""
+    """Processor time that scoring may take: a little for each program, and a small share of its fits' time."""
 
     left_s = _FREE_S
 
@@ -166,13 +165,25 @@ def _training_score(estimator: Any, args: Any, kwargs: Any) -> float | None:
     if "cv_results_" in vars(estimator) or not _ours(estimator) or _Allowance.left_s <= 0:
         return None
     with _Undisturbed():
-        began = time.perf_counter()
-        if rows > _FEW_ROWS:
-            estimator.score(x[:_TRIAL_ROWS], y[:_TRIAL_ROWS])
-        wanted = (time.perf_counter() - began) * rows / _TRIAL_ROWS
-        score = estimator.score(x, y) if wanted < _Allowance.left_s else None
-        _Allowance.left_s -= time.perf_counter() - began
+        began = time.process_time()
+        score = estimator.score(x, y) if _cheap(estimator, x, y, rows) else None
+        _Allowance.left_s -= time.process_time() - began
     return sink.number(score)
+
+
+def _cheap(estimator: Any, x: Any, y: Any, rows: int) -> bool:
+    """Whether scoring all rows fits into the allowance, judged by a few rows (the first call warms up)."""
+    if rows <= _TRIALS[-1]:
+        return True
+    began, before, per_row = time.process_time(), 0.0, 0.0
+    for count in _TRIALS:
+        start = time.process_time()
+        estimator.score(x[:count], y[:count])
+        took = time.process_time() - start
+        per_row, before = max(0.0, took - before) / (count * 0.9), took
+        if time.process_time() - began + took > _Allowance.left_s:
+            return False
+    return time.process_time() - began + before + per_row * rows < _Allowance.left_s
 
 
 def _ours(estimator: Any) -> bool:
