@@ -25,7 +25,7 @@ _scores: dict[str, int] = {}
 
 
 class _Allowance:
-    """Processor time that scoring may take: a little for each program, and a small share of its fits' time."""
+    """Processor time that scoring may take: a little for each program, and a small share of its fits."""
 
     left_s = _FREE_S
 
