@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -142,9 +143,10 @@ class TestRefused:
     def test_a_path_that_leads_elsewhere(self, server: House, run: str, path: str) -> None:
         address = urlsplit(server.url)
         with socket.create_connection((address.hostname, address.port)) as sent:  # no client mends the path
-            head = f"PUT {PROXY}/0/{run}/artifacts/{path} HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n"
+            head = f"PUT {PROXY}/0/{run}/artifacts/{path} HTTP/1.1\r\nHost: x\r\n"
+            head += "Content-Length: 1\r\nConnection: close\r\n"
             sent.sendall(f"{head}Authorization: Bearer {server.token}\r\n\r\nx".encode())
-            answer = sent.recv(65536).decode()
+            answer = b"".join(iter(lambda: sent.recv(65536), b"")).decode()
         assert "400 Bad Request" in answer
         assert "INVALID_PARAMETER_VALUE" in answer
         assert server.services.artifacts.files(server.caller.project_id, run) == []
@@ -183,9 +185,13 @@ class TestStreams:
             sent.sendall(f"{head}Authorization: Bearer {server.token}\r\n\r\n".encode())
             sent.sendall(b"x" * 3 * MIB)
             sent.shutdown(socket.SHUT_WR)
-            sent.recv(65536)  # it has noticed
+            sent.recv(65536)
+        deadline = time.monotonic() + 30
+        while staged(server):
+            assert time.monotonic() < deadline, "what was sent is still there"
+            time.sleep(0.01)
         assert server.services.artifacts.files(server.caller.project_id, run) == []
-        assert staged(server) == []
+        assert list(server.services.blobs.store.digests()) == []
 
     def test_a_file_is_never_whole_in_memory(
         self, server: House, client: MlflowClient, run: str, tmp_path: Path
