@@ -87,13 +87,12 @@ def test_artifacts_and_pull(run: Run, tmp_path: Path) -> None:
         nacre("runs", "pull", run.id, "nothing")
 
 
-def test_delete_asks(run: Run, sdk: Client) -> None:
+def test_delete_asks_and_puts_the_run_into_the_trash(run: Run, sdk: Client) -> None:
     result = CliRunner().invoke(app, ["runs", "delete", run.id], input="n\n")
     assert result.exit_code != 0
-    assert sdk.runs.get(run.id).id == run.id
+    assert sdk.runs.get(run.id).deleted_at is None
     nacre("runs", "delete", run.id[:6], answer="y\n")
-    with pytest.raises(NotFound):
-        sdk.runs.get(run.id)
+    assert sdk.runs.get(run.id).deleted_at is not None
 
 
 def test_show_prints_params_metrics_curves_and_the_count_of_artifacts(run: Run, sdk: Client) -> None:
