@@ -13,7 +13,7 @@ import time
 import urllib.request
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -147,14 +147,16 @@ def mlflow(folder: Path, database: str) -> Iterator[Contender]:
     folder.mkdir()
     port = free_ports(1)
     command = [mlflow_python(), "-m", "mlflow", "server", "--port", str(port), "--host", "127.0.0.1"]
-    command += ["--backend-store-uri", database, "--artifacts-destination", folder / "artifacts"]
+    uri = database.replace("postgresql://", "postgresql+psycopg2://")
+    command += ["--backend-store-uri", uri, "--artifacts-destination", folder / "artifacts"]
     log = (folder / "log").open("wb")
     server = subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, start_new_session=True)
     try:
         _wait(port, server, folder / "log")
         yield Contender("MLflow", port, {}, [server.pid], database)
     finally:
-        os.killpg(server.pid, signal.SIGTERM)
+        with suppress(ProcessLookupError):
+            os.killpg(server.pid, signal.SIGTERM)
         server.wait(30)
         log.close()
 

@@ -246,7 +246,7 @@ class Interrupted(Source):
     def points(self, run: Run) -> Iterator[list[Point]]:
         for number, part in enumerate(self._inner.points(run)):
             yield part[:700]
-            if number == 0 and self.left:
+            if number == 0 and self.left and run.id == FIRST:
                 self.left = 0
                 raise KeyboardInterrupt
             yield part[700:]
