@@ -19,6 +19,7 @@ from nacre.cli.render.run_table import (
     render_columns,
     render_comparison,
     render_table,
+    spark_width,
     sparks_of,
 )
 from nacre.cli.watch import watch_run
@@ -96,7 +97,7 @@ def _sparks(connected: Client, found: list[RunRecord], shown: list[str]) -> dict
     runs = [run.id for run in found if any(run.metrics[k].count > 1 for k in keys if k in run.metrics)][:50]
     if not keys or not runs:
         return {}
-    return sparks_of(connected.runs.chart(runs, keys, width=2 * SPARK_WIDTH))
+    return sparks_of(connected.runs.chart(runs, keys, width=2 * SPARK_WIDTH), spark_width())
 
 
 def split(words: list[str] | None) -> list[str] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import shutil
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from rich.markup import escape
@@ -20,6 +21,8 @@ from nacre.schema.charts import Chart, RunColumns, RunComparison, RunRecord
 COLOURS = ("cyan", "yellow", "green", "magenta", "blue", "red", "bright_cyan", "bright_yellow")
 SPARK_WIDTH = 16
 _METRICS = 3
+_WIDE = 100
+_LEAST_WIDTH = 6  # of four digits, a point and a sign
 _PARAMS = 3
 _STATES = {"running": "blue", "finished": "green", "failed": "red", "killed": "yellow"}
 
@@ -62,33 +65,55 @@ def render_table(
     runs: Sequence[RunRecord], columns: Sequence[str], sparks: Mapping[str, Mapping[str, str]]
 ) -> None:
     """The table: a row per run. ``sparks``: by metric, then run, what is drawn beside its value."""
-    titles = ["run", "name", "state", "started", "by"]
+    people = {run.user for run in runs}
+    wide = out.width >= _WIDE
+    grid = Table(box=None, pad_edge=False, header_style="bold")
+    for title in (
+        "run",
+        "name",
+        "state",
+        *(["started"] if wide else []),
+        *(["by"] if len(people) > 1 else []),
+    ):
+        grid.add_column(
+            title, no_wrap=title != "name", min_width=12 if title == "name" else None, overflow="fold"
+        )
     for column in columns:
         name = column.partition(".")[2]
-        titles += [name, ""] if name in sparks and column.startswith("metrics.") else [name]
-    grid = Table(box=None, pad_edge=False, header_style="bold")
-    for title in titles:
-        grid.add_column(escape(title), overflow="fold")
+        grid.add_column(escape(name), min_width=_LEAST_WIDTH, overflow="fold")
+        if name in sparks and column.startswith("metrics."):
+            grid.add_column("", no_wrap=True)
     for run in runs:
         colour = _STATES.get(run.state, "default")
         cells = [
-            run.id[:12],
+            run.id[:8],
             f"[bold]{plain(run.name)}[/bold]",
             f"[{colour}]{run.state}[/]",
-            when(run.started_at),
-            plain(run.user or ""),
+            *([_started(run)] if wide else []),
+            *([plain(run.user or "")] if len(people) > 1 else []),
         ]
         for column in columns:
             kind, _, name = column.partition(".")
             if kind == "metrics":
                 metric = run.metrics.get(name)
-                cells.append(number(metric.last) if metric else "")
+                cells.append(f"{metric.last:.4g}" if metric else "")
                 if name in sparks:
                     cells.append(f"[cyan]{sparks[name].get(run.id, '')}[/cyan]")
             else:
                 cells.append(plain((run.params if kind == "params" else run.tags).get(name, "")))
         grid.add_row(*cells)
     out.print(grid)
+
+
+def _started(run: RunRecord) -> str:
+    """The time of today, the date of another day."""
+    date, _, time = when(run.started_at).partition(" ")
+    return time if date == when(datetime.now(UTC)).partition(" ")[0] else date
+
+
+def spark_width() -> int:
+    """Characters of a sparkline in the table; fewer on a narrow terminal."""
+    return SPARK_WIDTH if out.width >= _WIDE else SPARK_WIDTH // 2
 
 
 def sparks_of(chart: Chart, width: int = SPARK_WIDTH) -> dict[str, dict[str, str]]:
