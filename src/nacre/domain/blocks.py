@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import isnan
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -98,6 +99,13 @@ class Summary:
     sum: float
     last: float | None
 
+    def row(self) -> tuple[int | float | None, ...]:
+        """The fields in their order."""
+        return _FIELDS(self)
+
+
+_FIELDS: Callable[[Summary], tuple[int | float | None, ...]] = attrgetter(*Summary.__slots__)
+
 
 def summarise(points: Points) -> Summary:
     """Sum up one or more points that are in order of (step, time)."""
@@ -150,10 +158,11 @@ def split(points: Points) -> list[Points]:
     return [points.at(slice(a, b)) for a, b in pairwise(bounds)]
 
 
-def encode(points: Points) -> bytes:
-    """Pack points, in the order given."""
+def encode(points: Points, *, squeeze: bool = True) -> bytes:
+    """Pack points, in the order given. Without ``squeeze`` nothing is compressed, which is quicker."""
     head = _HEAD.pack(_VERSION, len(points))
-    return head + _pack_integers(points.step) + _pack_integers(points.ts) + _pack_values(points.value)
+    columns = (_pack_integers(points.step, squeeze), _pack_integers(points.ts, squeeze))
+    return head + b"".join(columns) + _pack_values(points.value, squeeze)
 
 
 def decode(data: bytes) -> Points:
@@ -173,7 +182,7 @@ def decode(data: bytes) -> Points:
         raise ValueError(f"a damaged block: {error}") from error
 
 
-def _pack_integers(numbers: Integers) -> bytes:
+def _pack_integers(numbers: Integers, squeeze: bool) -> bytes:
     if not len(numbers):
         return _INTEGERS.pack(0, 0, 0, 0)
     deltas = np.diff(numbers.view(np.uint64)).view(np.int64)
@@ -183,7 +192,7 @@ def _pack_integers(numbers: Integers) -> bytes:
     beyond = deltas.view(np.uint64) - np.int64(base).view(np.uint64)
     width = _width(int(beyond.max()))
     body = beyond.astype(f"<u{width}").tobytes() if width else b""
-    code, body = _squeezed(width, body, width)
+    code, body = _squeezed(width, body, width) if squeeze else (width, body)
     return _INTEGERS.pack(code, int(numbers[0]), base, len(body)) + body
 
 
@@ -204,18 +213,18 @@ def _read_integers(data: bytes, at: int, count: int) -> tuple[Integers, int]:
     return np.cumsum(numbers, dtype=np.uint64).view(np.int64), at + length
 
 
-def _pack_values(values: Floats) -> bytes:
+def _pack_values(values: Floats, squeeze: bool) -> bytes:
     kind, width = _FLOAT64, 8
     body: bytes | None = None
     if len(values) and _are_whole(values):
-        return _VALUES.pack(_WHOLE, 0) + _pack_integers(values.astype(np.int64))
+        return _VALUES.pack(_WHOLE, 0) + _pack_integers(values.astype(np.int64), squeeze)
     with np.errstate(all="ignore"):
         short = values.astype("<f4")
         if np.array_equal(short.astype(np.float64), values, equal_nan=True):
             kind, width, body = _FLOAT32, 4, short.tobytes()
     if body is None:
         body = values.astype("<f8").tobytes()
-    code, body = _squeezed(kind, body, width)
+    code, body = _squeezed(kind, body, width) if squeeze else (kind, body)
     return _VALUES.pack(code, len(body)) + body
 
 

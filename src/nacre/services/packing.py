@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import astuple
 from math import isnan
 from typing import Any
 
@@ -31,8 +30,9 @@ def pack(points: Points) -> list[tuple[Summary, bytes]]:
 
 
 def piece_row(series_id: int, number: int, points: Points) -> BlockRow:
-    """A packed part of the tail. Numbers of pieces grow: the series' count of points before it."""
-    return (series_id, PIECE, number, *astuple(summarise(points)), encode(points))
+    """A packed part of the tail. Numbers of pieces grow: the series' count of points before it. It is soon
+    sealed into a block, so compressing it would be work for nothing."""
+    return (series_id, PIECE, number, *summarise(points).row(), encode(points, squeeze=False))
 
 
 def block_rows(
@@ -41,7 +41,7 @@ def block_rows(
     """The rows of blocks behind the ``before`` that the series has, and of the sums of each sixteen that
     they complete. The caller holds the series, and adds their number to its ``blocks``."""
     rows: list[BlockRow] = [
-        (series_id, 0, number, *astuple(summary), data)
+        (series_id, 0, number, *summary.row(), data)
         for number, (summary, data) in enumerate(packed, before)
     ]
     level, count = 0, before
@@ -57,8 +57,7 @@ def block_rows(
             for number in range(first, end)
         ]
         rows += [
-            (series_id, level, number, *astuple(summary), None)
-            for number, summary in enumerate(added, first)
+            (series_id, level, number, *summary.row(), None) for number, summary in enumerate(added, first)
         ]
     return rows
 

@@ -53,7 +53,7 @@ def not_there(call: Call, run: str) -> MlflowError:
 async def log_metric(call: Call) -> None:
     """One point."""
     run = run_of(call)
-    metric = _metric(call.body, "")
+    metric = _metric(call.body)
     await _write(call, run, metrics=[metric])
     await _of_models(call, run, [call.body], [metric])
 
@@ -91,7 +91,7 @@ async def log_batch(call: Call) -> None:
         raise invalid(f"Invalid value {shown(run)} for parameter 'run_id' supplied.")
     run = run_of(call)
     given = call.items("metrics")
-    metrics = [_metric(item, f"metrics[{at}]") for at, item in enumerate(given)]
+    metrics = [_metric(item, at) for at, item in enumerate(given)]
     params = _texts(call, "params", MAX_PARAM)
     tags = _texts(call, "tags", MAX_TAG)
     _check_limits(len(metrics), len(params), len(tags))
@@ -141,63 +141,65 @@ def _check_unique(params: Sequence[tuple[str, str]]) -> None:
     )
 
 
-def _metric(item: Any, path: str) -> Metric:
-    """A point of the protocol. NaN and the infinities come as texts; a step that is missing is 0."""
+def _metric(item: Any, at: int | None = None) -> Metric:
+    """A point of the protocol, ``at`` that place of a batch. NaN and the infinities come as texts; a step
+    that is missing is 0."""
     if type(item) is not dict:
-        raise wrong_type(path, item)
+        raise wrong_type(_path(at), item)
     key, value, ts, step = item.get("key"), item.get("value"), item.get("timestamp"), item.get("step", 0)
     if type(key) is not str or key not in _checked:
-        key = _new_key(key, path)
+        key = _new_key(key, at)
     if type(value) is not float:
-        value = _number(value, key, path)
+        value = _number(value, key, at)
     if type(ts) is not int or not 0 <= ts < 2**53:
-        ts = _time(ts, key, path)
+        ts = _time(ts, key, at)
     if type(step) is not int or not -(2**63) <= step < 2**63:
-        step = 0 if step is None else whole(_at(path, "step"), step)
+        step = 0 if step is None else whole(_path(at, "step"), step)
     return key, step, ts, value
 
 
-def _at(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name
+def _path(at: int | None, name: str = "") -> str:
+    """How MLflow names a field of a request."""
+    return ".".join(filter(None, ("" if at is None else f"metrics[{at}]", name)))
 
 
 def _absent(path: str) -> MlflowError:
     return invalid(f"Missing value for required parameter '{path}'.{_HINT}")
 
 
-def _new_key(key: Any, path: str) -> str:
+def _new_key(key: Any, at: int | None) -> str:
     if key is None or key == "":
-        raise _absent(_at(path, "key"))
+        raise _absent(_path(at, "key"))
     if not isinstance(key, str):
-        raise wrong_type(_at(path, "key"), key)
-    check_key(key, _at(path, "name"), what="Metric name")
+        raise wrong_type(_path(at, "key"), key)
+    check_key(key, _path(at, "name"), what="Metric name")
     if len(_checked) >= _MOST_CHECKED:
         _checked.clear()
     _checked.add(key)
     return key
 
 
-def _number(value: Any, key: str, path: str) -> float:
+def _number(value: Any, key: str, at: int | None) -> float:
     if value is None or value == "":
-        raise _absent(_at(path, "value"))
+        raise _absent(_path(at, "value"))
     if not isinstance(value, bool) and isinstance(value, int | float | str):
         try:
             return float(value)
         except (ValueError, OverflowError):
             pass
     raise invalid(
-        f"Invalid value {shown(value)} for parameter '{_at(path, 'value')}' supplied: (metric '{key}'). "
+        f"Invalid value {shown(value)} for parameter '{_path(at, 'value')}' supplied: (metric '{key}'). "
         f"Please specify value as a valid double (64-bit floating point){_HINT}"
     )
 
 
-def _time(ts: Any, key: str, path: str) -> int:
+def _time(ts: Any, key: str, at: int | None) -> int:
     if ts is None or ts == "":
-        raise _absent(_at(path, "timestamp"))
-    number = whole(_at(path, "timestamp"), ts)
+        raise _absent(_path(at, "timestamp"))
+    number = whole(_path(at, "timestamp"), ts)
     if not 0 <= number < 2**53:
         raise invalid(
-            f"Invalid value {number} for parameter '{_at(path, 'timestamp')}' supplied: metric '{key}'. "
+            f"Invalid value {number} for parameter '{_path(at, 'timestamp')}' supplied: metric '{key}'. "
             "Timestamp must be a nonnegative long (64-bit integer) of milliseconds since 1970"
         )
     return number
@@ -230,6 +232,8 @@ async def _write(
 
 async def _of_models(call: Call, run: str, given: Sequence[dict[str, Any]], metrics: list[Metric]) -> None:
     """Keep metrics that were measured of logged models with these models too."""
+    if not any("model_id" in item for item in given):
+        return
     measured = [
         {
             "model_id": item["model_id"],
