@@ -60,7 +60,7 @@ class Raw:
             return []
         if not self.sqlite:
             columns = [
-                _array(kind, column) for kind, column in zip(kinds, zip(*rows, strict=True), strict=True)
+                array(kind, column) for kind, column in zip(kinds, zip(*rows, strict=True), strict=True)
             ]
             statement = _unnest(statement, kinds) + ordered
             return [self.connection.execute(statement, [*columns, *more], binary=True)]
@@ -103,7 +103,7 @@ def _percent(statement: str) -> str:
     return statement.replace("%", "%%").replace("?", "%s")
 
 
-def _array(kind: str, column: Sequence[Any]) -> Any:
+def array(kind: str, column: Sequence[Any]) -> Any:
     """A column as PostgreSQL writes arrays: several times as fast as the driver's own way."""
     if kind in "tb":
         return list(column)

@@ -146,13 +146,17 @@ def _prepared(batch: TrackBatch) -> _Prepared:
 
 
 class Group:
-    """Batches that are brought in together, in the caller's transaction. Use it once."""
+    """Batches that are brought in together, in the caller's transaction. Use it once.
+
+    ``runs``: by uuid, number, project and whether it lies in the trash. ``series``: by run and key; after
+    :meth:`write` as they are then.
+    """
 
     def __init__(self, raw: Raw, batches: Sequence[TrackBatch]) -> None:
         self._raw = raw
         self._batches = [_prepared(batch) for batch in batches]
-        self._runs: dict[str, tuple[int, str, bool]] = {}
-        self._series: dict[tuple[str, str], Series] = {}
+        self.runs: dict[str, tuple[int, str, bool]] = {}
+        self.series: dict[tuple[str, str], Series] = {}
         self._incoming: dict[tuple[str, str], list[Point]] = {}
         self._seen: set[tuple[str, str]] = set()
         self._applied: dict[tuple[int, str], None] = {}
@@ -180,10 +184,10 @@ class Group:
             found_batches = raw.each(_BATCHES, "tt", ids)
             found_params = raw.each(_PARAMS, "tt", list(params))
         for number, uuid, project_id, deleted in gather(found_runs):
-            self._runs[uuid] = (number, project_id, deleted is not None)
+            self.runs[uuid] = (number, project_id, deleted is not None)
         for uuid, *row in gather(found_series):
             one = Series(*row)
-            self._series[uuid, one.key] = one
+            self.series[uuid, one.key] = one
         self._seen.update((run, batch) for run, batch in gather(found_batches))
         self._kept = {(run, key): value for run, key, value in gather(found_params)}
 
@@ -202,7 +206,7 @@ class Group:
 
     def _accept(self, entry: _Prepared) -> bool:
         batch = entry.batch
-        number, project_id, deleted = self._runs.get(batch.run, (0, "", True))
+        number, project_id, deleted = self.runs.get(batch.run, (0, "", True))
         if deleted or batch.project_id not in (None, project_id):
             raise NotFound(f"there is no run {batch.run!r} in this project, or it is in the trash")
         if batch.batch is not None and (batch.run, batch.batch) in self._seen:
@@ -248,12 +252,12 @@ class Group:
         changed: list[tuple[object, ...]] = []
         packed: list[BlockRow] = []
         for at, points in self._incoming.items():
-            series = self._series[at]
+            series = self.series[at]
             fresh = self._fresh(series, points)
             if not fresh:
                 continue
             before = series.n
-            _count(series, fresh)
+            count(series, fresh)
             if len(fresh) < PIECE_AT:
                 rows += [(series.id, *point) for point in fresh]
                 series.tail += len(fresh)
@@ -282,13 +286,10 @@ class Group:
 
     def _add_series(self) -> None:
         missing = {
-            (self._runs[run][0], key): (run, key)
-            for run, key in self._incoming.keys() - self._series.keys()
+            (self.runs[run][0], key): (run, key) for run, key in self._incoming.keys() - self.series.keys()
         }
         for number, run_id, key in gather(self._raw.each(_NEW_SERIES, "it", sorted(missing))):
-            self._series[missing[run_id, key]] = Series(
-                number, run_id, key, 0, 0, None, 0, None, None, 0, 0
-            )
+            self.series[missing[run_id, key]] = Series(number, run_id, key, 0, 0, None, 0, None, None, 0, 0)
 
     def _fresh(self, series: Series, points: list[Point]) -> list[tuple[int, int, int, float | None]]:
         """Those points that are not there yet, with their ``seq``, in order of (step, time, arrival)."""
@@ -328,8 +329,13 @@ def _check(entry: _Prepared) -> None:
         raise InvalidSpec(f"a key has at most {MAX_KEY} characters", limit=MAX_KEY)
     for points in entry.points.values():
         for step, ts, _ in points:
-            if not (_LEAST <= step <= _MOST and _LEAST <= ts <= _MOST):
+            if not fits(step, ts):
                 raise InvalidSpec("steps and times are integers of 64 bits")
+
+
+def fits(step: int, ts: int) -> bool:
+    """Whether both are integers of 64 bits."""
+    return _LEAST <= step <= _MOST and _LEAST <= ts <= _MOST
 
 
 def _keys(entry: _Prepared) -> Iterator[str]:
@@ -338,7 +344,7 @@ def _keys(entry: _Prepared) -> Iterator[str]:
     yield from (key for key, _ in entry.tags)
 
 
-def _count(series: Series, fresh: list[tuple[int, int, int, float | None]]) -> None:
+def count(series: Series, fresh: list[tuple[int, int, int, float | None]]) -> None:
     """Bring the series' count, extremes and last value up to date."""
     values = [point[3] for point in fresh if point[3] is not None]
     if values:

@@ -20,6 +20,7 @@ from nacre.db.connect import Database
 from nacre.db.raw import Raw
 from nacre.errors import InternalError, InvalidSpec, NacreError, Unavailable
 from nacre.services.signals import Signals
+from nacre.services.track_ahead import Ahead
 from nacre.services.track_core import Group, Outcome, TrackBatch
 
 __all__ = ["TrackBatch", "TrackWriter"]
@@ -81,6 +82,7 @@ class TrackWriter:
         self._points = self._bytes = 0
         self._waiting: deque[Callable[[], None]] = deque()
         self._raw: Raw | None = None
+        self._ahead = Ahead()
         self._thread: threading.Thread | None = None
         self._open = False
         self._ending = threading.Event()
@@ -250,10 +252,16 @@ class TrackWriter:
     def _transact(self, batches: Sequence[TrackBatch]) -> Outcome:
         with self._db.exclusive(_SLICE_S):
             raw = self._raw or self._connect()
+            if not raw.sqlite and (
+                done := self._ahead.bring(raw, batches, self._dbapi.errors.DivisionByZero)
+            ):
+                return done
             group = Group(raw, batches)
             group.read(begin="BEGIN IMMEDIATE" if raw.sqlite else "BEGIN")
             outcome = group.decide()
             group.write(outcome, commit="COMMIT")
+            if not raw.sqlite:
+                self._ahead.remember(group)
             return outcome
 
     def _connect(self) -> Raw:
