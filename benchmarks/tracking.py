@@ -63,7 +63,7 @@ def milliseconds(ask: Callable[[], Any], rounds: int) -> float:
     began = time.perf_counter()
     ask()
     first = (time.perf_counter() - began) * 1e3
-    if first > 3000:
+    if first > 1000:
         return first
     taken = []
     for _ in range(rounds):
@@ -107,7 +107,8 @@ def reading(server: Contender, sizes: list[int]) -> Figures:
         before = server.bytes()
         found = drive(server, 1, 1e9, kind="batch", rows=1000, keys=1, steps=count)
         settle(server)
-        figures[f"bytes a point, {count:,}"] = (server.bytes() - before) / count
+        if count >= 100_000:  # with fewer, what the database does besides is more than the points
+            figures[f"bytes a point, {count:,}"] = (server.bytes() - before) / count
         [run] = found["runs"]
         if count <= 1_000_000:
             figures[f"history ms, {count:,} points"] = milliseconds(lambda: history(server, run, count), 3)  # noqa: B023
@@ -228,7 +229,8 @@ def main() -> None:
                 if not given.quick:
                     figures |= reading(server, given.points)
                     figures |= searching(server, given.runs)
-                    figures |= memory(server, given.seconds)
+                    if server.name == "Nacre":  # MLflow's pool of connections gives up on 50 clients
+                        figures |= memory(server, given.seconds)
         table(kind, measured["MLflow"], measured["Nacre"])
 
 
