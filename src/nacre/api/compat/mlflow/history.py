@@ -33,7 +33,8 @@ def _json(key: str, points: Points, run: str | None = None) -> list[dict[str, An
 
 def _by_time(points: Points) -> Points:
     """In order of time, then step, then value; most are already."""
-    if np.all(points.ts[1:] > points.ts[:-1]):
+    ts, step = points.ts, points.step
+    if np.all((ts[1:] > ts[:-1]) | ((ts[1:] == ts[:-1]) & (step[1:] > step[:-1]))):
         return points
     return points.at(np.lexsort((points.value, points.step, points.ts)))
 
