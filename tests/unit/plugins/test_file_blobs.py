@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -66,6 +67,30 @@ class TestFiles:
         assert store.put_part(digest, len(data), *last)
         assert store.put_part(digest, len(data), *first)
         assert files_below(root / "staging") == []
+
+    def test_a_folder_that_another_sender_removes_just_now_is_made_anew(
+        self, root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        store = FileBlobs(root)
+        data = os.urandom(PART_BYTES + 10)
+        digest = digest_of(data)
+        assert not store.put_part(digest, len(data), 0, data[:PART_BYTES])
+        really, removed = os.mkdir, []
+
+        def mkdir(path: Path, mode: int = 0o777) -> None:
+            try:
+                really(path, mode)
+            except FileExistsError:
+                removed.append(path)
+                shutil.rmtree(path)
+                raise
+
+        monkeypatch.setattr(os, "mkdir", mkdir)
+        assert not store.put_part(digest, len(data), PART_BYTES, data[PART_BYTES:])
+        assert len(removed) == 1
+        monkeypatch.undo()
+        assert store.put_part(digest, len(data), 0, data[:PART_BYTES])
+        assert store.verify(digest)
 
     def test_a_blob_that_was_removed_is_taken_again_in_parts(self, root: Path) -> None:
         store = FileBlobs(root)

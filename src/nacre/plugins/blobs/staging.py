@@ -13,6 +13,7 @@ open file descriptions (OFD), so they also hold between threads, and end with th
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import re
@@ -22,7 +23,6 @@ import struct
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from blake3 import blake3
@@ -80,7 +80,8 @@ class Staging:
         for _ in range(10):
             if self._is_finished(place, digest):
                 return True
-            place.mkdir(exist_ok=True)
+            with contextlib.suppress(FileExistsError):  # exist_ok would look again, when it may be gone
+                place.mkdir()
             try:
                 with _opened(place, size) as (content, done):
                     self._keep(content, done, index, offset, data)
@@ -175,8 +176,9 @@ class Staging:
 
     def _drop(self, place: Path) -> None:
         trash = self._folder / f"trash-{secrets.token_hex(8)}"
-        place.rename(trash)
-        shutil.rmtree(trash, ignore_errors=True)
+        with contextlib.suppress(FileNotFoundError):  # another process was faster
+            place.rename(trash)
+            shutil.rmtree(trash, ignore_errors=True)
 
 
 def _count(size: int) -> int:
@@ -193,7 +195,7 @@ def _index(size: int, offset: int, length: int) -> int:
     return index
 
 
-@contextmanager
+@contextlib.contextmanager
 def _opened(place: Path, size: int) -> Iterator[tuple[int, int]]:
     """Descriptors of ``data`` and ``done``, both of the same folder even while it is being replaced."""
     folder = os.open(place, os.O_RDONLY | os.O_DIRECTORY)
