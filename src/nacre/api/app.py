@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from nacre.api import landing, problems
+from nacre.api import console, problems
 from nacre.api.compat.mlflow.app import MlflowEdge
 from nacre.api.routers import ALL
 from nacre.errors import TooLarge
@@ -64,9 +64,9 @@ def make_app(services: Services, version: str) -> FastAPI:
     )
     app.state.services = services
     problems.install(app)
-    landing.install(app)
     app.add_middleware(BodyLimit)
     app.add_middleware(MlflowEdge, services=services)
     for router in ALL:
         app.include_router(router)
+    console.install(app)
     return app

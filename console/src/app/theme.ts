@@ -1,0 +1,61 @@
+import { createTheme, type CSSVariablesResolver, type MantineColorsTuple } from "@mantine/core";
+
+const accent: MantineColorsTuple = [
+  "#e2f1f2",
+  "#c6e4e6",
+  "#9ad0d4",
+  "#6bbac0",
+  "#45a4ab",
+  "#2b8f97",
+  "#187e86",
+  "#0b6b72",
+  "#08585e",
+  "#05454a",
+];
+
+export const theme = createTheme({
+  fontFamily: "var(--n-font)",
+  fontFamilyMonospace: "var(--n-mono)",
+  primaryColor: "accent",
+  primaryShade: { light: 7, dark: 4 },
+  colors: { accent },
+  defaultRadius: 6,
+  autoContrast: true,
+  fontSizes: { xs: "12px", sm: "13px", md: "14px", lg: "16px", xl: "20px" },
+  spacing: { xs: "4px", sm: "8px", md: "12px", lg: "16px", xl: "24px" },
+  shadows: { xs: "none", sm: "none", md: "none", lg: "none", xl: "none" },
+  headings: { fontWeight: "600", sizes: { h1: { fontSize: "20px" }, h2: { fontSize: "16px" }, h3: { fontSize: "14px" } } },
+  components: {
+    Button: { defaultProps: { size: "xs" } },
+    ActionIcon: { defaultProps: { variant: "subtle", color: "gray", size: "md" } },
+    TextInput: { defaultProps: { size: "xs" } },
+    PasswordInput: { defaultProps: { size: "sm" } },
+    NumberInput: { defaultProps: { size: "xs" } },
+    Select: { defaultProps: { size: "xs", comboboxProps: { shadow: "none" } } },
+    MultiSelect: { defaultProps: { size: "xs" } },
+    Textarea: { defaultProps: { size: "xs" } },
+    SegmentedControl: { defaultProps: { size: "xs" } },
+    Switch: { defaultProps: { size: "xs" } },
+    Checkbox: { defaultProps: { size: "xs" } },
+    Menu: { defaultProps: { shadow: "none" } },
+    Tooltip: { defaultProps: { openDelay: 300 } },
+    Modal: { defaultProps: { centered: true } },
+  },
+});
+
+/** Mantine's own variables, from the same tokens as everything else. */
+export const variables: CSSVariablesResolver = () => {
+  const both = {
+    "--mantine-color-body": "var(--n-bg)",
+    "--mantine-color-text": "var(--n-text)",
+    "--mantine-color-dimmed": "var(--n-text-soft)",
+    "--mantine-color-default": "var(--n-bg)",
+    "--mantine-color-default-hover": "var(--n-bg-hover)",
+    "--mantine-color-default-border": "var(--n-border)",
+    "--mantine-color-default-color": "var(--n-text)",
+    "--mantine-color-anchor": "var(--n-accent)",
+    "--mantine-color-error": "var(--n-bad)",
+    "--mantine-color-placeholder": "var(--n-text-soft)",
+  };
+  return { variables: {}, light: both, dark: both };
+};

@@ -1,0 +1,4 @@
+import type { RouteObject } from "react-router";
+
+const routes: RouteObject[] = [];
+export default routes;

@@ -1,0 +1,1 @@
+export function SignUp() { return null; }

@@ -1,0 +1,44 @@
+import { useTranslation } from "react-i18next";
+import classes from "./Status.module.css";
+
+/** The fixed vocabulary: every state of every noun is one of five kinds. */
+const KINDS: Record<string, "good" | "bad" | "warn" | "busy" | "idle"> = {
+  succeeded: "good",
+  ready: "good",
+  finished: "good",
+  active: "good",
+  running: "busy",
+  starting: "busy",
+  preparing: "busy",
+  building: "busy",
+  resolving: "busy",
+  converting: "busy",
+  updating: "busy",
+  loading: "busy",
+  queued: "warn",
+  scheduled: "warn",
+  stopping: "warn",
+  pending: "idle",
+  stopped: "idle",
+  cancelled: "idle",
+  killed: "idle",
+  none: "idle",
+  retired: "idle",
+  deleted: "idle",
+  disabled: "idle",
+  failed: "bad",
+};
+
+export const STATES = Object.keys(KINDS);
+
+/** A dot and a word. The word is never only a colour; unknown states are shown as they are. */
+export function Status({ state, title }: { state: string; title?: string | null | undefined }) {
+  const { t } = useTranslation("status");
+  const kind = KINDS[state] ?? "idle";
+  return (
+    <span className={classes.status} data-kind={kind} data-state={state} title={title ?? undefined}>
+      <span className={classes.dot} aria-hidden />
+      {t(state, { defaultValue: state })}
+    </span>
+  );
+}
