@@ -564,7 +564,8 @@ def test_interrupted_runs_are_killed(program: Program, tracking: Tracking) -> No
     with serving(tracking.app) as url:
         process = program.start(
             """
-            import time, nacre
+            import signal, time, nacre
+            signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
             nacre.log_metric("x", 1)
             print("ready", flush=True)
             time.sleep(600)
