@@ -13,6 +13,7 @@ from nacre.schema.users import IssuedToken, SignIn, SignUp
 from nacre.services.events import Events
 from nacre.services.projects import Projects
 from nacre.services.secrets import KEY_BYTES, Secrets
+from nacre.services.sessions import Sessions
 from nacre.services.settings import ServerSettings, write_setting
 from nacre.services.signals import Signals
 from nacre.services.tokens import Tokens
@@ -32,6 +33,7 @@ class Identity:
     events: Events
     settings: ServerSettings
     tokens: Tokens
+    sessions: Sessions
     projects: Projects
     users: Users
     secrets: Secrets
@@ -73,14 +75,16 @@ def wire(db: Database, clock: FixedClock) -> Identity:
     events = Events(db, clock)
     tokens = Tokens(db, clock, signals)
     projects = Projects(db, clock, events)
-    users = Users(db, clock, tokens, projects, events)
+    settings = ServerSettings(db, events)
+    users = Users(db, clock, tokens, projects, events, settings)
     return Identity(
         db=db,
         clock=clock,
         signals=signals,
         events=events,
-        settings=ServerSettings(db, events),
+        settings=settings,
         tokens=tokens,
+        sessions=Sessions(db, clock, tokens, events),
         projects=projects,
         users=users,
         secrets=Secrets(db, clock, events, bytes(range(KEY_BYTES))),

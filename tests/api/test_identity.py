@@ -53,13 +53,14 @@ class TestSessions:
         assert signed_in.status_code == 201
         token = signed_in.json()["secret"]
         me = api.request("GET", f"{A}/me", token=token)
-        assert me.json() == made.json()["user"] == signed_in.json()["user"]
+        assert made.json()["user"] == signed_in.json()["user"]
+        assert me.json() == made.json()["user"] | {"has_password": True}
         projects = api.request("GET", f"{A}/projects", token=token).json()["items"]
         assert {p["name"]: p["role"] for p in projects} == {"ada": "owner", "default": "editor"}
         assert api.request("DELETE", f"{A}/sessions/current", token=token).status_code == 204
         problem(api.request("GET", f"{A}/me", token=token), 401, "unauthenticated")
 
-    def test_sign_up_is_closed_until_an_administrator_opens_it(self, api: Http, owner: str) -> None:
+    def test_sign_up_needs_an_invitation_until_an_administrator_opens_it(self, api: Http, owner: str) -> None:
         body = {"name": "ada", "password": PASSWORD}
         problem(api.request("POST", f"{A}/users", json=body), 403, "permission_denied")
         changed = api.request("PATCH", f"{A}/settings", token=owner, json={"sign_up": "open"})

@@ -271,7 +271,7 @@ class TestUsers:
         assert identity.sign_in(me, "another password").user.admin
 
     def test_settings(self, owner: Shell) -> None:
-        assert "sign-up: closed" in owner("settings", "show")
+        assert "sign-up: invite" in owner("settings", "show")
         assert json.loads(owner("-o", "json", "settings", "set", "--sign-up", "invite")) == {
             "sign_up": "invite",
             "trash_days": 30,

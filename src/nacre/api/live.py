@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.responses import JSONResponse
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
+from nacre.api import session_cookie
 from nacre.api.problems import Problem, describe, problem_response
 from nacre.api.routes import Allowed, Routes
 from nacre.domain.identity import Caller
@@ -102,6 +103,12 @@ class _Connection:
         scheme, _, secret = self._socket.headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer" and secret.strip():
             await self._authenticate(secret.strip())
+            return
+        if found := session_cookie.secrets(self._socket):
+            session_cookie.check_page(self._socket)
+            tokens = self._socket.app.state.services.tokens
+            secret, _ = await self._live.run(session_cookie.chosen, found, tokens)
+            await self._authenticate(secret)
             return
         try:
             async with asyncio.timeout(_AUTH_S):

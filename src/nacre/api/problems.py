@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
+from nacre.api import session_cookie
 from nacre.errors import InternalError, InvalidSpec, NacreError, NotFound, RequestError, from_problem
 
 log = logging.getLogger("nacre.api")
@@ -62,7 +63,10 @@ def install(app: FastAPI) -> None:
     async def _known(request: Request, error: NacreError) -> JSONResponse:
         if error.status >= 500:
             log.error("%s %s: %s", request.method, request.url.path, error.detail, exc_info=error)
-        return problem_response(error)
+        response = problem_response(error)
+        if getattr(request.state, "session_ended", False):
+            session_cookie.clear(request, response)
+        return response
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(request: Request, error: RequestValidationError) -> JSONResponse:

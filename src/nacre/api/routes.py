@@ -7,6 +7,7 @@ from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, Query, Request
 
+from nacre.api import session_cookie
 from nacre.api.problems import documented
 from nacre.domain.identity import Caller, check
 from nacre.errors import (
@@ -45,12 +46,22 @@ def bearer(request: Request) -> str | None:
 
 
 def authorise(request: Request, wired: Wired) -> Caller | None:
-    """Who calls, checked against the operation of this route; null only for public operations."""
+    """Who calls, checked against the operation of this route; null only for public operations.
+
+    A token counts before the session's cookie.
+    """
     operation = OPERATIONS[request.scope["route"].operation_id]
     secret = bearer(request)
     if operation.access is Access.PUBLIC:
         return None
-    caller = wired.tokens.resolve(secret) if secret else None
+    if secret:
+        caller = wired.tokens.resolve(secret)
+    else:
+        try:
+            caller = session_cookie.caller(request, wired.tokens)
+        except Unauthenticated:
+            request.state.session_ended = True
+            raise
     if caller is not None and "project" in request.path_params:
         caller = wired.projects.enter(caller, request.path_params["project"])
     check(operation, caller, request.path_params.get("attempt"))
@@ -61,6 +72,9 @@ def _signed_in(caller: Annotated[Caller | None, Depends(authorise)]) -> Caller:
     assert caller is not None
     return caller
 
+
+Near = Annotated[bool, Depends(session_cookie.near)]
+"""Whether who asks is at this machine."""
 
 Allowed = Annotated[Caller, Depends(_signed_in)]
 """The caller of an operation that is not public, with ``project`` set where the path has one."""

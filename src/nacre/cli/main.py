@@ -10,6 +10,7 @@ import typer
 from nacre import __version__
 from nacre.cli.app import err, options
 from nacre.cli.commands import (
+    console,
     data,
     endpoints,
     environments,
@@ -62,6 +63,7 @@ def _options(
     options.output, options.project, options.url = output, project, url
 
 
+console.register(app)
 data.register(app)
 app.add_typer(environments.app)
 endpoints.register(app)

@@ -6,9 +6,14 @@ import re
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
+from nacre.schema.users import SESSION_COOKIE
+
 Headers = list[tuple[bytes, bytes]]
 
 COOKIE = "nacre_content"
+_SECRET_COOKIES = frozenset({COOKIE.encode(), SESSION_COOKIE.encode()})
+"""Ours: the work neither sees nor sets them. The console's comes along, for cookies ignore ports."""
+
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 _HOP_BY_HOP = frozenset(
@@ -92,7 +97,12 @@ def _dropped(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[bytes]:
 
 def _clean_cookie(value: bytes) -> bytes:
     parts = (part.strip() for part in value.split(b";"))
-    return b"; ".join(p for p in parts if p and p.partition(b"=")[0] != COOKIE.encode())
+    return b"; ".join(p for p in parts if p and _name(p) not in _SECRET_COOKIES)
+
+
+def _name(cookie: bytes) -> bytes:
+    """The name under which a cookie comes back; browsers send one without a name as its value only."""
+    return cookie.lstrip(b"= \t").partition(b"=")[0].strip()
 
 
 def to_upstream(headers: Headers, token: str, *, websocket: bool = False) -> Headers:
@@ -115,11 +125,11 @@ def from_upstream(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     """The answer's headers as the browser gets them. Several Set-Cookie lines stay several."""
     listed = [(key.lower(), value) for key, value in headers]
     drop = _dropped(listed) | _ORIGIN_WIDE | _OURS
-    ours = COOKIE.encode() + b"="
     kept = [
         (key, value)
         for key, value in listed
-        if key not in drop and not (key == b"set-cookie" and value.lstrip().startswith(ours))
+        if key not in drop
+        and not (key == b"set-cookie" and _name(value.partition(b";")[0]) in _SECRET_COOKIES)
     ]
     there = {key for key, _ in kept}
     return kept + [(key, value) for key, value in _SECURITY if key not in there]

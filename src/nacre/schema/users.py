@@ -10,6 +10,9 @@ from pydantic import Field, SecretStr
 from nacre.schema.access import Access, Operation
 from nacre.schema.base import Answer, Name, Stamped, Wire
 
+SESSION_COOKIE = "nacre_session"
+"""The cookie of the console's sign-in. Browsers send it to every port of the host."""
+
 
 class SignUpPolicy(StrEnum):
     """Who may make an account. The owner of the machine always has one."""
@@ -28,6 +31,12 @@ class User(Stamped):
     disabled: bool = False
 
 
+class Me(User):
+    """Oneself."""
+
+    has_password: bool = Field(description="false for an account that only tokens and links open")
+
+
 class UserUpdate(Wire):
     """What an administrator changes of a user; null leaves it."""
 
@@ -36,26 +45,48 @@ class UserUpdate(Wire):
 
 
 class SignUp(Wire):
-    """A new account. ``invitation`` is needed where the policy is ``invite``."""
+    """A new account. ``invitation`` is needed where the policy is ``invite``; ``cookie`` as in
+    :class:`SignIn`."""
 
     name: Name
     password: SecretStr = Field(min_length=8, max_length=256)
     email: str | None = Field(None, max_length=254)
     invitation: SecretStr | None = None
+    cookie: bool = False
 
 
 class SignIn(Wire):
-    """Name and password for a token. ``lifetime_s`` defaults to 30 days."""
+    """Name and password for a token. ``lifetime_s`` defaults to 30 days.
+
+    With ``cookie`` the token is set as a cookie that no script can read, and the answer has no secret:
+    for pages of the console only.
+    """
 
     name: Name
     password: SecretStr
     lifetime_s: int = Field(30 * 86_400, ge=60, le=366 * 86_400)
+    cookie: bool = False
+
+
+class SessionRedeem(Wire):
+    """The code of a link of ``sessions.link``, for a session. ``cookie`` as in :class:`SignIn`."""
+
+    code: SecretStr = Field(min_length=1, max_length=256)
+    cookie: bool = True
+
+
+class SessionLink(Answer):
+    """A page of the console that signs a browser in, once, until ``expires_at``."""
+
+    path: str = Field(repr=False, description="to open on the address under which this server is reached")
+    code: str = Field(repr=False, description="the secret in it")
+    expires_at: datetime
 
 
 class PasswordChange(Wire):
-    """The old password proves who asks."""
+    """The old password proves who asks; an account that never had one leaves it out."""
 
-    old: SecretStr
+    old: SecretStr = SecretStr("")
     new: SecretStr = Field(min_length=8, max_length=256)
 
 
@@ -75,6 +106,7 @@ class Token(Stamped):
     scopes: list[str]
     expires_at: datetime | None = None
     last_used_at: datetime | None = None
+    current: bool = Field(False, description="the one that asked")
 
 
 class IssuedToken(Answer):
@@ -82,6 +114,14 @@ class IssuedToken(Answer):
 
     token: Token
     secret: str = Field(repr=False)
+    user: User
+
+
+class SignedIn(Answer):
+    """A new session. ``secret`` is shown this once; null where the session is a cookie."""
+
+    token: Token
+    secret: str | None = Field(None, repr=False)
     user: User
 
 
@@ -143,6 +183,23 @@ OPERATIONS = (
         Access.USER,
         "users:write",
         "logout",
+    ),
+    Operation(
+        "sessions.link",
+        "POST",
+        f"{_A}/sessions/links",
+        "Make a link that signs a browser in, once",
+        Access.USER,
+        "tokens:write",
+        "console",
+    ),
+    Operation(
+        "sessions.redeem",
+        "POST",
+        f"{_A}/sessions/redeem",
+        "Exchange the code of a link for a session",
+        Access.PUBLIC,
+        cli="login",
     ),
     Operation(
         "users.me",

@@ -19,6 +19,7 @@ from nacre.sdk.resources.projects import Events, Members, Projects
 from nacre.sdk.resources.runs import Runs
 from nacre.sdk.resources.secrets import Secrets
 from nacre.sdk.resources.server import Server
+from nacre.sdk.resources.sessions import Sessions
 from nacre.sdk.resources.settings import ServerSettings
 from nacre.sdk.resources.tokens import Tokens
 from nacre.sdk.resources.usage import Usage
@@ -65,6 +66,7 @@ class Client:
         self.runs = Runs(self.transport, self.project)
         self.secrets = Secrets(self.transport, self.project)
         self.server = Server(self.transport, self.project)
+        self.sessions = Sessions(self.transport, self.project)
         self.settings = ServerSettings(self.transport, self.project)
         self.tokens = Tokens(self.transport, self.project)
         self.usage = Usage(self.transport, self.project)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import json
 import logging
 import logging.handlers
 import os
@@ -76,7 +77,7 @@ def _listener(app: Any, settings: Settings, max_message: int) -> _Listener:
     )
 
 
-async def _serve(settings: Settings, wiring: Wiring, sockets: dict[str, list[socket]]) -> None:
+async def _serve(settings: Settings, wiring: Wiring, sockets: dict[str, list[socket]], quiet: bool) -> None:
     keep_freed_memory()
     api = _listener(make_app(wiring.services, __version__), settings, MAX_MESSAGE_BYTES)
     content = _listener(
@@ -106,8 +107,20 @@ async def _serve(settings: Settings, wiring: Wiring, sockets: dict[str, list[soc
         await asyncio.to_thread(wiring.start)
         home.describe(settings, __version__)
         log.info("ready: console and API %s, instances %s, endpoints %s", *_urls(settings))
+        if not quiet and sys.stderr.isatty():  # for the person there, and for no log
+            await asyncio.to_thread(_print_link, settings, wiring)
         gc.freeze()
     await asyncio.gather(*serving)
+
+
+def _print_link(settings: Settings, wiring: Wiring) -> None:
+    """How the machine's owner gets into the console, without a password yet."""
+    services = wiring.services
+    owner = services.tokens.resolve(json.loads((settings.home / "owner.json").read_text())["token"])
+    if owner is not None:
+        path = services.sessions.link(owner).path
+        sys.stderr.write(f"\n  console, once, within ten minutes: {settings.url}{path}\n")
+        sys.stderr.write("  another link: nacre console\n\n")
 
 
 def _urls(settings: Settings) -> tuple[str, str, str]:
@@ -159,7 +172,7 @@ def serve(settings: Settings, quiet: bool = False) -> None:
     wiring = wire(settings, database, SystemClock())
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(settings, wiring, sockets))
+            runner.run(_serve(settings, wiring, sockets, quiet))
     finally:
         wiring.stop()
         home.undescribe(settings)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import socket
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 
 from nacre.errors import InvalidSpec
@@ -30,6 +32,15 @@ class Settings:
     @property
     def public_host(self) -> str:
         return "127.0.0.1" if self.host in ("0.0.0.0", "::", "") else self.host  # noqa: S104
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can connect: a name is asked what it stands for."""
+        try:
+            found = socket.getaddrinfo(self.host, None, type=socket.SOCK_STREAM)
+        except OSError:
+            return False
+        return all(ip_address(str(one[4][0]).partition("%")[0]).is_loopback for one in found)
 
     @property
     def url(self) -> str:

@@ -61,6 +61,7 @@ from nacre.services.run_table import RunTable
 from nacre.services.runs import Runs
 from nacre.services.sealing import Sealing
 from nacre.services.secrets import Secrets, read_key
+from nacre.services.sessions import Sessions
 from nacre.services.settings import ServerSettings
 from nacre.services.signals import Signals
 from nacre.services.status import Addresses, Status
@@ -135,7 +136,7 @@ def wire(settings: Settings, db: Database, clock: Clock, plugins: Plugins | None
     events = Events(db, clock)
     tokens = Tokens(db, clock, signals)
     projects = Projects(db, clock, events)
-    server_settings = ServerSettings(db, events)
+    server_settings = ServerSettings(db, events, loopback=settings.loopback)
     secrets = Secrets(db, clock, events, read_key(settings.home / "secret.key"))
     prices = Prices(settings.home / "prices.toml")
     usage = UsageLedger(db, clock, prices)
@@ -262,8 +263,9 @@ def wire(settings: Settings, db: Database, clock: Clock, plugins: Plugins | None
         signals=signals,
         events=events,
         settings=server_settings,
-        users=Users(db, clock, tokens, projects, events),
+        users=Users(db, clock, tokens, projects, events, server_settings),
         tokens=tokens,
+        sessions=Sessions(db, clock, tokens, events),
         projects=projects,
         secrets=secrets,
         prices=prices,

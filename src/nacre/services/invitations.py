@@ -22,18 +22,21 @@ from nacre.schema.base import Page
 from nacre.schema.users import Invitation, InvitationCreate, SignUpPolicy
 from nacre.services.events import Events
 from nacre.services.projects import Projects
-from nacre.services.settings import sign_up_policy
+from nacre.services.settings import ServerSettings
 from nacre.services.tokens import fingerprint
 
 
 class Invitations:
     """One invitation lets one person sign up. While sign-up is closed, only the machine's owner invites."""
 
-    def __init__(self, db: Database, clock: Clock, projects: Projects, events: Events) -> None:
+    def __init__(
+        self, db: Database, clock: Clock, projects: Projects, events: Events, settings: ServerSettings
+    ) -> None:
         self._db = db
         self._clock = clock
         self._projects = projects
         self._events = events
+        self._settings = settings
 
     def create(self, caller: Caller, body: InvitationCreate) -> Invitation:
         """A new invitation, with its secret, which is shown this once.
@@ -50,7 +53,8 @@ class Invitations:
         secret = "nacre_invite_" + secrets.token_urlsafe(32)
         now = self._clock.now()
         with self._db.write() as session:
-            if sign_up_policy(session) is SignUpPolicy.CLOSED and caller.user_id != machine_owner(session):
+            closed = self._settings.sign_up(session) is SignUpPolicy.CLOSED
+            if closed and caller.user_id != machine_owner(session):
                 raise PermissionDenied(
                     "sign-up is closed, so only the owner of the machine invites: "
                     "open it with 'nacre settings set --sign-up invite'"
@@ -113,13 +117,15 @@ class Invitations:
             session.delete(row)
             self._events.add(session, row.project_id, caller.user_id, "invitations.delete", row.id)
 
-    def admit(self, session: Session, secret: str | None) -> InvitationRow | None:
+    def admit(self, session: Session, secret: str | None, *, near: bool = False) -> InvitationRow | None:
         """The invitation that lets somebody sign up under the present policy; null where none is needed.
+
+        ``near`` as in :meth:`nacre.services.settings.ServerSettings.sign_up`.
 
         Raises:
             PermissionDenied: sign-up is closed, or needs an invitation that is still good.
         """
-        policy = sign_up_policy(session)
+        policy = self._settings.sign_up(session, near=near)
         if secret is None:
             if policy is SignUpPolicy.OPEN:
                 return None

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from nacre.services.run_table import RunTable
     from nacre.services.runs import Runs
     from nacre.services.secrets import Secrets
+    from nacre.services.sessions import Sessions
     from nacre.services.settings import ServerSettings
     from nacre.services.signals import Signals
     from nacre.services.status import Status
@@ -50,6 +51,7 @@ class Services:
     settings: ServerSettings
     users: Users
     tokens: Tokens
+    sessions: Sessions
     projects: Projects
     secrets: Secrets
     prices: Prices

@@ -17,19 +17,40 @@ _TRASH_DAYS_AT_FIRST = 30
 
 
 class ServerSettings:
-    """Settings are rows of text; what was never set has its default: sign-up is closed, the trash is kept
-    30 days."""
+    """Settings are rows of text. What was never set has its default: the trash is kept 30 days, and
+    sign-up needs an invitation, except for people at this machine where nobody else can be:
+    ``loopback`` says that the server listens on loopback only.
+    """
 
-    def __init__(self, db: Database, events: Events) -> None:
+    def __init__(self, db: Database, events: Events, *, loopback: bool = False) -> None:
         self._db = db
         self._events = events
+        self._loopback = loopback
 
-    def get(self) -> Settings:
-        """The settings as they are."""
+    def get(self, *, near: bool = False) -> Settings:
+        """The settings as they are for this request; ``near`` as in :meth:`sign_up`."""
         with self._db.read() as session:
-            return _settings(session)
+            return self._settings(session, near)
 
-    def update(self, caller: Caller, change: SettingsUpdate) -> Settings:
+    def sign_up(self, session: Session, *, near: bool = False) -> SignUpPolicy:
+        """Who may make an account. ``near``: who asks is at this machine, so that the default is open.
+
+        A proxy on this machine makes a loopback listener public, and a page of any site can lead its
+        visitors' browsers there: requests that came through either are not near.
+        """
+        said = read_setting(session, _SIGN_UP)
+        if said is not None:
+            return SignUpPolicy(said)
+        return SignUpPolicy.OPEN if self._loopback and near else SignUpPolicy.INVITE
+
+    def _settings(self, session: Session, near: bool) -> Settings:
+        days = read_setting(session, _TRASH_DAYS)
+        return Settings(
+            sign_up=self.sign_up(session, near=near),
+            trash_days=_TRASH_DAYS_AT_FIRST if days is None else int(days),
+        )
+
+    def update(self, caller: Caller, change: SettingsUpdate, *, near: bool = False) -> Settings:
         """Change what is not null."""
         with self._db.write() as session:
             if change.sign_up is not None:
@@ -42,19 +63,7 @@ class ServerSettings:
                 self._events.add(
                     session, None, caller.user_id, "settings.update", _TRASH_DAYS, value=change.trash_days
                 )
-            return _settings(session)
-
-
-def _settings(session: Session) -> Settings:
-    days = read_setting(session, _TRASH_DAYS)
-    return Settings(
-        sign_up=sign_up_policy(session), trash_days=_TRASH_DAYS_AT_FIRST if days is None else int(days)
-    )
-
-
-def sign_up_policy(session: Session) -> SignUpPolicy:
-    """Who may make an account."""
-    return SignUpPolicy(read_setting(session, _SIGN_UP) or SignUpPolicy.CLOSED.value)
+            return self._settings(session, near)
 
 
 def read_setting(session: Session, key: str) -> str | None:

@@ -48,11 +48,11 @@ class Status:
         self._model_server = model_server
         self._started = time.monotonic()
 
-    def info(self) -> ServerInfo:
-        """For anybody: what a client needs before it signs in."""
+    def info(self, *, near: bool = False) -> ServerInfo:
+        """For anybody: what a client needs before it signs in. ``near``: as for signing up."""
         return ServerInfo(
             version=self._version,
-            sign_up=self._settings.get().sign_up,
+            sign_up=self._settings.get(near=near).sign_up,
             content_url=self._addresses.content,
             inference_url=self._addresses.inference,
         )

@@ -34,6 +34,9 @@ REPORT_SCOPES = ("attempts:report",)
 WORK_SCOPES = ("runs:write", "runs:read", "data:read", "models:read", "models:write", PREDICT_SCOPE)
 """What a job's own token (``NACRE_TOKEN``) may do, inside its project."""
 
+LINK = "link"
+"""The kind of a link's code (``sessions.link``): it is exchanged for a session, and calls nothing."""
+
 _KNOWN_SECONDS = 5.0
 _KEPT_AFTER_EXPIRY = timedelta(days=7)
 _OWN_KINDS = ("user", "session")
@@ -49,7 +52,7 @@ class Tokens:
     """Tokens are ``nacre_`` and 43 characters; the database has their SHA-256 only.
 
     Kinds: ``user`` (made for a program), ``session`` (a sign-in), ``attempt`` and ``instance`` (of work,
-    limited to its project), ``content`` (cookies of the user-content listener).
+    limited to its project), ``content`` (cookies of the user-content listener), ``link``.
     """
 
     def __init__(self, db: Database, clock: Clock, signals: Signals) -> None:
@@ -86,7 +89,7 @@ class Tokens:
                 MemberRow,
                 (MemberRow.project_id == TokenRow.project_id) & (MemberRow.user_id == TokenRow.user_id),
             )
-            .where(TokenRow.hash == digest)
+            .where(TokenRow.hash == digest, TokenRow.kind != LINK)
         )
         with self._db.read() as session:
             found = session.execute(statement).one_or_none()
@@ -168,7 +171,12 @@ class Tokens:
         )
         with self._db.read() as session:
             return newest_first(
-                session, statement, TokenRow.id, lambda row: self._wire(row[0]), cursor=cursor, limit=limit
+                session,
+                statement,
+                TokenRow.id,
+                lambda row: self._wire(row[0], caller),
+                cursor=cursor,
+                limit=limit,
             )
 
     def delete(self, caller: Caller, token: str) -> None:
@@ -222,6 +230,20 @@ class Tokens:
         session.flush()
         after_commit(session, lambda: self._signals.notify("access"))
         return secret, row.id
+
+    def open_session(
+        self, session: Session, user_id: str, lifetime_s: float, *, in_browser: bool = False
+    ) -> IssuedToken:
+        """A new sign-in of a user, in the caller's transaction."""
+        secret, token_id = self.issue(
+            session,
+            user_id=user_id,
+            kind="session",
+            name="console" if in_browser else "session",
+            scopes=["*"],
+            lifetime_s=lifetime_s,
+        )
+        return self.issued(session, secret, token_id)
 
     def issued(self, session: Session, secret: str, token_id: str) -> IssuedToken:
         """The answer that shows a new token's secret, this once."""
@@ -277,7 +299,7 @@ class Tokens:
                     grants[row.hash] = TokenGrant(projects=projects, expires_ms=expires)
         return grants
 
-    def _wire(self, row: TokenRow) -> Token:
+    def _wire(self, row: TokenRow, caller: Caller | None = None) -> Token:
         seen = [at for at in (row.last_used_at, self._used.get(row.id)) if at is not None]
         return Token(
             id=row.id,
@@ -287,6 +309,7 @@ class Tokens:
             scopes=row.scopes,
             expires_at=row.expires_at,
             last_used_at=max(seen, default=None),
+            current=caller is not None and caller.token_id == row.id,
         )
 
 

@@ -21,11 +21,12 @@ from nacre.errors import Conflict, InvalidSpec, NotFound, PermissionDenied, Unau
 from nacre.ids import new_id
 from nacre.schema.access import Role
 from nacre.schema.base import Page
-from nacre.schema.users import IssuedToken, PasswordChange, SignIn, SignUp, User, UserUpdate
+from nacre.schema.users import IssuedToken, Me, PasswordChange, SignIn, SignUp, User, UserUpdate
 from nacre.services.events import Events
 from nacre.services.invitations import Invitations, machine_owner
 from nacre.services.passwords import Passwords
 from nacre.services.projects import Projects
+from nacre.services.settings import ServerSettings
 from nacre.services.throttle import Throttle
 from nacre.services.tokens import Tokens, user_wire
 
@@ -44,7 +45,13 @@ class Users:
     """People and their passwords. ``invitations`` are the operations of that noun."""
 
     def __init__(
-        self, db: Database, clock: Clock, tokens: Tokens, projects: Projects, events: Events
+        self,
+        db: Database,
+        clock: Clock,
+        tokens: Tokens,
+        projects: Projects,
+        events: Events,
+        settings: ServerSettings,
     ) -> None:
         self._db = db
         self._clock = clock
@@ -54,13 +61,15 @@ class Users:
         self._passwords = Passwords()
         self._by_name = Throttle(clock, free=_FREE_PER_NAME, longest_s=_LONGEST_WAIT_S)
         self._by_address = Throttle(clock, free=_FREE_PER_ADDRESS, longest_s=_LONGEST_WAIT_S)
-        self.invitations = Invitations(db, clock, projects, events)
+        self.invitations = Invitations(db, clock, projects, events, settings)
         projects.on_change(tokens.forget)  # memberships decide what tokens reach
 
     # -- accounts -----------------------------------------------------------------------------------------
 
-    def sign_up(self, body: SignUp, address: str) -> IssuedToken:
+    def sign_up(self, body: SignUp, address: str, *, near: bool = False) -> IssuedToken:
         """Make an account, a project of its own, and sign it in.
+
+        ``near``: who asks is at this machine (:meth:`nacre.services.settings.ServerSettings.sign_up`).
 
         Raises:
             PermissionDenied: the sign-up policy forbids it.
@@ -76,19 +85,19 @@ class Users:
         self._by_address.admit(address)
         invitation = body.invitation.get_secret_value() if body.invitation else None
         with self._db.read() as session:
-            self.invitations.admit(session, invitation)  # before the costly hash
+            self.invitations.admit(session, invitation, near=near)  # before the costly hash
             _check_free(session, body.name)
         stored = self._passwords.hash(body.password)
         try:
             with self._db.write() as session:
-                invited = self.invitations.admit(session, invitation)
+                invited = self.invitations.admit(session, invitation, near=near)
                 _check_free(session, body.name)
                 row = self._add(session, body.name, email=body.email, password_hash=stored)
                 self._projects.add(session, _free_project_name(session, row.name), row.id)
                 if invited is not None:
                     self.invitations.use(session, invited, row)
                 self._events.add(session, None, row.id, "users.sign_up", row.id, name=row.name)
-                answer = self._open_session(session, row, SESSION_SECONDS)
+                answer = self._tokens.open_session(session, row.id, SESSION_SECONDS, in_browser=body.cookie)
         except IntegrityError as error:
             raise Conflict(f"the name {body.name} was taken just now: choose another one") from error
         self._projects.forget()
@@ -186,13 +195,7 @@ class Users:
             if better is not None:
                 row.password_hash = better
             self._events.add(session, None, row.id, "users.sign_in", row.id)
-            return self._open_session(session, row, body.lifetime_s)
-
-    def _open_session(self, session: Session, row: UserRow, lifetime_s: int) -> IssuedToken:
-        secret, token_id = self._tokens.issue(
-            session, user_id=row.id, kind="session", name="session", scopes=["*"], lifetime_s=lifetime_s
-        )
-        return self._tokens.issued(session, secret, token_id)
+            return self._tokens.open_session(session, row.id, body.lifetime_s, in_browser=body.cookie)
 
     def sign_out(self, caller: Caller) -> None:
         """Revoke the session in use.
@@ -209,15 +212,16 @@ class Users:
             )
         self._tokens.delete(caller, caller.token_id)
 
-    def me(self, caller: Caller) -> User:
+    def me(self, caller: Caller) -> Me:
         """Who the token belongs to."""
         with self._db.read() as session:
-            return user_wire(session.get_one(UserRow, caller.user_id))
+            row = session.get_one(UserRow, caller.user_id)
+            return Me(**user_wire(row).model_dump(), has_password=row.password_hash is not None)
 
     def change_password(self, caller: Caller, body: PasswordChange) -> None:
         """Change one's own password; every other session ends.
 
-        An account that never had a password (the machine owner's) gives an empty old one.
+        An account that never had a password (the machine owner's) gives no old one.
 
         Raises:
             PermissionDenied: the old password is wrong.

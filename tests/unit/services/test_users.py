@@ -134,8 +134,32 @@ class TestSignUp:
         names = [p.name for p in identity.projects.list(identity.caller(issued.secret)).items]
         assert names == ["bob-2"]
 
-    def test_it_is_closed_at_first(self, identity: Identity) -> None:
-        assert identity.settings.get().sign_up is SignUpPolicy.CLOSED
+    def test_it_needs_an_invitation_at_first(self, identity: Identity) -> None:
+        assert identity.settings.get().sign_up is SignUpPolicy.INVITE
+        for near in (False, True):  # nothing is near where others can connect
+            with pytest.raises(PermissionDenied, match="needs an invitation: ask an administrator"):
+                identity.users.sign_up(sign_up("ada"), ADDRESS, near=near)
+
+    def test_who_is_near_needs_none_while_the_server_listens_on_loopback(self, identity: Identity) -> None:
+        identity.settings._loopback = True
+        assert identity.settings.get(near=True).sign_up is SignUpPolicy.OPEN
+        assert identity.settings.get().sign_up is SignUpPolicy.INVITE
+        with pytest.raises(PermissionDenied):
+            identity.users.sign_up(sign_up("ada"), ADDRESS)
+        assert identity.users.sign_up(sign_up("ada"), ADDRESS, near=True).user.name == "ada"
+
+    @pytest.mark.parametrize("policy", [SignUpPolicy.CLOSED, SignUpPolicy.INVITE])
+    def test_what_an_administrator_sets_holds_for_who_is_near_too(
+        self, identity: Identity, owner: Caller, policy: SignUpPolicy
+    ) -> None:
+        identity.settings._loopback = True
+        identity.settings.update(owner, SettingsUpdate(sign_up=policy))
+        assert identity.settings.get(near=True).sign_up is policy
+        with pytest.raises(PermissionDenied):
+            identity.users.sign_up(sign_up("ada"), ADDRESS, near=True)
+
+    def test_closed_says_whom_to_ask(self, identity: Identity, owner: Caller) -> None:
+        identity.settings.update(owner, SettingsUpdate(sign_up=SignUpPolicy.CLOSED))
         with pytest.raises(PermissionDenied, match="closed on this server: ask its owner"):
             identity.users.sign_up(sign_up("ada"), ADDRESS)
 
@@ -157,6 +181,7 @@ class TestInvitations:
     def test_the_owners_invitation_works_while_sign_up_is_closed(
         self, identity: Identity, owner: Caller
     ) -> None:
+        identity.settings.update(owner, SettingsUpdate(sign_up=SignUpPolicy.CLOSED))
         invitation = identity.users.invitations.create(owner, InvitationCreate())
         assert invitation.secret is not None
         assert invitation.secret not in repr(invitation)
@@ -202,6 +227,7 @@ class TestInvitations:
         identity.clock.advance(1)
         ada = identity.person("ada")
         identity.users.update(owner, "ada", UserUpdate(admin=True))
+        identity.settings.update(owner, SettingsUpdate(sign_up=SignUpPolicy.CLOSED))
         with pytest.raises(PermissionDenied, match="only the owner of the machine invites"):
             identity.users.invitations.create(ada, InvitationCreate())
         identity.settings.update(owner, SettingsUpdate(sign_up=SignUpPolicy.INVITE))

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from nacre.api.routes import Allowed, Routes, Wired
+from nacre.api.routes import Allowed, Near, Routes, Wired
 from nacre.schema.server import ServerInfo, ServerStatus
 
 routes = Routes()
 
 
 @routes.operation("server.info")
-def info(services: Wired) -> ServerInfo:
-    """What this server is; needs no token."""
-    return services.status.info()
+def info(services: Wired, near: Near) -> ServerInfo:
+    """What this server is; needs no token. Who may sign up is told as it is for who asks."""
+    return services.status.info(near=near)
 
 
 @routes.operation("server.status")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from fastapi import Request
+from fastapi import Request, Response
 
-from nacre.api.routes import Allowed, Cursor, Limit, Routes, Wired
+from nacre.api import session_cookie
+from nacre.api.routes import Allowed, Cursor, Limit, Near, Routes, Wired
 from nacre.errors import PermissionDenied, RateLimited, Unauthenticated
 from nacre.schema.base import Page
-from nacre.schema.users import IssuedToken, PasswordChange, SignIn, SignUp, User, UserUpdate
+from nacre.schema.users import IssuedToken, Me, PasswordChange, SignedIn, SignIn, SignUp, User, UserUpdate
 
 routes = Routes()
 
@@ -17,25 +18,40 @@ def _address(request: Request) -> str:
 
 
 @routes.operation("users.sign_up", status=201, also=(PermissionDenied, RateLimited))
-def sign_up(body: SignUp, request: Request, services: Wired) -> IssuedToken:
+def sign_up(body: SignUp, request: Request, response: Response, services: Wired, near: Near) -> SignedIn:
     """Make an account with a project of its own, and sign it in."""
-    return services.users.sign_up(body, _address(request))
+    if body.cookie:
+        session_cookie.check_console(request)
+    issued = services.users.sign_up(body, _address(request), near=near)
+    return signed_in(issued, request, response, body.cookie)
 
 
 @routes.operation("users.sign_in", status=201, also=(Unauthenticated, PermissionDenied, RateLimited))
-def sign_in(body: SignIn, request: Request, services: Wired) -> IssuedToken:
+def sign_in(body: SignIn, request: Request, response: Response, services: Wired) -> SignedIn:
     """Exchange name and password for the token of a new session."""
-    return services.users.sign_in(body, _address(request))
+    if body.cookie:
+        session_cookie.check_console(request)
+    return signed_in(services.users.sign_in(body, _address(request)), request, response, body.cookie)
+
+
+def signed_in(issued: IssuedToken, request: Request, response: Response, cookie: bool) -> SignedIn:
+    """The answer of a sign-in: the secret in it, or in the session's cookie."""
+    if cookie:
+        assert issued.token.expires_at is not None
+        lifetime = issued.token.expires_at - issued.token.created_at
+        session_cookie.keep(request, response, issued.secret, lifetime.total_seconds())
+    return SignedIn(token=issued.token, user=issued.user, secret=None if cookie else issued.secret)
 
 
 @routes.operation("users.sign_out", status=204)
-def sign_out(caller: Allowed, services: Wired) -> None:
+def sign_out(caller: Allowed, services: Wired, request: Request, response: Response) -> None:
     """Revoke the session's token that the request carries."""
     services.users.sign_out(caller)
+    session_cookie.clear(request, response)
 
 
 @routes.operation("users.me")
-def me(caller: Allowed, services: Wired) -> User:
+def me(caller: Allowed, services: Wired) -> Me:
     """Who the token belongs to."""
     return services.users.me(caller)
 

@@ -32,13 +32,18 @@ def login(
     name: Annotated[str | None, typer.Option("--name", "-n", help="user name")] = None,
     password: Password = None,
     token: Annotated[str | None, typer.Option(help="a token instead of name and password")] = None,
+    code: Annotated[str | None, typer.Option(help="of a link that 'nacre console' printed")] = None,
     lifetime: Annotated[
         str | None, typer.Option(help="how long it lasts, such as 12h (default 30d)")
     ] = None,
 ) -> None:
     """Sign in to a server; the token is kept in ~/.nacre/client.json (mode 0600)."""
     address = server_url(url)
-    if token is None:
+    if code is not None:
+        with Client(address, "") as anonymous:
+            issued = anonymous.sessions.redeem(code.rpartition("code=")[2])
+        user, token = issued.user, issued.secret
+    elif token is None:
         name = name or ask_name()
         with Client(address, "") as anonymous:
             issued = anonymous.users.sign_in(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -14,6 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from nacre.cli.app import as_json, client, emit, err, out
+from nacre.cli.commands.console import link
 from nacre.errors import Conflict, NacreError, Unavailable
 from nacre.sdk.client import Client
 from nacre.sdk.settings import find_connection, nacre_home
@@ -68,7 +70,11 @@ def up(
     inference_port: Annotated[int | None, typer.Option(help="endpoints (default: port + 2)")] = None,
     detach: Annotated[bool, typer.Option("--detach", "-d", help="return once it is ready")] = False,
 ) -> None:
-    """Start the server on this machine."""
+    """Start the server on this machine, and print a link that signs a browser in to its console.
+
+    While it listens on loopback, whoever is at this machine may sign up; everybody else needs an
+    invitation ('nacre user invite'). 'nacre settings set --sign-up' decides otherwise.
+    """
     command = [sys.executable, "-m", "nacre.server"]
     given = {"host": host, "port": port, "content-port": content_port, "inference-port": inference_port}
     for name, value in given.items():
@@ -94,7 +100,13 @@ def up(
 
     def render() -> None:
         out.print(f"nacre is up at {there['url']} after {time.monotonic() - started:.1f} s")
-        out.print("next: [bold]nacre run train.py[/bold]   stop it: [bold]nacre down[/bold]", style="dim")
+        with contextlib.suppress(NacreError), _owner() as owner:
+            out.print(f"console, once, within ten minutes: {link(owner)}", markup=False)
+        out.print(
+            "next: [bold]nacre run train.py[/bold]   another link: [bold]nacre console[/bold]   "
+            "stop it: [bold]nacre down[/bold]",
+            style="dim",
+        )
 
     emit(there, render)
 

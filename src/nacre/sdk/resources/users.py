@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 
-from nacre.schema.users import Invitation, IssuedToken, User
+from nacre.schema.users import Invitation, IssuedToken, Me, User
 from nacre.sdk.resources.base import Noun
 
 
@@ -31,9 +31,9 @@ class Users(Noun):
         """Revoke the session in use; ``Conflict`` when the client has a program's token instead."""
         self._transport.call("users.sign_out", None)
 
-    def me(self) -> User:
+    def me(self) -> Me:
         """Who the client is signed in as."""
-        found: User = self._transport.call("users.me", User)
+        found: Me = self._transport.call("users.me", Me)
         return found
 
     def change_password(self, old: str, new: str) -> None:
