@@ -9,7 +9,25 @@ import { type Problem, problemOf } from "./client";
 
 export type LiveState = "connecting" | "live" | "reconnecting" | "idle";
 export type Cursor = Record<string, string | number | null>;
-export type Topic = "run" | "runs" | "job" | "jobs" | "log" | "events";
+export type Topic =
+  | "run"
+  | "runs"
+  | "job"
+  | "jobs"
+  | "log"
+  | "events"
+  | "instances"
+  | "environments"
+  | "models"
+  | "data"
+  | "endpoints"
+  | "instance"
+  | "environment"
+  | "model"
+  | "endpoint"
+  | "dataset"
+  | "environment_log"
+  | "instance_log";
 
 export interface Wanted {
   topic: Topic;
