@@ -74,7 +74,7 @@ def wire(database: Database, people: People, folder: Path) -> Tracking:
         tokens=cast(Any, table),
         projects=cast(Any, table),
         table=run_table,
-        jobs=cast(Any, None),
+        nouns=cast(Any, None),
     )
     known: dict[str, Any] = dict.fromkeys(f.name for f in fields(Services))
     known |= {

@@ -27,7 +27,26 @@ HEARTBEAT_S = 15.0
 MAX_SUBSCRIPTIONS = 256
 MAX_MESSAGE_BYTES = 2**20
 
-Topic = Literal["run", "runs", "job", "jobs", "log", "events"]
+Topic = Literal[
+    "run",
+    "runs",
+    "job",
+    "jobs",
+    "log",
+    "events",
+    "instances",
+    "environments",
+    "models",
+    "data",
+    "endpoints",
+    "instance",
+    "environment",
+    "model",
+    "endpoint",
+    "dataset",
+    "environment_log",
+    "instance_log",
+]
 Cursor = dict[str, str | int | None]
 
 
@@ -54,12 +73,13 @@ class LiveUnsubscribe(Wire):
 class LiveSubscribe(Wire):
     """Starts a subscription, or replaces the one of the same id.
 
-    ``name`` is the run of ``run``, the job of ``job`` and ``log``. ``cursor``: null starts now (of a log:
-    at its beginning, or ``tail`` lines before its end); ``{}`` starts at the beginning.
+    ``name`` is the run of ``run``, the job of ``job`` and ``log``, and so on for every topic of one thing.
+    ``cursor``: null starts now (of a log: at its beginning, or, of a job's, ``tail`` lines before its end);
+    ``{}`` starts at the beginning.
 
     ``keys`` (of ``run``) are names of metrics or patterns; null: all. ``experiments``, ``filter``,
-    ``order_by``, ``columns``, ``view``, ``limit`` (of ``runs``) are those of ``runs.search``; ``jobs``
-    takes ``limit`` and ``active``. ``encoding`` (of ``log``): bytes as text, or in base64.
+    ``order_by``, ``columns``, ``view``, ``limit`` (of ``runs``) are those of ``runs.search``; the other
+    lists take ``limit``, and ``jobs`` takes ``active``. ``encoding`` (of logs): bytes as text, or in base64.
     """
 
     op: Literal["subscribe"]

@@ -48,6 +48,7 @@ from nacre.services.job_submission import JobSubmissions
 from nacre.services.jobs import Jobs
 from nacre.services.launches import LaunchPlace
 from nacre.services.live import Live
+from nacre.services.live_nouns import NounTopics
 from nacre.services.logged_models import LoggedModels
 from nacre.services.models import Models
 from nacre.services.nodes import Nodes
@@ -278,7 +279,22 @@ def wire(settings: Settings, db: Database, clock: Clock, plugins: Plugins | None
         run_records=RunRecords(db, runs),
         experiments=Experiments(db, clock, events),
         run_table=run_table,
-        live=Live(db=db, signals=signals, tokens=tokens, projects=projects, table=run_table, jobs=jobs),
+        live=Live(
+            db=db,
+            signals=signals,
+            tokens=tokens,
+            projects=projects,
+            table=run_table,
+            nouns=NounTopics(
+                db=db,
+                jobs=jobs,
+                instances=instances,
+                environments=environments,
+                datasets=datasets,
+                models=models,
+                endpoints=endpoints,
+            ),
+        ),
         writer=writer,
         artifacts=artifacts,
         logged_models=LoggedModels(db, clock),

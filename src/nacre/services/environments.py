@@ -230,6 +230,16 @@ class EnvironmentCatalogue:
         except FileNotFoundError:
             return b"", ended
 
+    def log_name(self, environment_id: str) -> str:
+        """A name for the present try's log: another one when it begins anew."""
+        with self._db.read() as session:
+            row = session.get(EnvironmentRow, environment_id)
+        try:
+            file = self.log_file(environment_id).stat().st_ino
+        except FileNotFoundError:
+            file = 0
+        return f"{row.change if row is not None else 0}.{file}"
+
     def log_file(self, environment_id: str) -> Path:
         """Where its build log is."""
         return self._logs / f"{environment_id}.log"

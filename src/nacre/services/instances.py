@@ -325,6 +325,12 @@ class Instances:
             data = b""
         return data, attempts[-1].ended_at is not None
 
+    def log_name(self, instance_id: str) -> str:
+        """A name for the present log: another one with each start."""
+        with self._db.read() as session:
+            attempts = self._attempts.of(session, [instance_id])[instance_id]
+        return attempts[-1].id if attempts else "none"
+
     def upstream(self, instance_id: str) -> tuple[str, str] | None:
         """Path of the app's unix socket, and its token; null when it does not run."""
         found = self._launches.upstream(instance_id)

@@ -15,7 +15,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import partial
 from typing import Any
 
 import psycopg
@@ -27,17 +26,14 @@ from nacre.errors import InternalError, InvalidSpec, NacreError, NotFound, RateL
 from nacre.schema.charts import RunSearch
 from nacre.schema.live import LiveSubscribe
 from nacre.schema.operations import OPERATIONS
-from nacre.services.jobs import Jobs
+from nacre.services.live_nouns import NounTopics
 from nacre.services.live_topics import (
     EventsTopic,
     ListTopic,
-    LogTopic,
     Position,
     Reading,
     RunTopic,
-    ThingTopic,
     Topic,
-    plain,
 )
 from nacre.services.projects import Projects
 from nacre.services.run_table import RunTable
@@ -53,8 +49,33 @@ GOVERNS = {
     "jobs": "jobs.list",
     "log": "jobs.logs",
     "events": "events.list",
+    "instances": "instances.list",
+    "environments": "environments.list",
+    "models": "models.list",
+    "data": "data.list",
+    "endpoints": "endpoints.list",
+    "instance": "instances.get",
+    "environment": "environments.get",
+    "model": "models.get",
+    "endpoint": "endpoints.get",
+    "dataset": "data.get",
+    "environment_log": "environments.logs",
+    "instance_log": "instances.logs",
 }
 """The operation whose scope and role a topic needs."""
+_NAMED = {
+    "run": "run",
+    "job": "job",
+    "log": "job",
+    "instance": "instance",
+    "environment": "environment",
+    "model": "model",
+    "endpoint": "endpoint",
+    "dataset": "dataset",
+    "environment_log": "environment",
+    "instance_log": "instance",
+}
+"""What the name of a subscription names."""
 
 MAX_CONNECTIONS = 256
 """Of one user."""
@@ -134,13 +155,13 @@ class Live:
         tokens: Tokens,
         projects: Projects,
         table: RunTable,
-        jobs: Jobs,
+        nouns: NounTopics,
     ) -> None:
         self._db = db
         self._tokens = tokens
         self._projects = projects
         self._table = table
-        self._jobs = jobs
+        self._nouns = nouns
         self.signals = signals
         self._feeds: dict[str, Feed] = {}
         self._connections: Counter[str] = Counter()
@@ -173,14 +194,12 @@ class Live:
         """The topic, and where this subscriber begins.
 
         Raises:
-            NotFound: there is no such run or job, or the caller may not know.
+            NotFound: there is no such thing, or the caller may not know.
             InvalidSpec: a field is missing, or the filter does not parse.
         """
         entered = self.enter(caller, wanted)
-        if wanted.topic in ("run", "job", "log") and not wanted.name:
-            raise InvalidSpec(
-                f"name: which {'run' if wanted.topic == 'run' else 'job'} to watch is missing"
-            )
+        if wanted.topic in _NAMED and not wanted.name:
+            raise InvalidSpec(f"name: which {_NAMED[wanted.topic]} to watch is missing")
         topic = self._topic(entered, wanted)
         return topic, topic.start(wanted.cursor)
 
@@ -196,18 +215,7 @@ class Live:
             return self._runs(caller, wanted)
         if wanted.topic == "events":
             return EventsTopic(self._db, caller.project_id)
-        if wanted.topic == "jobs":
-            key = f"jobs:{caller.project_id}:{wanted.active}:{wanted.limit}"
-            read = partial(self._jobs.list, caller, limit=wanted.limit, active=wanted.active)
-            return ListTopic(key, ("jobs", "job:*"), self._db, lambda: plain(read().items))
-        job = self._jobs.get(caller, name).id
-        if wanted.topic == "job":
-            get = partial(self._jobs.get, caller, job)
-            return ThingTopic(
-                f"job:{job}", (f"job:{job}", "jobs"), self._db, "job", lambda: plain([get()])[0]
-            )
-        logs = self._jobs.logs
-        return LogTopic(job, partial(logs.read, job), partial(logs.tail, job), wanted.tail, wanted.encoding)
+        return self._nouns.topic(caller, wanted)
 
     def _runs(self, caller: Caller, wanted: LiveSubscribe) -> Topic:
         spec = RunSearch(

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
@@ -28,7 +26,6 @@ from nacre.schema.live import Cursor
 
 MAX_POINTS = 20_000
 """Of points in one update. Who is further behind in one metric is told to fetch it instead."""
-LOG_BYTES = 256 * 2**10
 SETTLED_S = 1.0
 """Events are told once they are this old: ids are made before commits, which may overtake each other."""
 _EVENTS = 200
@@ -226,10 +223,12 @@ class ListTopic:
         signals: tuple[str, ...],
         db: Database,
         rows: Callable[[], Sequence[Mapping[str, Any]]],
+        again: float | None = None,
     ) -> None:
+        """``again``: look after so many seconds at the latest, where not every change has a signal."""
         self.key = key
         self.signals = signals
-        self.again_s = again_s(db)
+        self.again_s = min(again or again_s(db), again_s(db))
         self._rows = rows
 
     def start(self, cursor: Cursor | None) -> Position:
@@ -265,10 +264,12 @@ class ThingTopic:
         db: Database,
         name: str,
         read: Callable[[], Mapping[str, Any]],
+        again: float | None = None,
     ) -> None:
+        """``again``: as of :class:`ListTopic`."""
         self.key = key
         self.signals = signals
-        self.again_s = again_s(db)
+        self.again_s = min(again or again_s(db), again_s(db))
         self._name = name
         self._read = read
 
@@ -281,61 +282,6 @@ class ThingTopic:
         if digest == position.text("head"):
             return reading(position, {}, {})
         return reading(position, {"head": digest}, {self._name: found})
-
-
-class LogTopic:
-    """A job's log from an offset; ``ended`` once no more will come."""
-
-    every_s = 0.1
-    again_s = 2.0
-
-    def __init__(
-        self,
-        job_id: str,
-        read: Callable[[int, int], tuple[bytes, bool]],
-        tail: Callable[[int], int],
-        lines: int | None,
-        encoding: str,
-    ) -> None:
-        self.key = f"log:{job_id}:{encoding}"
-        self.signals: tuple[str, ...] = (f"log:{job_id}", f"job:{job_id}")
-        self._read = read
-        self._tail = partial(tail, lines) if lines is not None else None
-        self._base64 = encoding == "base64"
-
-    def start(self, cursor: Cursor | None) -> Position:
-        if cursor is None and self._tail is not None:
-            return Position.of({"offset": self._tail()})
-        return Position.of(cursor or {})
-
-    def read(self, position: Position) -> Reading:
-        if position.text("ended"):
-            return reading(position, {}, {})
-        offset = position.number("offset")
-        data, final = self._read(offset, LOG_BYTES)
-        if not data:
-            return reading(position, {"ended": 1}, {"ended": True}) if final else reading(position, {}, {})
-        if self._base64:
-            told = {"offset": offset, "base64": base64.b64encode(data).decode("ascii")}
-            return reading(position, {"offset": offset + len(data)}, told, len(data) >= LOG_BYTES)
-        # the rest of a character comes with the next bytes, unless there will be none
-        whole = whole_text(data) or (len(data) if self._read(offset + len(data), 1)[1] else 0)
-        if whole == 0:
-            return reading(position, {}, {})
-        told = {"offset": offset, "text": data[:whole].decode("utf-8", "replace")}
-        return reading(position, {"offset": offset + whole}, told, len(data) >= LOG_BYTES)
-
-
-def whole_text(data: bytes) -> int:
-    """How many of the bytes end with a whole character of UTF-8; of what is none, all."""
-    for back in range(1, min(4, len(data)) + 1):
-        byte = data[-back]
-        if byte < 0x80:
-            return len(data)
-        if byte >= 0xC0:
-            needed = 2 if byte < 0xE0 else 3 if byte < 0xF0 else 4
-            return len(data) if back >= needed else len(data) - back
-    return len(data)
 
 
 class EventsTopic:

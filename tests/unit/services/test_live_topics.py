@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from nacre.services.live_topics import LogTopic, Position, Reading, whole_text
+from nacre.services.live_logs import LogTopic, whole_text
+from nacre.services.live_topics import Position, Reading
 
 
 class Log:
@@ -23,7 +24,14 @@ class Log:
         return found, self.final and not found
 
     def topic(self, lines: int | None = None, encoding: str = "text") -> LogTopic:
-        return LogTopic("job_1", self.read, lambda n: len(self.data) - n, lines, encoding)
+        return LogTopic(
+            "job_1",
+            ("log:job_1",),
+            self.read,
+            tail=lambda n: len(self.data) - n,
+            lines=lines,
+            encoding=encoding,
+        )
 
 
 def told(found: Reading) -> dict[str, Any]:
@@ -71,6 +79,24 @@ def test_bytes_come_as_they_are_in_base64() -> None:
     log.data = bytes(range(256))
     topic = log.topic(encoding="base64")
     assert base64.b64decode(told(topic.read(topic.start({})))["base64"]) == log.data
+
+
+def test_a_log_that_begins_anew_is_told_from_its_beginning() -> None:
+    log, name = Log(), "first"
+    topic = LogTopic("ins_1", ("log:ins_1",), log.read, which=lambda: name)
+    log.data, log.final = b"old", True
+    first = topic.read(topic.start({}))
+    assert told(first) == {"offset": 0, "text": "old"}
+    ended = topic.read(first.position)
+    assert told(ended) == {"ended": True}
+    name, log.data, log.final = "second", b"new log", False
+    second = topic.read(ended.position)
+    assert told(second) == {"reset": True, "offset": 0, "text": "new log"}
+    assert second.position.members == {"log": "second", "offset": 7}
+    log.data += b"!"
+    assert told(topic.read(second.position)) == {"offset": 7, "text": "!"}
+    name, log.data = "third", b""
+    assert told(topic.read(second.position)) == {"reset": True}
 
 
 def test_a_tail_is_where_a_log_starts_only_without_a_cursor() -> None:
