@@ -44,7 +44,7 @@ function same(a: readonly number[], b: readonly number[]): boolean {
 /** Every x of any series, ascending, each once. */
 export function union(columns: readonly (readonly number[])[]): number[] {
   const first = columns[0] ?? [];
-  if (columns.every((one) => same(one, first))) return [...first];
+  if (columns.every((one) => same(one, first))) return first.filter((value, at) => at === 0 || value !== first[at - 1]);
   const all = new Float64Array(columns.reduce((sum, one) => sum + one.length, 0));
   let end = 0;
   for (const one of columns) {
