@@ -84,3 +84,19 @@ def split_by_day(
         length, cost = cost_between(price_per_hour, start, end, at, min(midnight, last))
         yield Part(at.date().isoformat(), length, cost)
         at = midnight
+
+
+def month_of(at: datetime) -> tuple[datetime, datetime]:
+    """The month (UTC) of an instant: its first one, and that of the next month."""
+    first = at.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return first, (first + timedelta(days=31)).replace(day=1)
+
+
+def at_the_pace(cost: int, taken: timedelta, more: timedelta) -> int:
+    """Micros that ``more`` time costs when ``taken`` cost so much; rounded half up.
+
+    ``taken`` is longer than nothing.
+    """
+    unit = timedelta(milliseconds=1)
+    whole, ahead = taken // unit, more // unit
+    return (2 * cost * ahead + whole) // (2 * whole)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
+from pydantic import Field
+
 from nacre.schema.access import PROJECT, Access, Operation
 from nacre.schema.base import Answer, Micros, Name, Stamped
 
@@ -37,22 +39,54 @@ class UsageRecord(Stamped):
 
 
 class CostLine(Answer):
-    """One group of the sum; keys that were not asked for are null."""
+    """One group of the sum; keys that were not asked for are null. ``day`` is one of UTC, ``subject`` the
+    id of a job, instance or endpoint, with its name beside."""
 
     project: str | None = None
     user: str | None = None
     kind: str | None = None
     day: str | None = None
+    subject: str | None = None
+    subject_name: str | None = None
     seconds: float
     cost: Micros
 
 
 class Cost(Answer):
-    """What was used, up to now."""
+    """What was used, up to now. ``total`` is of everything, also of groups that ``lines`` leaves out."""
 
     currency: str
     total: Micros
     lines: list[CostLine]
+
+
+class Projection(Answer):
+    """What the month will have cost at its end, if the assumption holds."""
+
+    total: Micros
+    assumption: str
+
+
+class Forecast(Answer):
+    """This month (of UTC): what it cost up to ``now``, and will have cost at its end by two assumptions.
+
+    ``by_running``: what runs now goes on at its price, ``running_per_hour`` altogether, and nothing else
+    starts. ``by_recent``: it goes on as on average since ``recent_since``, in which time ``recent`` was
+    spent: seven days, or less (but at least one) where nothing was used before.
+    """
+
+    currency: str
+    month: str = Field(examples=["2026-03"])
+    since: datetime
+    now: datetime
+    until: datetime
+    spent: Micros
+    running: int = Field(description="allocations that have not ended")
+    running_per_hour: Micros
+    recent_since: datetime
+    recent: Micros
+    by_running: Projection
+    by_recent: Projection
 
 
 OPERATIONS = (
@@ -69,7 +103,16 @@ OPERATIONS = (
         "usage.cost",
         "GET",
         "/api/v1/cost",
-        "Sum costs by project, user, kind and day",
+        "Sum costs by project, user, kind, day and subject",
+        Access.USER,
+        "usage:read",
+        "cost",
+    ),
+    Operation(
+        "usage.forecast",
+        "GET",
+        "/api/v1/forecast",
+        "Forecast what this month will cost",
         Access.USER,
         "usage:read",
         "cost",

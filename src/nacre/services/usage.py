@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, or_, select, update
+from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as postgres_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.orm import Session
@@ -16,14 +16,16 @@ from nacre.db.tables.projects import MemberRow, ProjectRow
 from nacre.db.tables.usage import UsageRow
 from nacre.db.tables.users import UserRow
 from nacre.domain.identity import Caller
-from nacre.domain.money import cost_between, split_by_day
+from nacre.domain.money import at_the_pace, cost_between, month_of, split_by_day
 from nacre.errors import InvalidSpec
 from nacre.ids import new_id
 from nacre.schema.base import Page
-from nacre.schema.usage import Cost, CostLine, UsageKind, UsageRecord
+from nacre.schema.usage import Cost, CostLine, Forecast, Projection, UsageKind, UsageRecord
 from nacre.services.prices import Prices
 
-KEYS = ("project", "user", "kind", "day")
+KEYS = ("project", "user", "kind", "day", "subject")
+_RECENT = timedelta(days=7)
+_LEAST_RECENT = timedelta(days=1)
 _Group = tuple[str | None, ...]
 
 
@@ -135,11 +137,13 @@ class UsageLedger:
         since: datetime | None = None,
         until: datetime | None = None,
         project: str | None = None,
+        top: int | None = None,
     ) -> Cost:
         """What was used between ``since`` and ``until`` (up to now), summed by the keys of :data:`KEYS`.
 
         The caller sees the projects that they are a member of and the token reaches; an administrator,
-        who pays for the machine, sees all of them. Days are days of UTC.
+        who pays for the machine, sees all of them. Days are days of UTC. Lines are in the order of the
+        keys; with ``top``, only so many of them, the dearest first.
 
         Raises:
             InvalidSpec: an unknown key.
@@ -153,26 +157,90 @@ class UsageLedger:
             select(UsageRow, ProjectRow.name, UserRow.name)
             .join(ProjectRow, ProjectRow.id == UsageRow.project_id)
             .outerjoin(UserRow, UserRow.id == UsageRow.user_id)
-            .where(UsageRow.started_at < end, *self._visible(caller))
+            .where(UsageRow.started_at < end, *self._visible(caller), *_of(project))
         )
         if since is not None:
             statement = statement.where(or_(UsageRow.ended_at.is_(None), UsageRow.ended_at > since))
-        if project is not None:
-            statement = statement.where(or_(ProjectRow.name == project, ProjectRow.id == project))
         sums: dict[_Group, list[int]] = {}
+        names: dict[str | None, str] = {}
         with self._db.read() as session:
             for row, project_name, user in session.execute(statement).yield_per(1000):
-                named = {"project": project_name, "user": user or row.user_id, "kind": row.kind}
+                named = {
+                    "project": project_name,
+                    "user": user or row.user_id,
+                    "kind": row.kind,
+                    "subject": row.subject_id,
+                }
+                if "subject" in keys:
+                    names[row.subject_id] = row.subject_name
                 for day, length, cost in _parts(row, "day" in keys, since or row.started_at, end):
                     group = tuple((named | {"day": day})[key] for key in keys)
                     total = sums.setdefault(group, [0, 0])
                     total[0] += length
                     total[1] += cost
         lines = [
-            CostLine(**dict(zip(keys, group, strict=True)), seconds=length / 1000, cost=cost)
+            CostLine(
+                **(values := dict(zip(keys, group, strict=True))),
+                subject_name=names.get(values.get("subject")),
+                seconds=length / 1000,
+                cost=cost,
+            )
             for group, (length, cost) in sorted(sums.items(), key=_order)
         ]
-        return Cost(currency=self._prices.currency, total=sum(line.cost for line in lines), lines=lines)
+        whole = sum(line.cost for line in lines)
+        if top is not None:
+            lines = sorted(lines, key=lambda line: -line.cost)[:top]
+        return Cost(currency=self._prices.currency, total=whole, lines=lines)
+
+    def forecast(self, caller: Caller, *, project: str | None = None) -> Forecast:
+        """What this month will have cost at its end, by two assumptions, over what :meth:`cost` counts."""
+        now = self._clock.now()
+        first, end = month_of(now)
+        seen = (*self._visible(caller), *_of(project))
+        columns = (UsageRow.price_per_hour, UsageRow.started_at, UsageRow.ended_at)
+        earliest = min(first, now - _RECENT)
+        statement = (
+            select(*columns)
+            .join(ProjectRow, ProjectRow.id == UsageRow.project_id)
+            .where(or_(UsageRow.ended_at.is_(None), UsageRow.ended_at > earliest), *seen)
+        )
+        oldest = (
+            select(func.min(UsageRow.started_at))
+            .join(ProjectRow, ProjectRow.id == UsageRow.project_id)
+            .where(*seen)
+        )
+        spent = recent = ahead = running = per_hour = 0
+        with self._db.read() as session:
+            since = _recent_since(session.execute(oldest).scalar_one(), now)
+            for price, start, ended in session.execute(statement).yield_per(1000):
+                stop = ended or max(now, start)
+                spent += cost_between(price, start, stop, first, now)[1]
+                recent += cost_between(price, start, stop, since, now)[1]
+                if ended is None:
+                    running += 1
+                    per_hour += price
+                    ahead += cost_between(price, start, max(end, start), now, end)[1]
+        days = (now - since) / timedelta(days=1)
+        return Forecast(
+            currency=self._prices.currency,
+            month=first.strftime("%Y-%m"),
+            since=first,
+            now=now,
+            until=end,
+            spent=spent,
+            running=running,
+            running_per_hour=per_hour,
+            recent_since=since,
+            recent=recent,
+            by_running=Projection(
+                total=spent + ahead,
+                assumption=f"what runs now ({running}) goes on at its price, and nothing else starts",
+            ),
+            by_recent=Projection(
+                total=spent + at_the_pace(recent, now - since, end - now),
+                assumption=f"it goes on as on average in the last {days:.3g} day{'s' * (days != 1)}",
+            ),
+        )
 
     def _visible(self, caller: Caller) -> Iterable[ColumnElement[bool]]:
         if caller.project_ids is not None:
@@ -203,6 +271,17 @@ class UsageLedger:
                 "cost": cost,
             }
         )
+
+
+def _of(project: str | None) -> Iterable[ColumnElement[bool]]:
+    """One project by name or id; null means every one."""
+    if project is not None:
+        yield or_(ProjectRow.name == project, ProjectRow.id == project)
+
+
+def _recent_since(oldest: datetime | None, now: datetime) -> datetime:
+    """Seven days ago, or when the first thing was used, but a day ago at least."""
+    return max(now - _RECENT, min(oldest or now, now - _LEAST_RECENT))
 
 
 def _order(entry: tuple[_Group, list[int]]) -> tuple[str, ...]:

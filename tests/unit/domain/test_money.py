@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from itertools import pairwise
 
@@ -10,7 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nacre.domain.money import Rates, cost_between, cost_micros, micros, split_by_day
+from nacre.domain.money import (
+    Rates,
+    at_the_pace,
+    cost_between,
+    cost_micros,
+    micros,
+    month_of,
+    split_by_day,
+)
 
 HOUR_MS = 3_600_000
 DAY = datetime(2026, 3, 1, tzinfo=UTC)
@@ -102,3 +110,25 @@ def test_however_it_is_cut_the_parts_add_up(
     ends = [start, *sorted(cut for cut in cuts if start < cut < end), end]
     parts = [cost_between(price, start, end, a, b) for a, b in pairwise(ends)]
     assert sum(cost for _, cost in parts) == cost_between(price, start, end, start, end)[1]
+
+
+@given(st.datetimes(datetime(1999, 1, 1), datetime(2099, 1, 1), timezones=st.just(UTC)))
+def test_a_month_holds_its_instant_and_ends_where_the_next_begins(at: datetime) -> None:
+    first, end = month_of(at)
+    assert first <= at < end
+    assert (first.day, end.day) == (1, 1)
+    assert 28 <= (end - first).days <= 31
+    assert month_of(end)[0] == end
+
+
+def test_a_month_is_one_of_utc() -> None:
+    late = datetime(2026, 2, 28, 23, 30, tzinfo=timezone(timedelta(hours=-2)))
+    assert month_of(late) == (datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("cost", "hours", "more", "expected"),
+    [(0, 24, 24, 0), (10, 24, 24, 10), (10, 24, 36, 15), (1, 24, 12, 1), (1, 24, 11, 0), (7, 168, 0, 0)],
+)
+def test_a_pace_goes_on(cost: int, hours: int, more: int, expected: int) -> None:
+    assert at_the_pace(cost, timedelta(hours=hours), timedelta(hours=more)) == expected

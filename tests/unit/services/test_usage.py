@@ -176,6 +176,87 @@ class TestCost:
         with pytest.raises(InvalidSpec, match="project, user, kind, day"):
             usage.cost(people.viewer, by=["moon"])
 
+    def test_by_subject_with_its_name_and_the_dearest_first(
+        self, book: Book, usage: UsageLedger, people: People, clock: FixedClock
+    ) -> None:
+        for name, price in (("cheap", PRICE), ("dear", 3 * PRICE), ("middling", 2 * PRICE)):
+            book.open(name, price_per_hour=price)
+        book.open("dear-again", subject_id="job_dear", subject_name="job dear")
+        clock.advance(1)
+        found = usage.cost(people.viewer, by=["kind", "subject"], top=2)
+        assert [(line.subject, line.subject_name, line.cost) for line in found.lines] == [
+            ("job_dear", "job dear", 4000),
+            ("job_middling", "job middling", 2000),
+        ]
+        assert found.total == 7000
+        assert [line.kind for line in found.lines] == ["job", "job"]
+        assert usage.cost(people.viewer, by=["kind"]).lines[0].subject_name is None
+
+
+class TestForecast:
+    def test_what_runs_will_have_cost_what_the_ledger_says_then(
+        self, book: Book, usage: UsageLedger, people: People, clock: FixedClock
+    ) -> None:
+        book.open("before")
+        clock.advance(20 * 86_400 + 0.123)
+        book.close("before")
+        book.open("slow", price_per_hour=1_234_567)
+        book.open("fast", price_per_hour=7_654_321, kind="instance")
+        clock.advance(3_601.234)
+        found = usage.forecast(people.viewer)
+        assert (found.month, found.currency) == ("2026-01", "USD")
+        assert found.spent == usage.cost(people.viewer, since=found.since).total
+        assert (found.running, found.running_per_hour) == (2, 1_234_567 + 7_654_321)
+        clock.advance((found.until - found.now).total_seconds())
+        then = usage.cost(people.viewer, since=found.since, until=found.until)
+        assert found.by_running.total == then.total
+        assert usage.forecast(people.viewer).month == "2026-02"
+
+    def test_a_month_begins_with_nothing_spent(
+        self, book: Book, usage: UsageLedger, people: People, clock: FixedClock
+    ) -> None:
+        book.open("a")
+        clock.advance(31 * 86_400)
+        book.close("a")
+        found = usage.forecast(people.viewer)
+        assert (found.since, found.spent, found.by_running.total) == (clock.now(), 0, 0)
+        assert found.recent == 7 * 86_400_000
+        assert found.by_recent.total == 28 * 86_400_000
+
+    def test_the_mean_is_over_seven_days_or_since_the_first_use_but_a_day_at_least(
+        self, book: Book, usage: UsageLedger, people: People, clock: FixedClock
+    ) -> None:
+        book.open("a")
+        clock.advance(3_600)
+        book.close("a")
+        day = timedelta(days=1)
+        first = usage.forecast(people.viewer)
+        assert first.recent_since == clock.now() - day
+        left = first.until - first.now
+        assert first.by_recent.total == 3_600_000 + round(3_600_000 * (left / day))
+        clock.advance(3 * 86_400)
+        assert usage.forecast(people.viewer).recent_since == clock.now() - 3 * day - timedelta(hours=1)
+        clock.advance(10 * 86_400)
+        later = usage.forecast(people.viewer)
+        assert (later.recent_since, later.recent) == (clock.now() - 7 * day, 0)
+        assert later.by_recent.total == later.spent == 3_600_000
+
+    def test_nothing_used(self, usage: UsageLedger, people: People) -> None:
+        found = usage.forecast(people.viewer)
+        totals = (found.spent, found.running, found.by_running.total, found.by_recent.total)
+        assert totals == (0, 0, 0, 0)
+        assert found.by_recent.assumption.endswith("the last 1 day")
+
+    def test_of_the_projects_that_one_sees_and_of_the_one_that_is_named(
+        self, book: Book, usage: UsageLedger, people: People, clock: FixedClock
+    ) -> None:
+        book.open("a")
+        clock.advance(10)
+        assert usage.forecast(people.viewer).spent == 10_000
+        assert usage.forecast(people.viewer, project="vision").running == 1
+        assert usage.forecast(people.viewer, project="other").running == 0
+        assert usage.forecast(people.stranger).spent == 0
+
 
 class TestSight:
     """A member sees their projects, an administrator the machine, a limited token its project."""

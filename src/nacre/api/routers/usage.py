@@ -9,7 +9,7 @@ from fastapi import Depends, Query
 
 from nacre.api.routes import Allowed, Routes, Wired
 from nacre.schema.base import Page
-from nacre.schema.usage import Cost, UsageRecord
+from nacre.schema.usage import Cost, Forecast, UsageRecord
 from nacre.services.usage import UsageLedger
 
 routes = Routes()
@@ -21,6 +21,7 @@ def _usage(wired: Wired) -> UsageLedger:
 
 Found = Annotated[UsageLedger, Depends(_usage)]
 When = Annotated[datetime | None, Query(description="RFC 3339; UTC when it names no zone")]
+Only = Annotated[str | None, Query(description="only this project, by name or id")]
 
 
 def _aware(when: datetime | None) -> datetime | None:
@@ -42,10 +43,16 @@ def list_usage(
 def cost(
     caller: Allowed,
     usage: Found,
-    by: Annotated[str, Query(description="any of project,user,kind,day; commas between")] = "",
+    by: Annotated[str, Query(description="any of project,user,kind,day,subject; commas between")] = "",
     since: When = None,
     until: When = None,
-    project: Annotated[str | None, Query(description="only this one, by name or id")] = None,
+    project: Only = None,
+    top: Annotated[int | None, Query(ge=1, le=1000, description="so many lines, the dearest first")] = None,
 ) -> Cost:
     keys = [key.strip() for key in by.split(",") if key.strip()]
-    return usage.cost(caller, by=keys, since=_aware(since), until=_aware(until), project=project)
+    return usage.cost(caller, by=keys, since=_aware(since), until=_aware(until), project=project, top=top)
+
+
+@routes.operation("usage.forecast")
+def forecast(caller: Allowed, usage: Found, project: Only = None) -> Forecast:
+    return usage.forecast(caller, project=project)

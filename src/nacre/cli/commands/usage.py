@@ -1,4 +1,4 @@
-"""``nacre cost``: what was used, and what it cost."""
+"""``nacre cost``: what was used, what it cost, and what the month will cost."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nacre.cli.app import client, emit, options, out, table
 from nacre.cli.render import when
 from nacre.errors import InvalidSpec
 from nacre.schema.resources import parse_duration
-from nacre.schema.usage import Cost, CostLine, money
+from nacre.schema.usage import Cost, CostLine, Forecast, money
 
 
 def register(app: typer.Typer) -> None:
@@ -21,14 +21,22 @@ def register(app: typer.Typer) -> None:
 
 
 def cost(
-    by: Annotated[str, typer.Option(help="any of project,user,kind,day")] = "project,kind",
+    by: Annotated[str, typer.Option(help="any of project,user,kind,day,subject")] = "project,kind",
     since: Annotated[str | None, typer.Option(help="7d, 12h, or a date such as 2026-03-01 (UTC)")] = None,
     until: Annotated[str | None, typer.Option(help="the same")] = None,
+    top: Annotated[
+        int | None, typer.Option(min=1, max=1000, help="so many lines, the dearest first")
+    ] = None,
+    forecast: Annotated[bool, typer.Option("--forecast", help="what this month will cost")] = False,
     records: Annotated[bool, typer.Option("--records", help="every allocation of the project")] = False,
 ) -> None:
     """Show what was used and what it cost, up to now. All your projects, unless -p names one."""
     start, end = moment(since), moment(until)
     with client() as connected:
+        if forecast:
+            ahead = connected.usage.forecast(project=options.project)
+            emit(ahead, lambda: _show_forecast(ahead))
+            return
         if records:
             used = connected.usage.list(limit=None, since=start)
             currency = connected.usage.cost().currency
@@ -48,18 +56,33 @@ def cost(
             emit(used, lambda: table(columns, rows, empty="nothing was used yet"))
             return
         keys = [key.strip() for key in by.split(",") if key.strip()]
-        found = connected.usage.cost(keys, since=start, until=end, project=options.project)
+        found = connected.usage.cost(keys, since=start, until=end, project=options.project, top=top)
     emit(found, lambda: _show(found, keys))
 
 
 def _show(found: Cost, keys: list[str]) -> None:
     def row(line: CostLine) -> list[str]:
-        named = [escape(str(getattr(line, key))) for key in keys]
+        named = [escape(str(_word(line, key))) for key in keys]
         return [*named, hours(line.seconds), money(line.cost, found.currency)]
 
     if keys:
         table([*keys, "time", "cost"], [row(line) for line in found.lines], empty="nothing was used yet")
     out.print(f"[bold]total {money(found.total, found.currency)}[/bold]")
+
+
+def _word(line: CostLine, key: str) -> str | None:
+    found: str | None = getattr(line, "subject_name" if key == "subject" else key)
+    return found
+
+
+def _show_forecast(ahead: Forecast) -> None:
+    def amount(micros: int) -> str:
+        return money(micros, ahead.currency)
+
+    out.print(f"{ahead.month} (UTC) so far: {amount(ahead.spent)}")
+    rows = [(amount(guess.total), guess.assumption) for guess in (ahead.by_running, ahead.by_recent)]
+    table(("at its end", "if"), rows)
+    out.print(f"{ahead.running} running for {amount(ahead.running_per_hour)} an hour", style="dim")
 
 
 def hours(seconds: float) -> str:

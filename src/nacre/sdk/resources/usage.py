@@ -6,7 +6,7 @@ import builtins
 from collections.abc import Iterable
 from datetime import datetime
 
-from nacre.schema.usage import Cost, UsageRecord
+from nacre.schema.usage import Cost, Forecast, UsageRecord
 from nacre.sdk.resources.base import Noun
 
 
@@ -27,8 +27,12 @@ class Usage(Noun):
         since: datetime | None = None,
         until: datetime | None = None,
         project: str | None = None,
+        top: int | None = None,
     ) -> Cost:
-        """Costs summed by any of project, user, kind, day; over all projects unless one is named."""
+        """Costs summed by any of project, user, kind, day, subject; over all projects unless one is named.
+
+        With ``top``, only so many lines, the dearest first; the total stays that of everything.
+        """
         found: Cost = self._transport.call(
             "usage.cost",
             Cost,
@@ -37,6 +41,12 @@ class Usage(Noun):
                 "since": since.isoformat() if since else None,
                 "until": until.isoformat() if until else None,
                 "project": project,
+                "top": top,
             },
         )
+        return found
+
+    def forecast(self, *, project: str | None = None) -> Forecast:
+        """What this month will have cost at its end, by two assumptions that it states."""
+        found: Forecast = self._transport.call("usage.forecast", Forecast, query={"project": project})
         return found
