@@ -19,7 +19,7 @@ def main() -> None:
     os.environ["PATH"] = path
     npm = shutil.which("npm", path=path)
     assert npm is not None, "run 'make venv' first"
-    subprocess.run([str(BIN / "nacre"), "up"], check=True)
+    subprocess.run([str(BIN / "nacre"), "up", "--detach"], check=True)
     print(f"server's home: {home}", flush=True)
     try:
         subprocess.run([npm, "run", "dev"], cwd=ROOT / "console", check=False)
