@@ -1,4 +1,4 @@
-"""A server that goes away under an open page: the page says so, comes back by itself, and misses nothing."""
+"""A server that goes away under an open page: the page says so, comes back by itself, misses nothing."""
 
 from __future__ import annotations
 

@@ -29,8 +29,11 @@ def test_addresses_of_another_project_lead_nowhere(make_server: MakeServer, pers
     ada, eve = sign_up(server, person, "ada"), sign_up(server, person, "eve")
     for one, project in ((ada, "adas"), (eve, "eves")):
         made = one.page.evaluate(
-            """async (name) => (await fetch("/api/v1/projects", {method: "POST", body: JSON.stringify({name}),
-               headers: {"Content-Type": "application/json", "X-Nacre-Console": "1"}})).status""",
+            """async (name) => (await fetch("/api/v1/projects", {
+                method: "POST",
+                body: JSON.stringify({name}),
+                headers: {"Content-Type": "application/json", "X-Nacre-Console": "1"},
+            })).status""",
             project,
         )
         assert made in (200, 201)
