@@ -55,6 +55,10 @@ interface Subscription {
 
 const FIRST_WAIT_MS = 300;
 const LONGEST_WAIT_MS = 10_000;
+/** Between two pages nobody watches anything; the socket outlives that. */
+const LINGER_MS = 3_000;
+/** After this long a subscription that the server could not serve is tried again. */
+const AGAIN_MS = 3_000;
 
 export class LiveConnection {
   private socket: WebSocket | null = null;
@@ -63,6 +67,7 @@ export class LiveConnection {
   private wait = FIRST_WAIT_MS;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private silence: ReturnType<typeof setTimeout> | undefined;
+  private linger: ReturnType<typeof setTimeout> | undefined;
   private heartbeatMs = 15_000;
   private readonly subscriptions = new Map<string, Subscription>();
   private readonly listeners = new Set<() => void>();
@@ -77,6 +82,7 @@ export class LiveConnection {
     onError?: (problem: Problem) => void,
   ): () => void {
     const id = String(this.next++);
+    clearTimeout(this.linger);
     this.subscriptions.set(id, { wanted, cursor: wanted.cursor ?? null, onData, onError });
     if (this.ready) this.send(id);
     else this.connect();
@@ -84,7 +90,9 @@ export class LiveConnection {
       if (this.subscriptions.delete(id) && this.ready) {
         this.socket?.send(JSON.stringify({ op: "unsubscribe", id }));
       }
-      if (!this.subscriptions.size) this.close();
+      if (this.subscriptions.size) return;
+      clearTimeout(this.linger);
+      this.linger = setTimeout(() => this.subscriptions.size || this.close(), LINGER_MS);
     };
   }
 
@@ -97,6 +105,7 @@ export class LiveConnection {
   close(): void {
     clearTimeout(this.timer);
     clearTimeout(this.silence);
+    clearTimeout(this.linger);
     const socket = this.socket;
     this.socket = null;
     this.ready = false;
@@ -124,7 +133,11 @@ export class LiveConnection {
 
   private listen(socket: WebSocket): void {
     clearTimeout(this.silence);
-    this.silence = setTimeout(() => socket.close(), 2.5 * this.heartbeatMs);
+    this.silence = setTimeout(() => {
+      // A dead network does not answer a goodbye either.
+      socket.close();
+      this.lost(socket);
+    }, 2.5 * this.heartbeatMs);
   }
 
   private lost(socket: WebSocket): void {
@@ -171,8 +184,15 @@ export class LiveConnection {
       one.cursor = merged(one.cursor, message.cursor ?? {});
       if (message.data) one.onData(message.data);
     } else if (message.op === "error") {
-      this.subscriptions.delete(message.id);
-      one.onError?.(problemOf(message.error?.status ?? 500, message.error));
+      const { id } = message;
+      const status = message.error?.status ?? 500;
+      if (status >= 500) {
+        // It is busy, or the database is: the wish stays.
+        setTimeout(() => this.ready && this.send(id), AGAIN_MS);
+        return;
+      }
+      this.subscriptions.delete(id);
+      one.onError?.(problemOf(status, message.error));
     }
   }
 }
