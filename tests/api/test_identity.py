@@ -60,7 +60,7 @@ class TestSessions:
         assert api.request("DELETE", f"{A}/sessions/current", token=token).status_code == 204
         problem(api.request("GET", f"{A}/me", token=token), 401, "unauthenticated")
 
-    def test_sign_up_needs_an_invitation_until_an_administrator_opens_it(self, api: Http, owner: str) -> None:
+    def test_sign_up_needs_an_invitation_until_it_is_opened(self, api: Http, owner: str) -> None:
         body = {"name": "ada", "password": PASSWORD}
         problem(api.request("POST", f"{A}/users", json=body), 403, "permission_denied")
         changed = api.request("PATCH", f"{A}/settings", token=owner, json={"sign_up": "open"})

@@ -29,7 +29,14 @@ FILES = {
     "a.csv": b"x,y\n1,2\n3,4\n",
     "images/x/00000001.png": png(3, 2, 1, bytes(6)),
     "notes/deep/[b] c.md": b"# [bold]hello[/bold]\n",
-    "page.html": b"<script>alert(1)</script>",
+    "hostile/page.html": b"<script>alert(1)</script>",
+    "hostile/page.svg": b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>",
+    "hostile/page.xhtml": b"<html xmlns='http://www.w3.org/1999/xhtml'><script>alert(1)</script></html>",
+    "hostile/page.pdf": b"%PDF-1.4",
+    "hostile/page.html.png": b"<script>alert(1)</script>",
+    "hostile/page.txt": b"<script>alert(1)</script>",
+    "hostile/page.HTML ": b"<script>alert(1)</script>",
+    "hostile/no-ending": b"<script>alert(1)</script>",
     "confusion/val.json": b'{"labels": ["a", "[b]"], "confusion": [[3, 1], [0, 2]]}',
 }
 
@@ -64,9 +71,9 @@ def test_folders_and_files_of_a_run(client: Client, run: str) -> None:
     assert [(item.name, item.folder) for item in root.folder.items] == [
         ("a.csv", False),
         ("confusion", True),
+        ("hostile", True),
         ("images", True),
         ("notes", True),
-        ("page.html", False),
     ]
     for folder in ("notes", "notes/"):
         inside = client.runs.preview(run, folder).folder
@@ -80,7 +87,7 @@ def test_folders_and_files_of_a_run(client: Client, run: str) -> None:
     assert (table.rows, table.total) == ([["3", "4"]], 2)
     paged = client.runs.preview(run, offset=4, limit=10).folder
     assert paged is not None
-    assert ([item.name for item in paged.items], paged.total) == (["page.html"], 5)
+    assert ([item.name for item in paged.items], paged.total) == (["notes"], 5)
 
 
 def test_what_is_not_there_and_what_cannot_be_asked_for(client: Client, run: str) -> None:
@@ -98,13 +105,61 @@ def test_another_projects_run_is_not_there(client: Client, run: str) -> None:
         client.runs.preview(run, "a.csv", project="other")
 
 
-def test_bytes_of_artifacts_never_run_in_the_consoles_origin(server: House, run: str) -> None:
-    url = f"{server.url}/api/v1/projects/default/runs/{run}/artifacts/page.html"
+@pytest.mark.parametrize(
+    ("path", "kind", "shown"),
+    [
+        ("hostile/page.html", "application/octet-stream", "attachment"),
+        ("hostile/page.svg", "application/octet-stream", "attachment"),
+        ("hostile/page.xhtml", "application/octet-stream", "attachment"),
+        ("hostile/page.pdf", "application/octet-stream", "attachment"),
+        ("hostile/page.HTML%20", "application/octet-stream", "attachment"),
+        ("hostile/no-ending", "application/octet-stream", "attachment"),
+        ("hostile/page.html.png", "image/png", "inline"),
+        ("images/x/00000001.png", "image/png", "inline"),
+        ("hostile/page.txt", "text/plain; charset=utf-8", "inline"),
+        ("notes/deep/%5Bb%5D%20c.md", "text/plain; charset=utf-8", "inline"),
+        ("confusion/val.json", "text/plain; charset=utf-8", "inline"),
+    ],
+)
+def test_bytes_of_artifacts_never_run_in_the_consoles_origin(
+    server: House, run: str, path: str, kind: str, shown: str
+) -> None:
+    url = f"{server.url}/api/v1/projects/default/runs/{run}/artifacts/{path}"
     found = httpx.get(url, headers=server.headers())
-    assert found.headers["content-type"] == "application/octet-stream"
-    assert found.headers["content-disposition"].startswith("attachment")
+    assert found.status_code == 200
+    assert found.headers["content-type"] == kind
+    assert found.headers["content-disposition"].startswith(f"{shown}; filename*=UTF-8''")
     assert found.headers["x-content-type-options"] == "nosniff"
-    assert found.headers["content-security-policy"].startswith("sandbox")
+    assert found.headers["content-security-policy"] == "sandbox; default-src 'none'"
+    assert found.headers["cache-control"] == "private, no-cache"
+    unchanged = server.headers() | {"If-None-Match": found.headers["etag"]}
+    again = httpx.get(url, headers=unchanged)
+    assert (again.status_code, again.content) == (304, b"")
+
+
+def test_no_answer_with_bytes_of_users_is_a_page(server: House, run: str) -> None:
+    digest = blake3(FILES["hostile/page.html"]).hexdigest()
+    project = f"{server.url}/api/v1/projects/default"
+    answers = [
+        httpx.get(f"{project}/blobs/{digest}", headers=server.headers()),
+        httpx.get(f"{project}/runs/{run}/preview/hostile/page.html", headers=server.headers()),
+        httpx.get(f"{project}/runs/{run}/preview/hostile/page.svg", headers=server.headers()),
+        httpx.get(
+            f"{project}/run-export", params={"format": "csv", "what": "runs"}, headers=server.headers()
+        ),
+        httpx.get(f"{project}/runs/<script>alert(1)</script>", headers=server.headers()),
+    ]
+    for answer in answers:
+        assert answer.headers["content-security-policy"] == "sandbox; default-src 'none'", answer.url
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        kind = answer.headers["content-type"].partition(";")[0]
+        assert kind in (
+            "application/json",
+            "application/problem+json",
+            "application/octet-stream",
+            "text/csv",
+        )
+    assert answers[0].headers["content-disposition"] == "attachment"
 
 
 def test_the_command_shows_each_kind(server: House, run: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from nacre.api import console, problems
 from nacre.api.compat.mlflow.app import MlflowEdge
+from nacre.api.downloads import HARMLESS
 from nacre.api.routers import ALL
 from nacre.errors import TooLarge
 from nacre.services.registry import Services
@@ -15,6 +16,12 @@ MAX_JSON_BYTES = 16 * 2**20
 MAX_BLOB_BYTES = 64 * 2**20
 MAX_ARTIFACT_BYTES = 2**40
 """Of one file that a job leaves: launchers send it whole, and it goes to the disk as it comes."""
+
+
+_DATA_HEADERS = [
+    (name.lower().encode(), value.encode())
+    for name, value in ({"Cache-Control": "no-store"} | HARMLESS).items()
+]
 
 
 class BodyLimit:
@@ -52,6 +59,28 @@ class BodyLimit:
         await self.app(scope, counted, send)
 
 
+class Harmless:
+    """Answers of the API are data: opened in a browser they are no pages of the console's origin, other
+    origins cannot embed them, and nothing keeps them unless they say so."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not scope["path"].startswith("/api/"):
+            await self.app(scope, receive, send)
+            return
+
+        async def headed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = message["headers"] = list(message.get("headers", ()))
+                there = {name.lower() for name, _ in headers}
+                headers += [one for one in _DATA_HEADERS if one[0] not in there]
+            await send(message)
+
+        await self.app(scope, receive, headed)
+
+
 def make_app(services: Services, version: str) -> FastAPI:
     """The application for port 7373."""
     app = FastAPI(
@@ -65,6 +94,7 @@ def make_app(services: Services, version: str) -> FastAPI:
     app.state.services = services
     problems.install(app)
     app.add_middleware(BodyLimit)
+    app.add_middleware(Harmless)
     app.add_middleware(MlflowEdge, services=services)
     for router in ALL:
         app.include_router(router)

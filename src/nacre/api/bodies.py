@@ -14,6 +14,7 @@ from fastapi import Request
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response, StreamingResponse
 
+from nacre.api.downloads import HARMLESS, file_headers
 from nacre.errors import InvalidSpec, RequestError, TooLarge
 
 _CHUNK = 2**20
@@ -112,19 +113,27 @@ async def take_bytes(request: Request, limit: int, work: Callable[[bytes], T]) -
         return await anyio.to_thread.run_sync(lambda: work(held), limiter=one)  # type: ignore[arg-type]
 
 
-def blob_response(request: Request, stream: BinaryIO, digest: str) -> Response:
+def blob_response(request: Request, stream: BinaryIO, digest: str, *, path: str | None = None) -> Response:
     """The blob as an answer that supports ``Range``; closes the stream in the end.
 
-    It is sent as an attachment of no particular type: a browser must not run it in the console's origin.
+    It is an attachment of no particular type, or, as the file at ``path``, what
+    :func:`nacre.api.downloads.file_headers` says, and asked for again each time, for a path may get other
+    bytes. Either way a browser runs nothing of it in the console's origin.
     """
     size = stream.seek(0, io.SEEK_END)
     headers = {
+        **HARMLESS,
+        "Content-Type": "application/octet-stream",
         "Accept-Ranges": "bytes",
         "ETag": f'"{digest}"',
         "Cache-Control": "private, immutable, max-age=31536000",
         "Content-Disposition": "attachment",
-        "X-Content-Type-Options": "nosniff",
     }
+    if path is not None:
+        headers |= file_headers(path) | {"Cache-Control": "private, no-cache"}
+    if request.headers.get("if-none-match") == headers["ETag"]:
+        stream.close()
+        return Response(status_code=304, headers=headers)
     try:
         wanted = _range(request.headers.get("range"), size)
     except InvalidSpec:
@@ -137,7 +146,6 @@ def blob_response(request: Request, stream: BinaryIO, digest: str) -> Response:
     return StreamingResponse(
         _pieces(stream, start, end),
         status_code=206 if wanted else 200,
-        media_type="application/octet-stream",
         headers=headers,
     )
 

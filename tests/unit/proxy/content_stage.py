@@ -138,6 +138,8 @@ class Work:
             (b"clear-site-data", b'"*"'),
             (b"strict-transport-security", b"max-age=1000000"),
             (b"set-cookie", b"nacre_content=mine; Path=/"),
+            (b"set-cookie", b"nacre_session=mine; Path=/; HttpOnly"),
+            (b"set-cookie", b"=nacre_session=mine; Path=/api"),
             (b"x-frame-options", b"DENY"),
         ]
         await send({"type": "http.response.start", "status": 200, "headers": headers})

@@ -186,6 +186,7 @@ class TestForwarding:
     def test_the_work_gets_its_own_token_and_none_of_ours(self, stage: Stage) -> None:
         browser = stage.browser()
         browser.cookies.set("_xsrf", "theirs", domain="127.0.0.1", path="/")
+        browser.cookies.set("nacre_session", "the-consoles", domain="127.0.0.1", path="/")
         headers = dict(told(browser.get(stage.url()))["headers"])
         assert headers["authorization"] == f"token {JUPYTER_TOKEN}"
         assert headers["cookie"] == "_xsrf=theirs"

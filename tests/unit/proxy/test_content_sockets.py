@@ -32,7 +32,8 @@ def as_program(stage: Stage, caller: Caller | None = None) -> dict[str, Any]:
 
 def as_browser(stage: Stage, origin: str | None) -> dict[str, Any]:
     secret = stage.browser().cookies["nacre_content"]
-    return {"additional_headers": {"Cookie": f"nacre_content={secret}; _xsrf=x"}, "origin": origin}
+    cookies = f"nacre_session=s; nacre_content={secret}; _xsrf=x"
+    return {"additional_headers": {"Cookie": cookies}, "origin": origin}
 
 
 def refused(stage: Stage, **options: Any) -> int:

@@ -188,12 +188,10 @@ def _sent(call: Call, owner: str, path: str) -> Response:
 
 
 def _answer(call: Call, entry: FileEntry, stream: BinaryIO) -> Response:
-    response = blob_response(call.request, stream, entry.digest)
+    response = blob_response(call.request, stream, entry.digest, path=entry.path)
     name = entry.path.rpartition("/")[2]
     response.headers["Content-Type"] = mimetypes.guess_type(name)[0] or "application/octet-stream"
     response.headers["Content-Disposition"] = f"attachment; filename*=UTF-8''{quote(name, safe='')}"
-    response.headers["Content-Security-Policy"] = "sandbox; default-src 'none'"
-    response.headers["Cache-Control"] = "private, no-cache"  # the path may get other bytes
     return response
 
 
