@@ -66,7 +66,7 @@ _NEXT = """
 import sqlalchemy as sa
 from alembic import op
 
-revision, down_revision, branch_labels, depends_on = "0003", "0002", None, None
+revision, down_revision, branch_labels, depends_on = "9001", "NEWEST", None, None
 
 
 def upgrade():
@@ -81,15 +81,16 @@ def test_an_older_database_is_copied_and_brought_up_to_date(
     migrate.upgrade(database)
     next_version = tmp_path / "migrations"
     shutil.copytree(migrate._MIGRATIONS, next_version)
-    (next_version / "versions" / "0003_nickname.py").write_text(_NEXT)
+    newest = migrate.newest()
+    (next_version / "versions" / "9001_nickname.py").write_text(_NEXT.replace("NEWEST", newest))
     monkeypatch.setattr(migrate, "_MIGRATIONS", next_version)
     said = migrate.upgrade(database, tmp_path / "backups")
-    copy = tmp_path / "backups" / "nacre-0002.db"
-    assert said == f"the database was brought from schema 0002 to 0003; a copy is {copy}"
+    copy = tmp_path / "backups" / f"nacre-{newest}.db"
+    assert said == f"the database was brought from schema {newest} to 9001; a copy is {copy}"
     with database.read() as session:
         assert session.execute(text("SELECT nickname FROM users")).fetchall() == []
     older = Database(f"sqlite:///{copy}")
-    assert migrate.current(older) == "0002"
+    assert migrate.current(older) == newest
     assert migrate.upgrade(database) is None
     older.close()
     database.close()
@@ -98,10 +99,11 @@ def test_an_older_database_is_copied_and_brought_up_to_date(
 def test_an_sqlite_database_is_copied_before_it_changes(tmp_path: Path) -> None:
     database = Database.in_folder(tmp_path)
     migrate.upgrade(database)
-    copy = migrate._back_up(database, tmp_path / "backups", "0002")
-    assert copy == tmp_path / "backups" / "nacre-0002.db"
+    newest = migrate.newest()
+    copy = migrate._back_up(database, tmp_path / "backups", newest)
+    assert copy == tmp_path / "backups" / f"nacre-{newest}.db"
     with sqlite3.connect(copy) as opened:
-        assert opened.execute("SELECT version_num FROM alembic_version").fetchone() == ("0002",)
+        assert opened.execute("SELECT version_num FROM alembic_version").fetchone() == (newest,)
     opened.close()
     database.close()
 

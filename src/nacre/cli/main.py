@@ -33,6 +33,7 @@ from nacre.cli.commands import (
     tokens,
     usage,
     users,
+    views,
 )
 from nacre.errors import NacreError
 
@@ -86,6 +87,7 @@ tensorboard.register(app)
 tokens.register(app)
 usage.register(app)
 users.register(app)
+app.add_typer(views.app)
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ from nacre.schema import (
     server,
     usage,
     users,
+    views,
 )
 from nacre.schema.access import Operation
 
@@ -39,6 +40,7 @@ _NOUNS = (
     models,
     endpoints,
     usage,
+    views,
 )
 
 OPERATIONS: dict[str, Operation] = {op.name: op for noun in _NOUNS for op in noun.OPERATIONS}

@@ -24,6 +24,7 @@ from nacre.sdk.resources.settings import ServerSettings
 from nacre.sdk.resources.tokens import Tokens
 from nacre.sdk.resources.usage import Usage
 from nacre.sdk.resources.users import Invitations, Users
+from nacre.sdk.resources.views import Views
 from nacre.sdk.settings import find_connection
 from nacre.sdk.transport import Transport
 
@@ -71,6 +72,7 @@ class Client:
         self.tokens = Tokens(self.transport, self.project)
         self.usage = Usage(self.transport, self.project)
         self.users = Users(self.transport, self.project)
+        self.views = Views(self.transport, self.project)
 
     def close(self) -> None:
         """Close the connections."""

@@ -24,6 +24,7 @@ from nacre.ports.blobs import Blobs, LocalBlobs
 from nacre.ports.converters import Converter
 from nacre.ports.engines import Engine
 from nacre.ports.environments import Environments
+from nacre.server.doctor import machine_checks
 from nacre.server.home import reachable, write_private
 from nacre.server.plugins import load, load_all
 from nacre.server.settings import Settings
@@ -33,6 +34,8 @@ from nacre.services.attempts import Attempts
 from nacre.services.blobs import BlobLedger
 from nacre.services.conversions import Conversions
 from nacre.services.datasets import Datasets
+from nacre.services.doctor import Doctor
+from nacre.services.endpoint_calls import EndpointCalls
 from nacre.services.endpoints import Endpoints
 from nacre.services.environment_work import EnvironmentWork
 from nacre.services.environments import EnvironmentCatalogue
@@ -70,6 +73,7 @@ from nacre.services.tokens import Tokens
 from nacre.services.track_writer import TrackWriter
 from nacre.services.usage import UsageLedger
 from nacre.services.users import Users
+from nacre.services.views import Views
 
 
 @dataclass(frozen=True)
@@ -265,6 +269,7 @@ def wire(settings: Settings, db: Database, clock: Clock, plugins: Plugins | None
         events=events,
         settings=server_settings,
         users=Users(db, clock, tokens, projects, events, server_settings),
+        views=Views(db, clock, events),
         tokens=tokens,
         sessions=Sessions(db, clock, tokens, events),
         projects=projects,
@@ -305,12 +310,21 @@ def wire(settings: Settings, db: Database, clock: Clock, plugins: Plugins | None
         conversions=conversions,
         evaluations=evaluations,
         endpoints=endpoints,
+        endpoint_calls=EndpointCalls(endpoints, model_server),
         status=Status(
             db,
             server_settings,
             __version__,
             Addresses(settings.url, settings.content_url, settings.inference_url),
             isolation=lambda: engine.nodes()[0].isolation,
+            model_server=model_server.state,
+        ),
+        doctor=Doctor(
+            db,
+            clock,
+            plugins.blobs,
+            prices,
+            machine=lambda: machine_checks(settings),
             model_server=model_server.state,
         ),
     )

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from nacre.services.blobs import BlobLedger
     from nacre.services.conversions import Conversions
     from nacre.services.datasets import Datasets
+    from nacre.services.doctor import Doctor
+    from nacre.services.endpoint_calls import EndpointCalls
     from nacre.services.endpoints import Endpoints
     from nacre.services.environments import EnvironmentCatalogue
     from nacre.services.evaluations import Evaluations
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from nacre.services.track_writer import TrackWriter
     from nacre.services.usage import UsageLedger
     from nacre.services.users import Users
+    from nacre.services.views import Views
 
 
 @dataclass(frozen=True)
@@ -75,4 +78,7 @@ class Services:
     conversions: Conversions
     evaluations: Evaluations
     endpoints: Endpoints
+    endpoint_calls: EndpointCalls
     status: Status
+    doctor: Doctor
+    views: Views

@@ -28,6 +28,7 @@ from nacre.api.routers import (
     tokens,
     usage,
     users,
+    views,
 )
 
 ALL: tuple[APIRouter, ...] = (
@@ -56,4 +57,5 @@ ALL: tuple[APIRouter, ...] = (
     tokens.routes,
     usage.routes,
     users.routes,
+    views.routes,
 )

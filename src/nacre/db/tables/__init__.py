@@ -14,6 +14,7 @@ from nacre.db.tables import (
     runs,
     usage,
     users,
+    views,
 )
 from nacre.db.tables.base import Row
 
@@ -34,4 +35,5 @@ __all__ = [
     "runs",
     "usage",
     "users",
+    "views",
 ]
