@@ -1,4 +1,8 @@
-"""``python -m nacre.server.doctor``: what this machine gives, as JSON, found by trying it."""
+"""``python -m nacre.server.doctor``: what this machine gives, as JSON, found by trying it.
+
+A running server finds the same out of its own process, and adds what only it knows:
+:mod:`nacre.services.doctor`.
+"""
 
 from __future__ import annotations
 
@@ -9,106 +13,229 @@ import shutil
 import socket
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pynvml
 
+from nacre.clock import SystemClock
 from nacre.errors import NacreError
+from nacre.schema.server import Check, CheckState, Diagnosis, worst
 from nacre.server import home
 from nacre.server.settings import Settings, read_settings
 
-Check = dict[str, Any]
 GIB = 2**30
+WANTED_DISK = 10 * GIB
+LEAST_DISK = GIB
+_OK, _WARNING, _PROBLEM = CheckState.OK, CheckState.WARNING, CheckState.PROBLEM
 _PROBE = "import json; from nacre.launcher.isolation import detect; print(json.dumps(detect().to_json()))"
 
 
-def _check(name: str, level: str, message: str) -> Check:
-    return {"name": name, "level": level, "message": message}
+def machine_checks(settings: Settings) -> list[Check]:
+    """Every check of the machine that needs no server. Takes a good part of a second."""
+    checks = [check_python(), check_machine(), check_gpus(), *check_home(settings), check_uv()]
+    return checks + check_isolation() + check_ports(settings)
 
 
 def check_python() -> Check:
-    return _check("python", "ok", f"{platform.python_version()} at {sys.executable}")
-
-
-def check_home(settings: Settings) -> Check:
-    try:
-        home.prepare(settings)
-    except NacreError as error:
-        return _check("home", "error", error.detail)
-    usage = shutil.disk_usage(settings.home)
-    text = f"{settings.home}, {usage.free / GIB:.1f} GiB free of {usage.total / GIB:.0f}"
-    if usage.free < 10 * GIB:
-        return _check("home", "warning", f"{text}: environments and data want 10 GiB or more")
-    return _check("home", "ok", text)
+    return Check(name="python", state=_OK, message=f"{platform.python_version()} at {sys.executable}")
 
 
 def check_machine() -> Check:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return _check("machine", "ok", f"{os.cpu_count()} CPUs, {memory / GIB:.1f} GiB memory")
+    cpus = len(os.sched_getaffinity(0))
+    return Check(name="machine", state=_OK, message=f"{cpus} CPUs, {memory / GIB:.1f} GiB memory")
 
 
-def check_gpus() -> Check:
+def check_gpus(devices: Path = Path("/dev")) -> Check:
+    """What NVML lists. Devices that it cannot reach are worth a warning; no devices are not."""
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError as error:
-        return _check("gpus", "ok", f"none ({error})")
+        if any(devices.glob("nvidia[0-9]*")):
+            return Check(
+                name="gpus",
+                state=_WARNING,
+                message=f"there are NVIDIA devices, but their driver does not answer ({error})",
+                remedy="see what 'nvidia-smi' says; after an update of the driver the machine has to be "
+                "restarted",
+            )
+        return Check(name="gpus", state=_OK, message="none")
     try:
         handles = [pynvml.nvmlDeviceGetHandleByIndex(i) for i in range(pynvml.nvmlDeviceGetCount())]
-        return _check("gpus", "ok", ", ".join(str(pynvml.nvmlDeviceGetName(h)) for h in handles) or "none")
+        names = ", ".join(str(pynvml.nvmlDeviceGetName(handle)) for handle in handles)
     finally:
         pynvml.nvmlShutdown()
+    return Check(name="gpus", state=_OK, message=names or "none")
+
+
+def check_home(settings: Settings) -> list[Check]:
+    """The home can be written and is large enough, and its secrets are the owner's only."""
+    try:
+        home.prepare(settings)
+    except NacreError as error:
+        said, _, remedy = error.detail.partition(": ")
+        return [Check(name="disk", state=_PROBLEM, message=said, remedy=remedy or None)]
+    checks = [disk_check(settings.home, shutil.disk_usage(settings.home).free, _free_files(settings.home))]
+    for name in ("secret.key", "owner.json"):
+        path = settings.home / name
+        if path.exists() and path.stat().st_mode & 0o077:
+            checks.append(
+                Check(
+                    name="secrets",
+                    state=_PROBLEM,
+                    message=f"others on this machine can read {path}",
+                    remedy=f"chmod 600 {path}",
+                )
+            )
+    return checks
+
+
+def _free_files(path: Path) -> float | None:
+    facts = os.statvfs(path)
+    return facts.f_favail / facts.f_files if facts.f_files else None
+
+
+def disk_check(path: Path, free: int, free_files: float | None) -> Check:
+    """``free`` bytes; ``free_files``: the share of files that may still be made, null where none is set."""
+    text = f"{path} has {free / GIB:.1f} GiB free"
+    remedy = "remove old environments and data versions, or move NACRE_HOME to a larger disk"
+    if free < LEAST_DISK:
+        return Check(name="disk", state=_PROBLEM, message=f"{text}: work will fail soon", remedy=remedy)
+    if free < WANTED_DISK:
+        text = f"{text}: environments and data want {WANTED_DISK // GIB} GiB or more"
+        return Check(name="disk", state=_WARNING, message=text, remedy=remedy)
+    if free_files is not None and free_files < 0.05:
+        text = f"{path} may hold only {free_files:.0%} more files, although there is space"
+        return Check(name="disk", state=_WARNING, message=text, remedy=remedy)
+    return Check(name="disk", state=_OK, message=text)
+
+
+def check_uv() -> Check:
+    done = subprocess.run([sys.executable, "-m", "uv", "--version"], capture_output=True, check=False)
+    if done.returncode != 0:
+        return Check(
+            name="uv",
+            state=_PROBLEM,
+            message="uv does not run, so that no environment can be built",
+            remedy="install nacre again: pip install --force-reinstall nacre",
+        )
+    return Check(name="uv", state=_OK, message=done.stdout.decode().strip())
 
 
 def check_isolation() -> list[Check]:
-    """The launcher's own finding, one line per sentence."""
+    """What the launcher finds when it tries its sandbox."""
     done = subprocess.run([sys.executable, "-c", _PROBE], capture_output=True, check=False, timeout=60)
     if done.returncode != 0:
-        return [_check("isolation", "error", done.stderr.decode(errors="replace").strip()[-400:])]
-    found = json.loads(done.stdout)
-    level = "ok" if found["level"] == "full" else "warning"
-    groups = [name for name in ("memory", "processes", "cpu") if found[name]]
-    held = f"cgroup v{found['cgroup_version']} holds {', '.join(groups)}" if groups else "no cgroup limits"
-    filtered = "system calls are filtered" if found["seccomp"] else "system calls are not filtered"
-    program = f"bubblewrap {found['bubblewrap_version']}" if found["bubblewrap_works"] else "no bubblewrap"
-    checks = [_check("isolation", level, f"{found['level']}: {program}, {held}, {filtered}")]
-    return checks + [_check("isolation", level, sentence) for sentence in found["sentences"]]
+        said = done.stderr.decode(errors="replace").strip()[-400:]
+        return [Check(name="sandbox", state=_PROBLEM, message=f"it could not be tried: {said}")]
+    return isolation_checks(json.loads(done.stdout))
+
+
+def isolation_checks(found: dict[str, Any]) -> list[Check]:
+    """The launcher's finding (:class:`nacre.launcher.isolation.Isolation`) as three checks."""
+    return [_sandbox(found), _limits(found), _filter(found)]
+
+
+def _sandbox(found: dict[str, Any]) -> Check:
+    if found["bubblewrap_works"]:
+        own = " under a user number of its project" if found["mode"] == "bwrap-root" else ""
+        text = f"isolation is {found['level']}: work runs in bubblewrap {found['bubblewrap_version']}{own}"
+        return Check(name="sandbox", state=_OK, message=text)
+    exposed = "work runs as a plain process and sees other files and processes of this machine"
+    if found["bubblewrap"] is None:
+        return Check(
+            name="sandbox",
+            state=_WARNING,
+            message=f"isolation is reduced: bubblewrap is not installed, so {exposed}",
+            remedy="install bubblewrap (Debian, Ubuntu: apt install bubblewrap), then restart the server",
+        )
+    return Check(
+        name="sandbox",
+        state=_WARNING,
+        message=f"isolation is reduced: bubblewrap does not work ({found['bubblewrap_reason']}), "
+        f"so {exposed}",
+        remedy="allow user namespaces (sysctl kernel.unprivileged_userns_clone=1; on Ubuntu also "
+        "kernel.apparmor_restrict_unprivileged_userns=0), then restart the server",
+    )
+
+
+def _limits(found: dict[str, Any]) -> Check:
+    names = {"memory": "memory", "processes": "number of processes", "cpu": "CPU time"}
+    held = [word for name, word in names.items() if found[name]]
+    missing = [word for name, word in names.items() if not found[name]]
+    if not missing:
+        text = f"control groups (version {found['cgroup_version']}) hold {', '.join(held)}"
+        return Check(name="limits", state=_OK, message=text)
+    return Check(
+        name="limits",
+        state=_WARNING,
+        message=f"control groups cannot limit {', '.join(missing)} here: work that takes too much is "
+        "noticed later, or not at all",
+        remedy="start the server as root, or where it may delegate: "
+        "systemd-run --user --scope -p Delegate=yes nacre up",
+    )
+
+
+def _filter(found: dict[str, Any]) -> Check:
+    if found["seccomp"]:
+        return Check(name="syscalls", state=_OK, message="system calls of work are filtered")
+    return Check(
+        name="syscalls",
+        state=_WARNING,
+        message="system calls of work are not filtered",
+        remedy="install libseccomp (Debian, Ubuntu: apt install libseccomp2), then restart the server"
+        if found["bubblewrap_works"]
+        else "the filter needs bubblewrap: mend the sandbox first",
+    )
 
 
 def check_ports(settings: Settings) -> list[Check]:
+    """The three ports are free, or this home's server has them; and who can reach it."""
     there = home.read_description(settings.home)
     if there is not None:
-        return [_check("ports", "ok", f"nacre is running at {there['url']}")]
-    checks = []
+        where = f"console and API {there['url']}, instances {there['content_url']}, "
+        checks = [Check(name="ports", state=_OK, message=where + f"endpoints {there['inference_url']}")]
+    else:
+        checks = _free_ports(settings)
+    if not settings.loopback:
+        checks.append(
+            Check(
+                name="network",
+                state=_WARNING,
+                message=f"the server listens on {settings.host} and speaks plain HTTP: on the way, "
+                "passwords and data can be read",
+                remedy="listen on loopback (NACRE_HOST=127.0.0.1) behind a proxy with TLS",
+            )
+        )
+    return checks
+
+
+def _free_ports(settings: Settings) -> list[Check]:
     wanted = {
         "console and API": settings.port,
         "instances": settings.content_port,
         "endpoints": settings.inference_port,
     }
+    checks = []
     for what, port in wanted.items():
         try:
             listener: socket.socket = home.bind(settings, port, what)
         except NacreError as error:
-            checks.append(_check("ports", "warning", error.detail))
+            said, _, remedy = error.detail.partition(": ")
+            checks.append(Check(name="ports", state=_WARNING, message=said, remedy=remedy or None))
         else:
             listener.close()
-    return checks or [_check("ports", "ok", ", ".join(f"{port} ({what})" for what, port in wanted.items()))]
-
-
-def check_programs() -> Check:
-    uv = shutil.which("uv") or f"{sys.executable} -m uv"
-    done = subprocess.run([sys.executable, "-m", "uv", "--version"], capture_output=True, check=False)
-    if done.returncode != 0:
-        return _check("uv", "error", "uv does not run: install nacre again ('pip install nacre')")
-    return _check("uv", "ok", f"{done.stdout.decode().strip()} at {uv}")
+    free = ", ".join(f"{port} ({what})" for what, port in wanted.items())
+    return checks or [Check(name="ports", state=_OK, message=f"{free} are free")]
 
 
 def main() -> None:
-    """Print every check as JSON; exit 1 when one is an error."""
-    settings = read_settings()
-    checks = [check_python(), check_machine(), check_gpus(), check_home(settings), check_programs()]
-    checks += check_isolation() + check_ports(settings)
-    json.dump(checks, sys.stdout)
-    sys.exit(1 if any(check["level"] == "error" for check in checks) else 0)
+    """Print the diagnosis as JSON; exit 1 when there is a problem."""
+    checks = machine_checks(read_settings())
+    found = Diagnosis(checked_at=SystemClock().now(), state=worst(checks), checks=checks)
+    sys.stdout.write(found.model_dump_json())
+    sys.exit(1 if found.state is _PROBLEM else 0)
 
 
 if __name__ == "__main__":

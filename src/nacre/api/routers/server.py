@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nacre.api.routes import Allowed, Near, Routes, Wired
-from nacre.schema.server import ServerInfo, ServerStatus
+from nacre.schema.server import Diagnosis, ServerInfo, ServerStatus
 
 routes = Routes()
 
@@ -18,3 +18,9 @@ def info(services: Wired, near: Near) -> ServerInfo:
 def status(caller: Allowed, services: Wired) -> ServerStatus:
     """How this server is."""
     return services.status.status(caller)
+
+
+@routes.operation("server.doctor")
+def doctor(caller: Allowed, services: Wired) -> Diagnosis:
+    """Try out what the server and its machine give; takes about a second."""
+    return services.doctor.check(caller)

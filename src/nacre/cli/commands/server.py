@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
-from nacre.cli.app import as_json, client, emit, err, out
+from nacre.cli.app import as_json, client, emit, err, options, out
 from nacre.cli.commands.console import link
 from nacre.errors import Conflict, NacreError, Unavailable
+from nacre.schema.server import CheckState, Diagnosis
 from nacre.sdk.client import Client
 from nacre.sdk.settings import find_connection, nacre_home
 
@@ -222,18 +224,44 @@ def status() -> None:
 
 
 def doctor() -> None:
-    """Check what this machine gives: Python, disk, GPUs, isolation, ports."""
-    done = subprocess.run([sys.executable, "-m", "nacre.server.doctor"], capture_output=True, check=False)
-    if done.returncode not in (0, 1):
-        raise Unavailable(f"the check itself failed: {done.stderr.decode(errors='replace').strip()[-400:]}")
-    checks: list[dict[str, str]] = json.loads(done.stdout)
+    """Check what the server and its machine give: disk, GPUs, isolation, ports, database and more.
+
+    A server that runs on this home, or that --url names, is asked (administrators); without one, this
+    machine is tried.
+    """
+    found = _asked() or _tried()
 
     def render() -> None:
-        marks = {"ok": "[green]✓[/green]", "warning": "[yellow]![/yellow]", "error": "[red]✗[/red]"}
-        for check in checks:
-            out.print(f"{marks[check['level']]} {check['name']}: {check['message']}")
+        marks = {"ok": "[green]✓[/green]", "warning": "[yellow]![/yellow]", "problem": "[red]✗[/red]"}
+        for check in found.checks:
+            out.print(f"{marks[check.state]} {check.name}: {escape(check.message)}")
+            if check.remedy:
+                out.print(f"  → {escape(check.remedy)}")
 
-    emit(checks, render)
-    if done.returncode == 1:
-        err.print("[red]some of this must be mended before Nacre can run[/red]")
+    emit(found, render)
+    if found.state is CheckState.PROBLEM:
+        err.print("[red]some of this must be mended before Nacre works well[/red]")
         raise typer.Exit(1)
+
+
+def _asked() -> Diagnosis | None:
+    """What the server finds; null when none runs here, or it does not answer."""
+    if options.url is not None:
+        with client() as nacre:
+            return nacre.server.doctor()
+    if _running() is None:
+        return None
+    try:
+        with _owner() as owner:
+            return owner.server.doctor()
+    except Unavailable as error:
+        err.print(f"[yellow]the server runs, but does not answer ({escape(error.detail)})[/yellow]")
+        return None
+
+
+def _tried() -> Diagnosis:
+    """What this machine gives, tried by the server's own check in another process."""
+    done = subprocess.run([sys.executable, "-m", "nacre.server.doctor"], capture_output=True, check=False)
+    if done.returncode not in (0, 1) or not done.stdout:
+        raise Unavailable(f"the check itself failed: {done.stderr.decode(errors='replace').strip()[-400:]}")
+    return Diagnosis.model_validate_json(done.stdout)

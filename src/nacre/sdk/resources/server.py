@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nacre.schema.server import ServerInfo, ServerStatus
+from nacre.schema.server import Diagnosis, ServerInfo, ServerStatus
 from nacre.sdk.resources.base import Noun
 
 
@@ -17,4 +17,9 @@ class Server(Noun):
     def status(self) -> ServerStatus:
         """How much runs and waits."""
         found: ServerStatus = self._transport.call("server.status", ServerStatus)
+        return found
+
+    def doctor(self) -> Diagnosis:
+        """Try out what the server and its machine give (administrators); takes about a second."""
+        found: Diagnosis = self._transport.call("server.doctor", Diagnosis)
         return found
