@@ -19,6 +19,7 @@ from nacre.clock import FixedClock
 from nacre.control.models import ModelLoop
 from nacre.db.connect import Database
 from nacre.domain.identity import Caller
+from nacre.errors import NacreError, Unavailable
 from nacre.plugins.converters.builtin import KERAS, ONNX, PYTORCH, SKLEARN, TENSORFLOW
 from nacre.ports.engines import NodeFacts
 from nacre.schema.data import DatasetVersion, VersionCreate
@@ -26,8 +27,9 @@ from nacre.schema.endpoints import Endpoint, EndpointDeploy
 from nacre.schema.jobs import Job
 from nacre.schema.launch import FileEntry, Manifest
 from nacre.schema.models import ModelRegister, ModelVersion
-from nacre.schema.serving import Routes, ServedState, ServingStatus
+from nacre.schema.serving import Routes, ServedHistory, ServedState, ServingStatus
 from nacre.services.conversions import Conversions
+from nacre.services.endpoint_calls import EndpointCalls, Inferred
 from nacre.services.endpoints import Endpoints
 from nacre.services.evaluations import Evaluations
 from nacre.services.models import Models
@@ -86,11 +88,28 @@ class ModelsWorld:
             self.inference_url,
             self.observe,
         )
+        self.calls = EndpointCalls(self.endpoints, self)
+        self.answer: Inferred | NacreError = Unavailable(
+            "the model server does not answer: no test said how"
+        )
+        self.lately: ServedHistory | None = None
+        self.asked: list[tuple[str, str, bytes]] = []
         self.loop = ModelLoop(self.conversions, self.evaluations)
 
     def observe(self) -> ServingStatus | None:
         """What endpoints are told of the model server."""
         return self.told
+
+    def infer(self, project: str, name: str, body: bytes, timeout_s: float) -> Inferred:
+        """In place of the model server: ``answer``, raised if it is an error."""
+        self.asked.append((project, name, body))
+        if isinstance(self.answer, NacreError):
+            raise self.answer
+        return self.answer
+
+    def history(self, project: str, name: str) -> ServedHistory | None:
+        """In place of the model server: ``lately``."""
+        return self.lately
 
     def send(self, caller: Caller, files: Mapping[str, bytes]) -> str:
         """Send files as a client does; their manifest's digest."""
@@ -188,6 +207,7 @@ def app_of(world: ModelsWorld, people: People) -> FastAPI:
         "models": world.models,
         "evaluations": world.evaluations,
         "endpoints": world.endpoints,
+        "endpoint_calls": world.calls,
     }
     return make_app(Services(**cast("dict[str, Any]", known)), "0")
 

@@ -90,7 +90,7 @@ def test_scikit_learn_in_each_of_its_formats(server: Server, tmp_path: Path) -> 
     endpoint = nacre.endpoints.get("digits-mlflow")
     assert endpoint.state is EndpointState.READY
     asked = {"name": "x", "datatype": "FP32", "shape": [2, 64], "data": x[1500:1502].ravel().tolist()}
-    answer = nacre.endpoints.predict(endpoint, {"inputs": [asked]})
+    answer = nacre.endpoints.infer(endpoint, {"inputs": [asked]})
     same = LogisticRegression(max_iter=500).fit(x[:1500], y[:1500])
     assert answer["outputs"][0]["data"] == same.predict(x[1500:1502]).tolist()
 

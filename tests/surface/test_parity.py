@@ -29,7 +29,6 @@ LOCAL_COMMANDS = {
     "import mlflow",
     "import tensorboard",
     "instance exec",
-    "predict",
     "project use",
     "server",
     "tensorboard",

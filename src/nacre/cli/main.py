@@ -14,6 +14,7 @@ from nacre.cli.commands import (
     data,
     endpoints,
     environments,
+    evaluations,
     events,
     experiments,
     imports,
@@ -68,6 +69,7 @@ console.register(app)
 data.register(app)
 app.add_typer(environments.app)
 endpoints.register(app)
+evaluations.register(app)
 events.register(app)
 app.add_typer(experiments.app)
 app.add_typer(imports.app)

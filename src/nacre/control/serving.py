@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -12,17 +14,20 @@ import time
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from pydantic import ValidationError
 
 from nacre.control.loop import Loop
 from nacre.errors import Unavailable
-from nacre.schema.serving import Routes, ServingStatus
+from nacre.schema.serving import Routes, ServedHistory, ServingStatus, TokenGrant
+from nacre.services.endpoint_calls import Inferred
 from nacre.services.endpoints import Endpoints
 from nacre.services.tokens import Tokens
 
 _START_SECONDS = 20.0
 _LOOK_S = 0.02
+_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where one calls what listens everywhere
 
 
 class _UnixConnection(HTTPConnection):
@@ -51,6 +56,7 @@ class ModelServer:
         self._port = port
         self._process: subprocess.Popen[bytes] | None = None
         self._stopping: int | None = None
+        self._secret = secrets.token_urlsafe(32)
 
     def state(self) -> str:
         """``running`` or ``stopped``. One that an earlier server started for another address is as good
@@ -119,7 +125,9 @@ class ModelServer:
 
     def write(self, routes: Routes) -> None:
         """Leave the routes where the model server reads them when it starts, and for tokens it does not
-        know yet."""
+        know yet; with this server's own token among them."""
+        own = {hashlib.sha256(self._secret.encode()).hexdigest(): TokenGrant(projects=["*"])}
+        routes = routes.model_copy(update={"tokens": routes.tokens | own})
         self._folder.mkdir(parents=True, exist_ok=True)
         target = self._folder / "routes.json"
         temporary = target.with_suffix(".tmp")
@@ -136,18 +144,56 @@ class ModelServer:
         Raises:
             Unavailable: it does not answer.
         """
-        return self._ask("POST", "/reload", 120.0)
+        return self._status("POST", "/reload", 120.0)
+
+    def history(self, project: str, name: str) -> ServedHistory | None:
+        """What an endpoint answered lately; null when nobody can tell."""
+        if self._pid() is None:
+            return None
+        path = f"/history?endpoint={quote(f'{project}/{name}', safe='')}"
+        try:
+            return ServedHistory.model_validate_json(self._ask("GET", path, 2.0))
+        except (Unavailable, ValidationError):
+            return None
+
+    def infer(self, project: str, name: str, body: bytes, timeout_s: float) -> Inferred:
+        """Its answer to a request of the Open Inference Protocol, by this server's own token.
+
+        Raises:
+            Unavailable: it does not answer, or not in time.
+        """
+        path = f"/endpoints/{quote(project)}/{quote(name)}/v2/models/{quote(name)}/infer"
+        headers = {"Authorization": f"Bearer {self._secret}", "Content-Type": "application/json"}
+        connection = HTTPConnection(_LOOPBACK.get(self._host, self._host), self._port, timeout=timeout_s)
+        begin = time.perf_counter()
+        try:
+            connection.request("POST", path, body, headers)
+            answer = connection.getresponse()
+            content = answer.read()
+        except TimeoutError as error:
+            raise Unavailable(f"the model did not answer within {timeout_s:.0f} s") from error
+        except (OSError, HTTPException) as error:
+            raise Unavailable(f"the model server does not answer: {error}") from error
+        finally:
+            connection.close()
+        return Inferred(answer.status, content, (time.perf_counter() - begin) * 1000)
 
     def status(self) -> ServingStatus | None:
         """What it serves and counts; null when it does not answer."""
         if self._pid() is None:
             return None
         try:
-            return self._ask("GET", "/status", 2.0)
+            return self._status("GET", "/status", 2.0)
         except Unavailable:
             return None
 
-    def _ask(self, method: str, path: str, timeout_s: float) -> ServingStatus:
+    def _status(self, method: str, path: str, timeout_s: float) -> ServingStatus:
+        try:
+            return ServingStatus.model_validate_json(self._ask(method, path, timeout_s))
+        except ValidationError as error:
+            raise Unavailable(f"the model server's answer makes no sense: {error}") from error
+
+    def _ask(self, method: str, path: str, timeout_s: float) -> bytes:
         connection = _UnixConnection(self._folder / "control.sock", timeout_s)
         try:
             connection.request(method, path)
@@ -160,10 +206,7 @@ class ModelServer:
         if answer.status != 200:
             said = content[:200].decode(errors="replace")
             raise Unavailable(f"the model server answered {answer.status}: {said}")
-        try:
-            return ServingStatus.model_validate_json(content)
-        except ValidationError as error:
-            raise Unavailable(f"the model server's answer makes no sense: {error}") from error
+        return content
 
     def stop(self) -> None:
         """Ask it to finish its requests and end; once. Does not wait."""

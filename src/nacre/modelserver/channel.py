@@ -1,7 +1,8 @@
 """A worker as a child process, and the line of JSON that it and its supervisor exchange.
 
 ``python -m nacre.modelserver.channel`` is what the supervisor starts; it is not for people.
-Request: ``{"do": "reload" | "report" | "stop"}``. Answer: ``{"report": …}`` or ``{"error": sentence}``.
+Request: ``{"do": "reload" | "report" | "history" | "stop", "endpoint": …}``. Answer: ``{"report": …}`` or
+``{"error": sentence}``.
 Before the first request the child sends one answer of its own: it listens.
 """
 
@@ -21,6 +22,7 @@ import orjson
 import uvloop
 
 from nacre.errors import InvalidSpec, NacreError, Unavailable
+from nacre.modelserver.history import HistoryReport
 from nacre.modelserver.limits import Limits
 from nacre.modelserver.log import configure
 from nacre.modelserver.stats import Report
@@ -49,17 +51,20 @@ class Remote:
         async with self._turn:
             await self._answer()
 
-    async def call(self, do: str) -> Report:
-        """Raises ``InvalidSpec`` as the worker did, ``Unavailable`` when the worker is gone."""
+    async def call(self, do: str, endpoint: str = "") -> Any:
+        """A ``Report``; of ``history`` a ``HistoryReport`` or null.
+
+        Raises ``InvalidSpec`` as the worker did, ``Unavailable`` when the worker is gone.
+        """
         async with self._turn:
             try:
-                self._writer.write(orjson.dumps({"do": do}) + b"\n")
+                self._writer.write(orjson.dumps({"do": do, "endpoint": endpoint}) + b"\n")
                 await self._writer.drain()
             except OSError as error:
                 raise Unavailable("the worker is gone") from error
             return await self._answer()
 
-    async def _answer(self) -> Report:
+    async def _answer(self) -> Any:
         try:
             line = await self._reader.readline()
         except OSError as error:
@@ -69,8 +74,7 @@ class Remote:
         answer = orjson.loads(line)
         if "error" in answer:
             raise InvalidSpec(answer["error"])
-        report: Report = answer["report"]
-        return report
+        return answer["report"]
 
     def close(self) -> None:
         """Let go of the worker, which then ends."""
@@ -87,15 +91,20 @@ async def serve(worker: Worker, sock: socket.socket) -> None:
     await worker.start()
     await _send(writer, {"report": await worker.report()})
     while line := await reader.readline():
-        do = orjson.loads(line)["do"]
-        if do == "stop":
+        asked = orjson.loads(line)
+        if asked["do"] == "stop":
             break
         try:
-            report = await (worker.reload() if do == "reload" else worker.report())
-            await _send(writer, {"report": report})
+            await _send(writer, {"report": await _done(worker, asked)})
         except NacreError as error:
             await _send(writer, {"error": error.detail})
     await worker.stop()
+
+
+async def _done(worker: Worker, asked: dict[str, Any]) -> Report | HistoryReport | None:
+    if asked["do"] == "history":
+        return await worker.history(asked["endpoint"])
+    return await (worker.reload() if asked["do"] == "reload" else worker.report())
 
 
 async def _send(writer: asyncio.StreamWriter, answer: dict[str, Any]) -> None:

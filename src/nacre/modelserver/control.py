@@ -1,4 +1,4 @@
-"""The application behind the control socket: reload, status, metrics, shutdown."""
+"""The application behind the control socket: reload, status, history, metrics, shutdown."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import parse_qs
 
 import orjson
 
 from nacre.errors import NacreError
+from nacre.modelserver.history import HistoryReport, told
 from nacre.modelserver.messages import Request, Response, error
 from nacre.modelserver.stats import Report, prometheus, status
 
@@ -30,6 +32,10 @@ class Fleet(Protocol):
         """Counts and states of all workers together."""
         ...
 
+    async def history(self, key: str) -> HistoryReport | None:
+        """What an endpoint answered lately, in all workers together; null when there is no such one."""
+        ...
+
     async def start(self) -> None:
         """Listen; returns when every worker does."""
         ...
@@ -40,15 +46,16 @@ class Fleet(Protocol):
 
 
 class Control:
-    """``POST /reload``, ``GET /status``, ``GET /metrics``, ``POST /shutdown``."""
+    """``POST /reload``, ``GET /status``, ``GET /history``, ``GET /metrics``, ``POST /shutdown``."""
 
     def __init__(self, fleet: Fleet, stop: asyncio.Event) -> None:
         self._fleet = fleet
         self._stop = stop
         self._tasks: set[asyncio.Task[Response]] = set()
-        self._routes: dict[tuple[bytes, bytes], Callable[[], Awaitable[Response]]] = {
+        self._routes: dict[tuple[bytes, bytes], Callable[[bytes], Awaitable[Response]]] = {
             (b"POST", b"/reload"): self._reload,
             (b"GET", b"/status"): self._status,
+            (b"GET", b"/history"): self._history,
             (b"GET", b"/metrics"): self._metrics,
             (b"POST", b"/shutdown"): self._shutdown,
         }
@@ -57,34 +64,41 @@ class Control:
         return None
 
     def handle(self, request: Request) -> Response | asyncio.Future[Response]:
-        path = request.target.partition(b"?")[0]
+        path, _, query = request.target.partition(b"?")
         action = self._routes.get((request.method, path))
         if action is None:
             known = ", ".join(f"{m.decode()} {p.decode()}" for m, p in self._routes)
             return error(404, f"the control socket knows {known}")
-        task = asyncio.get_running_loop().create_task(_guard(action))
+        task = asyncio.get_running_loop().create_task(_guard(action, query))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _reload(self) -> Response:
+    async def _reload(self, _: bytes) -> Response:
         return _told(await self._fleet.reload())
 
-    async def _status(self) -> Response:
+    async def _status(self, _: bytes) -> Response:
         return _told(await self._fleet.report())
 
-    async def _metrics(self) -> Response:
+    async def _history(self, query: bytes) -> Response:
+        key = parse_qs(query.decode("utf-8", "replace")).get("endpoint", [""])[0]
+        report = await self._fleet.history(key)
+        if report is None:
+            return error(404, f"there is no endpoint {key!r}")
+        return Response(200, told(report).model_dump_json().encode())
+
+    async def _metrics(self, _: bytes) -> Response:
         text = prometheus(await self._fleet.report())
         return Response(200, text.encode(), "text/plain; version=0.0.4; charset=utf-8")
 
-    async def _shutdown(self) -> Response:
+    async def _shutdown(self, _: bytes) -> Response:
         self._stop.set()
         return Response(200, orjson.dumps({"stopping": True}), close=True)
 
 
-async def _guard(action: Callable[[], Awaitable[Response]]) -> Response:
+async def _guard(action: Callable[[bytes], Awaitable[Response]], query: bytes) -> Response:
     try:
-        return await action()
+        return await action(query)
     except NacreError as wrong:
         log.error("%s", wrong.detail)
         return error(wrong.status, wrong.detail)

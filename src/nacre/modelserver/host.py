@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from nacre.errors import InvalidSpec
+from nacre.modelserver.history import History, HistoryReport
 from nacre.modelserver.models import Model, Served, load
 from nacre.modelserver.routes import Access, read_routes
 from nacre.modelserver.stats import EndpointReport, Report, Stats
@@ -22,13 +23,14 @@ _PAGE = resource.getpagesize()
 class Endpoint:
     """One endpoint: what answers now (None before the first load), and why the wanted one does not."""
 
-    __slots__ = ("failure", "key", "served", "stats")
+    __slots__ = ("failure", "history", "key", "served", "stats")
 
     def __init__(self, key: str) -> None:
         self.key = key
         self.served: Served | None = None
         self.failure: str | None = None
         self.stats = Stats()
+        self.history = History(self.stats)
 
     def report(self) -> EndpointReport:
         return {
@@ -103,6 +105,16 @@ class Host:
             if served and (served.model.digest, served.model.path) == (wanted.digest, wanted.path):
                 return served.model
         return None
+
+    def cut(self, slot: int) -> None:
+        """An interval of the histories is over."""
+        for endpoint in self.endpoints.values():
+            endpoint.history.cut(slot)
+
+    def history(self, key: str) -> HistoryReport | None:
+        """What one endpoint answered lately; null when there is none of that name."""
+        endpoint = self.endpoints.get(key)
+        return endpoint.history.report() if endpoint else None
 
     def report(self, connections: int) -> Report:
         """Counts and states of this worker. An endpoint still loading is not in it."""

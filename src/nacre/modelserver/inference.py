@@ -17,7 +17,7 @@ from nacre.modelserver.host import Endpoint, Host
 from nacre.modelserver.limits import Limits
 from nacre.modelserver.messages import Request, Response, error
 from nacre.modelserver.models import Served
-from nacre.modelserver.protocols.v2 import EXTENSIONS, BadRequest, decode, encode
+from nacre.modelserver.protocols.v2 import EXTENSIONS, BadRequest, Call, decode, encode
 from nacre.modelserver.signature import sentence
 
 log = logging.getLogger(__name__)
@@ -61,11 +61,11 @@ class Inference:
         if not model.slow and len(request.body) <= model.inline_body:
             response = answer(served, request, self._limits.max_body)
             took = time.perf_counter() - start
-            endpoint.stats.add(took, response.status < 400)
+            endpoint.stats.add(took, response.status, response.samples)
             model.took(took)
             return response
         if self._queued >= self._limits.max_queued:
-            endpoint.stats.add(0.0, ok=False)
+            endpoint.stats.add(0.0, 503)
             return error(503, f"{self._queued} requests are waiting already: try again later")
         self._queued += 1
         loop = asyncio.get_running_loop()
@@ -75,7 +75,8 @@ class Inference:
 
     def _done(self, endpoint: Endpoint, start: float, future: asyncio.Future[Response]) -> None:
         self._queued -= 1
-        endpoint.stats.add(time.perf_counter() - start, future.result().status < 400)
+        response = future.result()
+        endpoint.stats.add(time.perf_counter() - start, response.status, response.samples)
 
     def _resolve(self, request: Request) -> Response | tuple[Endpoint, Served]:
         """The answer to anything but an inference; for that, the revision to ask."""
@@ -193,8 +194,18 @@ def _infer(served: Served, request: Request, max_body: int) -> Response:
     arrays = served.model.run(call.outputs, call.feed)
     text, length = encode(call, arrays, served.interface)
     if length is None:
-        return Response(200, text)
-    return Response(200, text, _BINARY, f"Inference-Header-Content-Length: {length}\r\n")
+        response = Response(200, text)
+    else:
+        response = Response(200, text, _BINARY, f"Inference-Header-Content-Length: {length}\r\n")
+    response.samples = _samples(call, served)
+    return response
+
+
+def _samples(call: Call, served: Served) -> int:
+    """Rows of the first input, where its first dimension is left open."""
+    for name, spec in served.interface.inputs.items():
+        return len(call.feed[name]) if spec.shape[:1] == [-1] else 1
+    return 1
 
 
 def _header_length(headers: dict[bytes, bytes]) -> int | None:

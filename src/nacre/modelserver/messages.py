@@ -27,9 +27,10 @@ class Request:
 
 
 class Response:
-    """One answer. ``extra`` is whole header lines; ``close`` ends the connection after it."""
+    """One answer. ``extra`` is whole header lines; ``close`` ends the connection after it; ``samples``
+    says how many rows an inference answered."""
 
-    __slots__ = ("body", "close", "extra", "kind", "status")
+    __slots__ = ("body", "close", "extra", "kind", "samples", "status")
 
     def __init__(
         self, status: int, body: bytes, kind: str = _JSON, extra: str = "", close: bool = False
@@ -39,6 +40,7 @@ class Response:
         self.kind = kind
         self.extra = extra
         self.close = close
+        self.samples = 0
 
 
 def error(status: int, text: str, extra: str = "", close: bool = False) -> Response:

@@ -11,24 +11,28 @@ _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0
 
 
 class Stats:
-    """Requests, errors and a histogram of latencies in microseconds.
+    """Requests, their samples, errors by HTTP status and a histogram of latencies in microseconds.
 
     The slots of the histogram are four to each power of two, so a percentile is within 13 %.
     """
 
-    __slots__ = ("buckets", "errors", "requests", "seconds")
+    __slots__ = ("buckets", "by_status", "errors", "requests", "samples", "seconds")
 
     def __init__(self) -> None:
         self.requests = 0
+        self.samples = 0
         self.errors = 0
+        self.by_status: dict[int, int] = {}
         self.seconds = 0.0
         self.buckets = [0] * _SLOTS
 
-    def add(self, seconds: float, ok: bool) -> None:
-        """Count one request that took so long."""
+    def add(self, seconds: float, status: int, samples: int = 0) -> None:
+        """Count one request that took so long; a status from 400 on is an error."""
         self.requests += 1
-        if not ok:
+        self.samples += samples
+        if status >= 400:
             self.errors += 1
+            self.by_status[status] = self.by_status.get(status, 0) + 1
         self.seconds += seconds
         micros = int(seconds * 1e6)
         bits = micros.bit_length()

@@ -7,9 +7,11 @@ import logging
 import socket
 import sys
 from pathlib import Path
+from typing import Any
 
 from nacre.errors import Unavailable
 from nacre.modelserver.channel import Remote, open_channel
+from nacre.modelserver.history import HistoryReport, merge_histories
 from nacre.modelserver.limits import Limits
 from nacre.modelserver.stats import Report, merge
 
@@ -83,20 +85,24 @@ class Supervisor:
             remote.close()
 
     async def reload(self) -> Report:
-        return await self._all("reload")
+        return merge(await self._all("reload"))
 
     async def report(self) -> Report:
-        return await self._all("report")
+        return merge(await self._all("report"))
 
-    async def _all(self, do: str) -> Report:
+    async def history(self, key: str) -> HistoryReport | None:
+        return merge_histories([one for one in await self._all("history", key) if one is not None])
+
+    async def _all(self, do: str, endpoint: str = "") -> list[Any]:
         """Ask every worker. One that dies meanwhile reads ``routes.json`` when it starts again."""
         answers = await asyncio.gather(
-            *(remote.call(do) for remote in list(self._remotes.values())), return_exceptions=True
+            *(remote.call(do, endpoint) for remote in list(self._remotes.values())),
+            return_exceptions=True,
         )
         for answer in answers:
             if isinstance(answer, BaseException) and not isinstance(answer, Unavailable):
                 raise answer
-        return merge([answer for answer in answers if not isinstance(answer, BaseException)])
+        return [answer for answer in answers if not isinstance(answer, BaseException)]
 
     async def stop(self) -> None:
         self._stopping = True

@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import time
 from pathlib import Path
 
 from nacre.errors import InvalidSpec
+from nacre.modelserver.history import HistoryReport, slot_of
 from nacre.modelserver.host import Host
 from nacre.modelserver.inference import Inference
 from nacre.modelserver.limits import Limits
 from nacre.modelserver.listener import Listener
 from nacre.modelserver.stats import Report
+from nacre.schema.serving import HISTORY_SECONDS
 
 log = logging.getLogger(__name__)
 
@@ -69,12 +72,14 @@ class Worker:
         self._host = Host(folder)
         self._listener = Listener(Inference(self._host, limits), limits)
         self._first: asyncio.Task[None] | None = None
+        self._cutter: asyncio.TimerHandle | None = None
 
     async def start(self) -> None:
         """Load what ``routes.json`` says, then listen.
 
         After ten seconds it listens while loading goes on: endpoints not yet there answer 503.
         """
+        self._cut_later()
         self._first = asyncio.create_task(self._load_first())
         await asyncio.wait([self._first], timeout=_LOAD_FIRST)
         await self._listener.start(bind(*self._address))
@@ -92,5 +97,20 @@ class Worker:
     async def report(self) -> Report:
         return self._host.report(self._listener.connections)
 
+    async def history(self, key: str) -> HistoryReport | None:
+        return self._host.history(key)
+
+    def _cut_later(self) -> None:
+        """All workers cut at the same moments, so that their intervals can be added up."""
+        wait = HISTORY_SECONDS - time.time() % HISTORY_SECONDS
+        self._cutter = asyncio.get_running_loop().call_later(wait, self._cut)
+
+    def _cut(self) -> None:
+        # A timer may fire a hair early: the middle of the interval that just ended is certain.
+        self._host.cut(slot_of(time.time() - HISTORY_SECONDS / 2))
+        self._cut_later()
+
     async def stop(self) -> None:
+        if self._cutter is not None:
+            self._cutter.cancel()
         await self._listener.drain()

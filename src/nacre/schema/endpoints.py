@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from pydantic import Field
 
 from nacre.schema.access import PROJECT, Access, Operation
-from nacre.schema.base import Answer, Micros, Name, Stamped, Wire
+from nacre.schema.base import Answer, JsonObject, Micros, Name, Stamped, Wire
 from nacre.schema.models import ModelName
-from nacre.schema.serving import Signature
+from nacre.schema.serving import Datatype, Signature
 
 
 class EndpointState(StrEnum):
@@ -65,6 +66,75 @@ class Endpoint(Stamped):
     latency_p99_ms: float | None = Field(None, description="of this process's life")
 
 
+class InputTensor(Wire):
+    """One input of a :class:`Question`; ``data`` is flat in row-major order, or nested as ``shape`` says."""
+
+    name: str
+    shape: list[int]
+    datatype: Datatype
+    data: list[Any]
+    parameters: JsonObject | None = None
+
+
+class WantedOutput(Wire):
+    """An output by name."""
+
+    name: str
+    parameters: JsonObject | None = None
+
+
+class Question(Wire):
+    """A request of the Open Inference Protocol v2, in JSON. Without ``outputs`` all of them are given."""
+
+    inputs: list[InputTensor] = Field(min_length=1)
+    outputs: list[WantedOutput] | None = None
+    id: str | None = None
+    parameters: JsonObject | None = None
+
+
+class OutputTensor(Answer):
+    """One output; ``data`` is flat in row-major order, and null where a number is not finite."""
+
+    name: str
+    shape: list[int]
+    datatype: Datatype
+    data: list[Any]
+
+
+class Prediction(Answer):
+    """An answer of the Open Inference Protocol v2. ``parameters.took_ms``: how long the model server took."""
+
+    model_name: str
+    model_version: str | None = None
+    id: str | None = None
+    parameters: JsonObject = {}
+    outputs: list[OutputTensor]
+
+
+class EndpointStats(Answer):
+    """What an endpoint answered in the last half hour, in intervals of ``interval_s`` seconds.
+
+    The lists are as long as ``time`` (when each interval began). Null is an interval that nobody watched: the
+    model server did not run. Rates are per second; ``errors_per_s`` is by kind: ``invalid`` (the request
+    did not fit), ``too_large``, ``overloaded``, ``failed`` (the model), ``other``. ``batch`` is the mean number
+    of samples in a request. ``requests`` and ``errors`` are totals since ``since``; null while the model
+    server is away.
+    """
+
+    endpoint: Name
+    interval_s: int
+    since: datetime | None = None
+    requests: int | None = None
+    errors: int | None = None
+    errors_by_kind: dict[str, int] = {}
+    time: list[datetime]
+    requests_per_s: list[float | None]
+    errors_per_s: dict[str, list[float | None]] = {}
+    latency_p50_ms: list[float | None]
+    latency_p99_ms: list[float | None]
+    batch: list[float | None]
+
+
 _E = f"{PROJECT}/endpoints"
 OPERATIONS = (
     Operation(
@@ -93,6 +163,24 @@ OPERATIONS = (
         Access.VIEWER,
         "endpoints:read",
         "endpoint show",
+    ),
+    Operation(
+        "endpoints.predict",
+        "POST",
+        f"{_E}/{{endpoint}}/predict",
+        "Ask an endpoint through this server, for a try; traffic belongs to its own URL",
+        Access.VIEWER,
+        "endpoints:predict",
+        "predict",
+    ),
+    Operation(
+        "endpoints.stats",
+        "GET",
+        f"{_E}/{{endpoint}}/stats",
+        "Read what an endpoint answered in the last half hour",
+        Access.VIEWER,
+        "endpoints:read",
+        "endpoint stats",
     ),
     Operation(
         "endpoints.delete",

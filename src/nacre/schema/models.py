@@ -292,6 +292,15 @@ OPERATIONS = (
         "model pull",
     ),
     Operation(
+        "models.archive",
+        "GET",
+        f"{_V}/{{version}}/archive",
+        "Download a version's files, and its ONNX form, as a ZIP",
+        Access.VIEWER,
+        "models:read",
+        "model pull",
+    ),
+    Operation(
         "models.convert",
         "POST",
         f"{_V}/{{version}}/convert",

@@ -84,6 +84,41 @@ class ServedState(Answer):
     latency_p99_ms: float | None = None
 
 
+HISTORY_SECONDS = 5
+"""Length of an interval of :class:`ServedHistory`; the first one of all began in 1970."""
+HISTORY_SLOTS = 360
+"""How many intervals are kept: half an hour."""
+
+
+class ServedSlice(Answer):
+    """What an endpoint answered in interval number ``slot``, which began at ``slot * HISTORY_SECONDS``.
+
+    ``samples`` counts the rows of the requests that were answered; ``errors`` is by HTTP status.
+    """
+
+    slot: int
+    requests: int
+    samples: int = 0
+    errors: dict[str, int] = {}
+    latency_p50_ms: float | None = None
+    latency_p99_ms: float | None = None
+
+
+class ServedHistory(Answer):
+    """Answer of ``GET /history?endpoint=…`` on the control socket.
+
+    Intervals from ``first`` to ``last`` were watched; those that are not among ``slices`` had no request.
+    ``requests`` and ``errors`` are totals since ``since_ms``.
+    """
+
+    since_ms: int
+    first: int
+    last: int
+    requests: int = 0
+    errors: dict[str, int] = {}
+    slices: list[ServedSlice] = []
+
+
 class ServingStatus(Answer):
     """Answer of ``POST /reload`` and ``GET /status`` on the control socket."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from sqlalchemy import delete, or_, select
 from sqlalchemy.orm import Session
@@ -43,6 +44,7 @@ from nacre.services.model_sources import ModelSources
 from nacre.services.model_wire import model_wire, version_wire
 from nacre.services.runs import Runs
 from nacre.services.signals import Signals
+from nacre.services.zips import zipped
 
 NOT_CONVERTED = "mlflow"
 """The framework of what Nacre keeps without converting it."""
@@ -254,6 +256,25 @@ class Models:
             converted = self._ledger.read_manifest(found.onnx_manifest).files
             onnx = next((f for f in converted if f.path == "model.onnx"), None)
         return ModelFiles(version=wire, files=files, onnx=onnx)
+
+    def archive(self, caller: Caller, model: str, version: str) -> tuple[str, Iterator[bytes]]:
+        """The name and the bytes of a ZIP with the version's files in one folder, and the ONNX form in a
+        folder ``onnx`` in it.
+
+        Raises:
+            NotFound: no such version, or a file of it is not there any more.
+            Unavailable: a file is damaged; in the middle of the bytes that ends them.
+        """
+        found = self.files(caller, model, version)
+        name = f"{model}-{found.version.number}"
+        entries = [f.model_copy(update={"path": f"{name}/{f.path}"}) for f in found.files]
+        if found.onnx is not None:
+            taken = {entry.path for entry in entries}
+            path = f"{name}/onnx/model.onnx"
+            path = path if path not in taken else f"{name}/onnx-by-nacre/model.onnx"
+            entries.append(found.onnx.model_copy(update={"path": path}))
+        pieces = zipped(entries, partial(self._ledger.open, caller), found.version.created_at)
+        return f"{name}.zip", pieces
 
     def set_alias(self, caller: Caller, model: str, alias: str, target: AliasSet) -> Model:
         """Point an alias at a version, from wherever it pointed."""

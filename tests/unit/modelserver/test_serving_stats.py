@@ -15,7 +15,7 @@ def test_percentiles_are_close(scale: float) -> None:
     values = [rng.expovariate(1) * scale + 8e-6 for _ in range(5000)]
     stats = Stats()
     for value in values:
-        stats.add(value, ok=True)
+        stats.add(value, 200)
     for share in (0.5, 0.99):
         true = sorted(values)[int(share * len(values))] * 1e3
         assert percentile_ms(stats.buckets, share) == pytest.approx(true, rel=0.3)
@@ -24,7 +24,7 @@ def test_percentiles_are_close(scale: float) -> None:
 def test_any_duration_has_a_slot() -> None:
     stats = Stats()
     for seconds in (0.0, 1e-9, 1e9):
-        stats.add(seconds, ok=False)
+        stats.add(seconds, 500)
     assert (stats.requests, stats.errors, sum(stats.buckets)) == (3, 3, 3)
     assert percentile_ms([0] * 128, 0.5) is None
 
@@ -32,7 +32,7 @@ def test_any_duration_has_a_slot() -> None:
 def report(requests: int, state: str = "ready", generation: int = 3) -> Report:
     stats = Stats()
     for _ in range(requests):
-        stats.add(0.001, ok=True)
+        stats.add(0.001, 200)
     one: EndpointReport = {
         "revision": 1,
         "state": state,  # type: ignore[typeddict-item]

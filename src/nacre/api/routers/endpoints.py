@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from nacre.api.routes import Allowed, Routes, Wired
 from nacre.api.waiting import Unless, WaitSeconds, changed
+from nacre.errors import PluginError, RateLimited
 from nacre.schema.base import Page
-from nacre.schema.endpoints import Endpoint, EndpointDeploy
+from nacre.schema.endpoints import Endpoint, EndpointDeploy, EndpointStats, Prediction, Question
 
 routes = Routes()
 
@@ -37,6 +38,18 @@ async def get(
         unless,
         wait_s,
     )
+
+
+@routes.operation("endpoints.predict", also=(PluginError, RateLimited))
+def predict(caller: Allowed, services: Wired, endpoint: str, body: Question) -> Prediction:
+    """For consoles and tries: one hop more than the endpoint's own URL, and 8 questions at once."""
+    return services.endpoint_calls.predict(caller, endpoint, body)
+
+
+@routes.operation("endpoints.stats")
+def stats(caller: Allowed, services: Wired, endpoint: str) -> EndpointStats:
+    """As the model server counts."""
+    return services.endpoint_calls.stats(caller, endpoint)
 
 
 @routes.operation("endpoints.delete", status=204)

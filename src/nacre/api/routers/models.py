@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from fastapi import Response
+from starlette.responses import StreamingResponse
+
+from nacre.api.downloads import file_headers
 from nacre.api.routes import Allowed, Routes, Wired
 from nacre.api.waiting import Unless, WaitSeconds, changed
 from nacre.schema.base import Page
@@ -85,6 +89,14 @@ async def get_version(
 def files(caller: Allowed, services: Wired, model: str, version: str) -> ModelFiles:
     """The files as they were registered, and the ONNX form."""
     return services.models.files(caller, model, version)
+
+
+@routes.operation("models.archive", response_class=Response)
+def archive(caller: Allowed, services: Wired, model: str, version: str) -> Response:
+    """One folder, named as the file is; the ONNX form is in a folder ``onnx`` in it."""
+    name, pieces = services.models.archive(caller, model, version)
+    headers = file_headers(name) | {"Content-Type": "application/zip", "Cache-Control": "no-store"}
+    return StreamingResponse(pieces, headers=headers)
 
 
 @routes.operation("models.convert", status=202)

@@ -13,7 +13,7 @@ import typer
 from nacre.cli.app import as_json, client, emit, err, group, out, table
 from nacre.cli.commands.models import checked, signature_text, split_reference
 from nacre.errors import InvalidSpec, RequestError
-from nacre.schema.endpoints import Endpoint, EndpointDeploy, EndpointState
+from nacre.schema.endpoints import Endpoint, EndpointDeploy, EndpointState, EndpointStats
 from nacre.sdk.inference import build_request
 
 endpoints = group("endpoint", "Endpoints: look at what serves.")
@@ -86,6 +86,10 @@ def predict(
     file: Annotated[
         str, typer.Argument(help="JSON: a nested list, an object by input, or a v2 request; - reads stdin")
     ],
+    via_server: Annotated[
+        bool,
+        typer.Option("--via-server", help="through the API, where the endpoint's own URL is not reached"),
+    ] = False,
 ) -> None:
     """Ask an endpoint."""
     try:
@@ -98,7 +102,11 @@ def predict(
         found = nacre.endpoints.get(endpoint)
         if found.signature is None:
             raise RequestError(f"endpoint {endpoint} is {found.state}: it has no signature yet")
-        answer = nacre.endpoints.predict(found, build_request(found.signature, content))
+        request = build_request(found.signature, content)
+        if via_server:
+            answer = nacre.endpoints.predict(endpoint, request["inputs"]).model_dump(exclude_none=True)
+        else:
+            answer = nacre.endpoints.infer(found, request)
 
     def render() -> None:
         for tensor in answer["outputs"]:
@@ -140,3 +148,46 @@ def show(endpoint: Annotated[str, typer.Argument()]) -> None:
     with client() as nacre:
         found = nacre.endpoints.get(endpoint)
     emit(found, lambda: _show(found))
+
+
+@endpoints.command("stats")
+def stats(endpoint: Annotated[str, typer.Argument()]) -> None:
+    """Show what an endpoint answered in the last half hour, minute by minute."""
+    with client() as nacre:
+        found = nacre.endpoints.stats(endpoint)
+
+    def render() -> None:
+        if found.since is None:
+            out.print("the model server does not run: nothing is counted")
+            return
+        kinds = ", ".join(f"{count} {kind}" for kind, count in found.errors_by_kind.items())
+        total = f"{found.requests} requests, {found.errors} errors{f' ({kinds})' if kinds else ''}"
+        out.print(f"{total} since {found.since:%Y-%m-%d %H:%M:%S} UTC")
+        table(("minute (UTC)", "requests", "errors", "p50 ms", "p99 ms"), _minutes(found))
+
+    emit(found, render)
+
+
+def _minutes(found: EndpointStats) -> list[tuple[str, ...]]:
+    """A row for each minute with requests: sums, and the worst of its intervals' percentiles."""
+    rows: dict[str, list[int]] = {}
+    for at, (begin, rate) in enumerate(zip(found.time, found.requests_per_s, strict=True)):
+        if rate:
+            rows.setdefault(f"{begin:%H:%M}", []).append(at)
+
+    def total(rates: list[float | None], places: list[int]) -> int:
+        return round(sum(rates[at] or 0 for at in places) * found.interval_s)
+
+    def worst(values: list[float | None], places: list[int]) -> str:
+        return f"{max(values[at] or 0 for at in places):.2f}"
+
+    return [
+        (
+            minute,
+            str(total(found.requests_per_s, places)),
+            str(sum(total(rates, places) for rates in found.errors_per_s.values())),
+            worst(found.latency_p50_ms, places),
+            worst(found.latency_p99_ms, places),
+        )
+        for minute, places in rows.items()
+    ]

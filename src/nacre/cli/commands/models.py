@@ -1,4 +1,4 @@
-"""``nacre model …`` and ``nacre evaluate``."""
+"""``nacre model …``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from nacre.schema.launch import FileEntry
 from nacre.schema.models import (
     ConversionState,
     Evaluation,
-    EvaluationCreate,
     EvaluationState,
     Model,
     ModelCreate,
@@ -37,7 +36,6 @@ _INPUT = re.compile(r"\s*(\w[\w.-]*)\s*:\s*(\w+)\s*\[\s*(-?\d+(?:\s*,\s*-?\d+)*)
 def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.add_typer(models)
-    app.command("evaluate")(evaluate)
 
 
 def split_reference(text: str) -> tuple[str, str]:
@@ -154,7 +152,7 @@ def _show_version(version: ModelVersion) -> None:
     if lineage.environment:
         out.print(f"  environment {lineage.environment} {(lineage.environment_digest or '')[:12]}")
     for evaluation in version.evaluations:
-        out.print(f"  evaluation {_summary(evaluation)}")
+        out.print(f"  evaluation {summary(evaluation)}")
     if version.conversion == ConversionState.READY:
         out.print(f"next: [bold]nacre deploy {version.model} --name {version.model}[/bold]", style="dim")
 
@@ -163,7 +161,8 @@ def _tags(tags: dict[str, str]) -> str:
     return ", ".join(f"{key}={value}" for key, value in tags.items())
 
 
-def _summary(evaluation: Evaluation) -> str:
+def summary(evaluation: Evaluation) -> str:
+    """What an evaluation measured, in a line."""
     if evaluation.state != EvaluationState.SUCCEEDED:
         return f"{evaluation.data}: {evaluation.state} {evaluation.message or ''}"
     return (
@@ -284,9 +283,16 @@ def pull(
     ] = Path(),
     onnx: Annotated[bool, typer.Option("--onnx", help="the converted form instead")] = False,
     force: Annotated[bool, typer.Option("--force", help="write into a folder that holds files")] = False,
+    archive: Annotated[
+        Path | None,
+        typer.Option("--zip", metavar="FILE", help="all files and the ONNX form as one ZIP instead"),
+    ] = None,
 ) -> None:
     """Download a version's files."""
     name, version = split_reference(model)
+    if archive is not None:
+        _pull_archive(name, version, archive, force=force)
+        return
     folder = folder if folder != Path() else Path(name)
     with client() as nacre:
         found = nacre.models.files(name, version)
@@ -304,6 +310,22 @@ def pull(
             out.print(f"{folder / entry.path}  {entry.size:,} bytes")
 
     emit(found, render)
+
+
+def _pull_archive(name: str, version: str, target: Path, *, force: bool) -> None:
+    """A ZIP that is whole, or none: it gets its name when its last byte is there."""
+    if target.exists() and not force:
+        raise RequestError(f"{target} is there already: choose another name, or --force")
+    partial = target.with_name(f".{target.name}.part")
+    try:
+        with client() as nacre, partial.open("wb") as stream:
+            size = nacre.models.archive(name, version, stream)
+        partial.replace(target)
+    except OSError as error:
+        raise RequestError(f"cannot write {target}: {error.strerror}") from error
+    finally:
+        partial.unlink(missing_ok=True)
+    emit({"file": str(target), "size": size}, lambda: out.print(f"{target}  {size:,} bytes", markup=False))
 
 
 @models.command("convert")
@@ -355,40 +377,3 @@ def delete(
         else:
             nacre.models.delete_version(name, version)
     emit({"deleted": model}, lambda: out.print(f"deleted {what}"))
-
-
-def evaluate(
-    model: Annotated[str, typer.Argument(help="name, name/3 or name@alias")],
-    data: Annotated[str, typer.Option("--data", help="a dataset, such as digits-test@1")],
-    features: Annotated[str | None, typer.Option(help="array with the samples")] = None,
-    label: Annotated[str | None, typer.Option(help="array or column with the labels")] = None,
-    wait: Annotated[bool, typer.Option(help="wait for the result")] = True,
-) -> None:
-    """Measure a model version on a dataset: accuracy, macro precision, recall, F1, confusion matrix."""
-    name, version = split_reference(model)
-    request = EvaluationCreate(data=data, features=features, label=label)
-    with client() as nacre:
-        found_version = (
-            nacre.models.wait(name, version) if wait else nacre.models.get_version(name, version)
-        )
-        found = nacre.evaluations.create(name, str(found_version.number), request)
-        if wait:
-            found = nacre.evaluations.wait(found.id)
-    emit(found, lambda: _show_evaluation(found))
-    if found.state == EvaluationState.FAILED:
-        raise typer.Exit(1)
-
-
-def _show_evaluation(found: Evaluation) -> None:
-    out.print(f"[bold]{found.model}/{found.version}[/bold] on {_summary(found)}")
-    if found.labels and found.confusion and len(found.labels) <= 30:
-        table(
-            ("truth", *found.labels),
-            (
-                (label, *(n or "·" for n in row))
-                for label, row in zip(found.labels, found.confusion, strict=True)
-            ),
-        )
-        out.print("rows: the truth; columns: what the model called it", style="dim")
-    if found.state == EvaluationState.FAILED:
-        out.print(f"see its log: [bold]nacre logs {found.job}[/bold]", style="dim")

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import httpx
 
 from nacre.errors import InvalidSpec, RequestError, Unavailable
-from nacre.schema.endpoints import Endpoint, EndpointDeploy, EndpointState
+from nacre.schema.endpoints import Endpoint, EndpointDeploy, EndpointState, EndpointStats, Prediction
 from nacre.sdk.resources.base import Noun
 
 
@@ -70,7 +70,36 @@ class Endpoints(Noun):
         """Stop serving; requests in flight finish."""
         self._transport.call("endpoints.delete", None, endpoint=endpoint, project=self._in(project))
 
-    def predict(self, endpoint: Endpoint, body: dict[str, Any], *, timeout_s: float = 60) -> dict[str, Any]:
+    def stats(self, endpoint: str, *, project: str | None = None) -> EndpointStats:
+        """What it answered in the last half hour: rates, errors, latencies."""
+        found: EndpointStats = self._transport.call(
+            "endpoints.stats", EndpointStats, endpoint=endpoint, project=self._in(project)
+        )
+        return found
+
+    def predict(
+        self, endpoint: str, inputs: builtins.list[dict[str, Any]], *, project: str | None = None
+    ) -> Prediction:
+        """Ask an endpoint through the server, for a try; for traffic there is :meth:`infer`.
+
+        ``inputs``: tensors of the Open Inference Protocol v2, ``{"name", "shape", "datatype", "data"}``.
+
+        Raises:
+            InvalidSpec: they do not fit the model.
+            Conflict: the endpoint serves nothing.
+            Unavailable: it is still starting, or does not answer.
+        """
+        found: Prediction = self._transport.call(
+            "endpoints.predict",
+            Prediction,
+            json={"inputs": inputs},
+            repeatable=True,
+            endpoint=endpoint,
+            project=self._in(project),
+        )
+        return found
+
+    def infer(self, endpoint: Endpoint, body: dict[str, Any], *, timeout_s: float = 60) -> dict[str, Any]:
         """Ask an endpoint with an Open Inference Protocol v2 request, straight at its own URL.
 
         Raises:

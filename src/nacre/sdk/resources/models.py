@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import builtins
 import time
+from typing import Any, BinaryIO
+
+import httpx
 
 from nacre.errors import Unavailable
 from nacre.schema.models import (
@@ -137,6 +140,22 @@ class Models(Noun):
             "models.files", ModelFiles, model=model, version=version, project=self._in(project)
         )
         return found
+
+    def archive(self, model: str, version: str, target: BinaryIO, *, project: str | None = None) -> int:
+        """Write a ZIP of the version's files, and of its ONNX form, into an open file; its bytes' number.
+
+        Raises:
+            Unavailable: the answer ended early; what was written is not whole.
+        """
+        written = 0
+        params: dict[str, Any] = {"model": model, "version": version, "project": self._in(project)}
+        with self._transport.stream("models.archive", **params) as response:
+            try:
+                for piece in response.iter_bytes():
+                    written += target.write(piece)
+            except httpx.HTTPError as error:
+                raise Unavailable(f"the download of {model}/{version} was cut short: {error}") from error
+        return written
 
     def convert(self, model: str, version: str = "latest", *, project: str | None = None) -> ModelVersion:
         """Convert again, after it failed."""
