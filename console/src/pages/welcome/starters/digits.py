@@ -1,0 +1,63 @@
+"""Recognise handwritten digits with a small neural network of scikit-learn.
+
+The input "digits" is a dataset with one folder of images of 8 x 8 pixels per digit, as the sample dataset
+has. Without it the digits that come with scikit-learn are used; every fifth is held out, and kept beside
+the model.
+"""
+
+import os
+from pathlib import Path
+
+import joblib
+import numpy as np
+from PIL import Image
+from sklearn.datasets import load_digits
+from sklearn.neural_network import MLPClassifier
+
+import nacre
+
+EPOCHS = 40
+LAYERS = (128, 64)
+LEARNING_RATE = 2e-3
+OUTPUT = Path(os.environ.get("NACRE_OUTPUT_DIR", "."))
+
+
+def load():
+    """Images as rows of 64 values from 0 to 1, and which digit each one is."""
+    folder = os.environ.get("NACRE_INPUT_DIGITS")
+    if folder:
+        files = sorted(Path(folder).rglob("*.png"))
+        images = [np.asarray(Image.open(file).convert("L"), dtype=np.float32) / 255 for file in files]
+        return np.stack(images).reshape(len(files), -1), np.array([int(file.parent.name) for file in files])
+    x, y = load_digits(return_X_y=True)
+    x = (x / 16).astype(np.float32)
+    held_out = np.arange(len(x)) % 5 == 4
+    np.savez_compressed(OUTPUT / "digits-test.npz", x=x[held_out], y=y[held_out])
+    return x[~held_out], y[~held_out]
+
+
+def moved(x, y):
+    """The images, and copies one pixel to each side: what people draw is never quite in the middle."""
+    images = x.reshape(-1, 8, 8)
+    copies = [images]
+    for down, right in ((0, 1), (0, -1), (1, 0), (-1, 0)):
+        padded = np.pad(images, ((0, 0), (1, 1), (1, 1)))
+        copies.append(padded[:, 1 - down : 9 - down, 1 - right : 9 - right])
+    return np.concatenate(copies).reshape(-1, 64), np.tile(y, len(copies))
+
+
+x, y = load()
+order = np.random.default_rng(0).permutation(len(x))
+validation, training = order[: len(x) // 8], order[len(x) // 8 :]
+x_training, y_training = moved(x[training], y[training])
+print(f"{len(training)} images to train on, {len(validation)} to validate", flush=True)
+
+nacre.log_params({"epochs": EPOCHS, "layers": LAYERS, "learning_rate": LEARNING_RATE})
+model = MLPClassifier(LAYERS, learning_rate_init=LEARNING_RATE, alpha=1e-4, random_state=0)
+for epoch in range(EPOCHS):
+    model.partial_fit(x_training, y_training, classes=np.arange(10))
+    accuracy = model.score(x[validation], y[validation])
+    nacre.log_metrics({"loss": model.loss_, "val_accuracy": accuracy}, step=epoch)
+    print(f"epoch {epoch + 1}: loss {model.loss_:.4f}, validation accuracy {accuracy:.4f}", flush=True)
+
+joblib.dump(model, OUTPUT / "model.joblib")
