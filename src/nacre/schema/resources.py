@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
@@ -96,8 +97,22 @@ class InstanceType(Answer):
     available: bool = Field(True, description="whether this machine could ever hold it")
 
 
+class NodeWork(Answer):
+    """What an attempt of a job or instance holds of a machine. ``gpus``: indices of devices."""
+
+    project: str
+    kind: str = Field(description="job or instance")
+    name: str
+    user: str
+    cpu: float
+    memory: int
+    gpus: list[int] = []
+    price_per_hour: Micros
+    since: datetime
+
+
 class Node(Answer):
-    """A machine: what it has, what is taken."""
+    """A machine: what it has, what is taken, and by which work, as far as the caller may see it."""
 
     name: str
     cpu: float
@@ -108,6 +123,7 @@ class Node(Answer):
     gpus_used: list[int] = []
     isolation: str
     alive: bool = True
+    work: list[NodeWork] = []
 
 
 OPERATIONS = (

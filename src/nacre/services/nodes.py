@@ -6,14 +6,20 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from nacre.db.connect import Database
+from nacre.db.tables.attempts import AttemptRow
+from nacre.db.tables.projects import ProjectRow
+from nacre.db.tables.usage import UsageRow
+from nacre.db.tables.users import UserRow
 from nacre.domain.identity import Caller
 from nacre.ports.engines import NodeFacts
 from nacre.schema.base import Page
-from nacre.schema.resources import InstanceType, Node
+from nacre.schema.resources import InstanceType, Node, NodeWork
 from nacre.services.prices import Prices
+from nacre.services.usage import visible
 
 
 class Holding(Protocol):
@@ -56,8 +62,10 @@ class Nodes:
         there = {facts.name: facts for facts in self._nodes()}
         with self._db.read() as session:
             taken = _by_node(self._capacity(session))
+            work = _work(session, caller)
         items = [_node(facts, taken.get(name, _Taken())) for name, facts in there.items()]
         items += [_lost(name, held) for name, held in taken.items() if name not in there]
+        items = [node.model_copy(update={"work": work.get(node.name, [])}) for node in items]
         return Page(items=sorted(items, key=lambda node: node.name))
 
     def instance_types(self, caller: Caller) -> Page[InstanceType]:
@@ -85,6 +93,33 @@ def _by_node(holdings: Iterable[Holding]) -> dict[str, _Taken]:
         node.memory += holding.memory
         node.gpus.update(holding.gpus)
     return taken
+
+
+def _work(session: Session, caller: Caller) -> dict[str, list[NodeWork]]:
+    """By node, what holds something of it and the caller may see; what holds it longest is first."""
+    rows = session.execute(
+        select(AttemptRow, UsageRow, ProjectRow.name, UserRow.name)
+        .join(UsageRow, UsageRow.allocation_id == AttemptRow.id)
+        .join(ProjectRow, ProjectRow.id == UsageRow.project_id)
+        .outerjoin(UserRow, UserRow.id == UsageRow.user_id)
+        .where(AttemptRow.ended_at.is_(None), *visible(caller))
+        .order_by(AttemptRow.id)
+    )
+    found: dict[str, list[NodeWork]] = {}
+    for attempt, usage, project, user in rows:
+        work = NodeWork(
+            project=project,
+            kind=attempt.kind,
+            name=usage.subject_name,
+            user=user or usage.user_id,
+            cpu=attempt.cpu,
+            memory=attempt.memory,
+            gpus=attempt.gpus,
+            price_per_hour=usage.price_per_hour,
+            since=usage.started_at,
+        )
+        found.setdefault(attempt.node, []).append(work)
+    return found
 
 
 def _node(facts: NodeFacts, held: _Taken) -> Node:

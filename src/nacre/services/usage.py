@@ -157,7 +157,7 @@ class UsageLedger:
             select(UsageRow, ProjectRow.name, UserRow.name)
             .join(ProjectRow, ProjectRow.id == UsageRow.project_id)
             .outerjoin(UserRow, UserRow.id == UsageRow.user_id)
-            .where(UsageRow.started_at < end, *self._visible(caller), *_of(project))
+            .where(UsageRow.started_at < end, *visible(caller), *_of(project))
         )
         if since is not None:
             statement = statement.where(or_(UsageRow.ended_at.is_(None), UsageRow.ended_at > since))
@@ -196,7 +196,7 @@ class UsageLedger:
         """What this month will have cost at its end, by two assumptions, over what :meth:`cost` counts."""
         now = self._clock.now()
         first, end = month_of(now)
-        seen = (*self._visible(caller), *_of(project))
+        seen = (*visible(caller), *_of(project))
         columns = (UsageRow.price_per_hour, UsageRow.started_at, UsageRow.ended_at)
         earliest = min(first, now - _RECENT)
         statement = (
@@ -242,13 +242,6 @@ class UsageLedger:
             ),
         )
 
-    def _visible(self, caller: Caller) -> Iterable[ColumnElement[bool]]:
-        if caller.project_ids is not None:
-            yield UsageRow.project_id.in_(caller.project_ids)
-        if not caller.admin:
-            mine = select(MemberRow.project_id).where(MemberRow.user_id == caller.user_id)
-            yield UsageRow.project_id.in_(mine)
-
     def _record(self, row: UsageRow, user: str | None, project: str, now: datetime) -> UsageRecord:
         end = row.ended_at or max(now, row.started_at)
         length, cost = cost_between(row.price_per_hour, row.started_at, end, row.started_at, end)
@@ -271,6 +264,15 @@ class UsageLedger:
                 "cost": cost,
             }
         )
+
+
+def visible(caller: Caller) -> Iterable[ColumnElement[bool]]:
+    """Which usage records the caller sees: those of their projects, an administrator all of them."""
+    if caller.project_ids is not None:
+        yield UsageRow.project_id.in_(caller.project_ids)
+    if not caller.admin:
+        mine = select(MemberRow.project_id).where(MemberRow.user_id == caller.user_id)
+        yield UsageRow.project_id.in_(mine)
 
 
 def _of(project: str | None) -> Iterable[ColumnElement[bool]]:

@@ -12,6 +12,7 @@ from tests.conftest import People
 
 from nacre.clock import FixedClock
 from nacre.db.connect import Database
+from nacre.db.tables.attempts import AttemptRow
 from nacre.db.tables.projects import MemberRow, ProjectRow
 from nacre.domain.identity import Caller
 from nacre.domain.scheduling import Holding
@@ -309,3 +310,40 @@ class TestNodes:
         assert (gone.name, gone.alive, gone.cpu_used) == ("gone", False, 2.0)
         available = {t.name for t in nodes.instance_types(people.viewer).items if t.available}
         assert available == {"cpu.small", "cpu.medium"}
+
+    def test_the_work_that_one_may_see(
+        self, database: Database, prices: Prices, people: People, book: Book
+    ) -> None:
+        def start(name: str, node: str, ended: bool = False) -> None:
+            book.open(name)
+            with database.write() as session:
+                session.add(
+                    AttemptRow(
+                        id=name,
+                        project_id=people.project.id,
+                        kind="job",
+                        subject_id=f"job_{name}",
+                        number=1,
+                        state="running",
+                        cpu=0.5,
+                        memory=2**30,
+                        gpus=[1],
+                        node=node,
+                        handle={},
+                        allocated_at=book.clock.now(),
+                        ended_at=book.clock.now() if ended else None,
+                    )
+                )
+
+        start("one", "here")
+        start("over", "here", ended=True)
+        start("two", "here")
+        nodes = Nodes(database, lambda: [NodeFacts("here", 4, 2**33)], lambda session: [], prices)
+        [mine] = nodes.list(people.viewer).items
+        assert [work.name for work in mine.work] == ["job one", "job two"]
+        first = mine.work[0]
+        assert (first.project, first.kind, first.user) == ("vision", "job", "editor")
+        assert (first.cpu, first.gpus, first.price_per_hour) == (0.5, [1], PRICE)
+        assert first.since == book.clock.now()
+        assert [len(node.work) for node in nodes.list(people.owner).items] == [2]  # an administrator
+        assert [len(node.work) for node in nodes.list(people.stranger).items] == [0]

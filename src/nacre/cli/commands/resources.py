@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 from rich.markup import escape
 
-from nacre.cli.app import client, emit, group, table
+from nacre.cli.app import client, emit, group, out, table
 from nacre.cli.render import size
 from nacre.schema.resources import Node
 from nacre.schema.usage import money
@@ -52,7 +52,27 @@ def ls() -> None:
         )
         for node in found
     ]
-    emit(found, lambda: table(("node", "cpu used", "memory used", "gpu used", "isolation"), rows))
+    work = [
+        (
+            escape(node.name),
+            one.kind,
+            escape(f"{one.project}/{one.name}"),
+            escape(one.user),
+            f"{one.cpu:g}",
+            size(one.memory),
+            ", ".join(map(str, one.gpus)),
+        )
+        for node in found
+        for one in node.work
+    ]
+
+    def render() -> None:
+        table(("node", "cpu used", "memory used", "gpu used", "isolation"), rows)
+        if work:
+            out.print()
+            table(("on", "kind", "work", "by", "cpu", "memory", "gpus"), work)
+
+    emit(found, render)
 
 
 def _gpus(node: Node) -> str:
