@@ -4,7 +4,7 @@
         [--keys 8] [--experiment demo] [--live 60 --rate 5]
 
 Without ``--url`` it takes the server that the SDK finds (``nacre login``, or the one of this machine). Keys
-are ``train/…``, ``val/…`` and ``system/…`` with curves as trainings have them; params and tags differ between
+are ``train/…``, ``val/…`` and ``system/…`` shaped as of trainings; params and tags differ between
 runs. Other benchmarks import :func:`make`, :func:`grow` and :func:`finish`.
 """
 
