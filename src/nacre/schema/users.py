@@ -29,6 +29,7 @@ class User(Stamped):
     email: str | None = None
     admin: bool = False
     disabled: bool = False
+    last_seen_at: datetime | None = Field(None, description="to the minute; only in lists of users")
 
 
 class Me(User):
@@ -123,6 +124,19 @@ class SignedIn(Answer):
     token: Token
     secret: str | None = Field(None, repr=False)
     user: User
+
+
+class TokenScope(Answer):
+    """What a token may carry, and what it opens."""
+
+    name: str
+    operations: list[str] = Field(description="what it allows, in words: their summaries")
+
+
+class TokenScopes(Answer):
+    """Every scope there is; ``*`` stands for all of them."""
+
+    items: list[TokenScope]
 
 
 class InvitationCreate(Wire):
@@ -239,6 +253,24 @@ OPERATIONS = (
         "user delete",
     ),
     Operation(
+        "users.sessions",
+        "GET",
+        f"{_A}/users/{{user}}/tokens",
+        "List a user's sign-ins and tokens",
+        Access.ADMIN,
+        "users:read",
+        "user sessions",
+    ),
+    Operation(
+        "users.end_session",
+        "DELETE",
+        f"{_A}/users/{{user}}/tokens/{{token}}",
+        "Revoke a user's sign-in or token",
+        Access.ADMIN,
+        "users:write",
+        "user end-session",
+    ),
+    Operation(
         "invitations.create",
         "POST",
         f"{_A}/invitations",
@@ -282,6 +314,15 @@ OPERATIONS = (
         Access.USER,
         "tokens:read",
         "token ls",
+    ),
+    Operation(
+        "tokens.scopes",
+        "GET",
+        f"{_A}/scopes",
+        "List what tokens can be limited to",
+        Access.USER,
+        "tokens:read",
+        "token scopes",
     ),
     Operation(
         "tokens.delete",

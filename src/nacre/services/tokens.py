@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import hashlib
 import secrets
 from collections import defaultdict
@@ -21,11 +22,11 @@ from nacre.db.tables.users import TokenRow, UserRow
 from nacre.domain.identity import Caller, ProjectRef, check_unlimited
 from nacre.errors import Conflict, InvalidSpec, NotFound, PermissionDenied
 from nacre.ids import new_id
-from nacre.schema.access import Role
+from nacre.schema.access import Access, Role
 from nacre.schema.base import Page
-from nacre.schema.operations import PREDICT_SCOPE, SCOPES
+from nacre.schema.operations import OPERATIONS, PREDICT_SCOPE, SCOPES
 from nacre.schema.serving import TokenGrant
-from nacre.schema.users import IssuedToken, Token, TokenCreate, User
+from nacre.schema.users import IssuedToken, Token, TokenCreate, TokenScope, TokenScopes, User
 from nacre.services.brief import Brief
 from nacre.services.signals import Signals
 
@@ -166,9 +167,13 @@ class Tokens:
 
     def list(self, caller: Caller, *, cursor: str | None = None, limit: int = 100) -> Page[Token]:
         """The caller's own tokens and sign-ins, newest first; those of jobs and instances are not shown."""
-        statement = select(TokenRow).where(
-            TokenRow.user_id == caller.user_id, TokenRow.kind.in_(_OWN_KINDS)
-        )
+        return self.list_of(caller, caller.user_id, cursor=cursor, limit=limit)
+
+    def list_of(
+        self, caller: Caller, user_id: str, *, cursor: str | None = None, limit: int = 100
+    ) -> Page[Token]:
+        """The same of any user."""
+        statement = select(TokenRow).where(TokenRow.user_id == user_id, TokenRow.kind.in_(_OWN_KINDS))
         with self._db.read() as session:
             return newest_first(
                 session,
@@ -178,6 +183,15 @@ class Tokens:
                 cursor=cursor,
                 limit=limit,
             )
+
+    def scopes(self) -> TokenScopes:
+        """Every scope that a token may carry, and what it opens."""
+        opens: defaultdict[str, builtins.list[str]] = defaultdict(list, {PREDICT_SCOPE: ["Call endpoints"]})
+        for operation in OPERATIONS.values():
+            if operation.scope and operation.access is not Access.ATTEMPT:
+                opens[operation.scope].append(operation.summary)
+        items = [TokenScope(name=name, operations=opens[name]) for name in sorted(opens)]
+        return TokenScopes(items=items)
 
     def delete(self, caller: Caller, token: str) -> None:
         """Revoke one of the caller's own tokens, by id or name.
@@ -196,6 +210,15 @@ class Tokens:
                 raise NotFound(f"you have no token {token}: see 'nacre token ls'")
             session.delete(row)
             after_commit(session, self.forget)
+
+    def revoke(self, session: Session, user_id: str, token_id: str) -> TokenRow | None:
+        """End a user's sign-in or token, with the caller's commit; null when there is none of that id."""
+        row = session.get(TokenRow, token_id)
+        if row is None or row.user_id != user_id or row.kind not in _OWN_KINDS:
+            return None
+        session.delete(row)
+        after_commit(session, self.forget)
+        return row
 
     # -- inside others' transactions ----------------------------------------------------------------------
 

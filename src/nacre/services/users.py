@@ -21,7 +21,7 @@ from nacre.errors import Conflict, InvalidSpec, NotFound, PermissionDenied, Unau
 from nacre.ids import new_id
 from nacre.schema.access import Role
 from nacre.schema.base import Page
-from nacre.schema.users import IssuedToken, Me, PasswordChange, SignIn, SignUp, User, UserUpdate
+from nacre.schema.users import IssuedToken, Me, PasswordChange, SignIn, SignUp, Token, User, UserUpdate
 from nacre.services.events import Events
 from nacre.services.invitations import Invitations, machine_owner
 from nacre.services.passwords import Passwords
@@ -248,15 +248,47 @@ class Users:
     # -- administration -----------------------------------------------------------------------------------
 
     def list(self, caller: Caller, *, cursor: str | None = None, limit: int = 100) -> Page[User]:
-        """Every user, newest first."""
+        """Every user, newest first, with when a token of theirs was last used."""
+        seen = (
+            select(func.max(TokenRow.last_used_at))
+            .where(TokenRow.user_id == UserRow.id, TokenRow.kind.in_(("user", "session")))
+            .scalar_subquery()
+        )
         with self._db.read() as session:
             return newest_first(
                 session,
-                select(UserRow),
+                select(UserRow, seen),
                 UserRow.id,
-                lambda row: user_wire(row[0]),
+                lambda row: user_wire(row[0]).model_copy(update={"last_seen_at": row[1]}),
                 cursor=cursor,
                 limit=limit,
+            )
+
+    def sessions(
+        self, caller: Caller, user: str, *, cursor: str | None = None, limit: int = 100
+    ) -> Page[Token]:
+        """A user's sign-ins and tokens, newest first.
+
+        Raises:
+            NotFound: there is no such user.
+        """
+        with self._db.read() as session:
+            user_id = _named(session, user).id
+        return self._tokens.list_of(caller, user_id, cursor=cursor, limit=limit)
+
+    def end_session(self, caller: Caller, user: str, token: str) -> None:
+        """Revoke a user's sign-in or token, by its id. It stops at once; work that runs goes on.
+
+        Raises:
+            NotFound: there is no such user, or they have no such token.
+        """
+        with self._db.write() as session:
+            row = _named(session, user)
+            gone = self._tokens.revoke(session, row.id, token)
+            if gone is None:
+                raise NotFound(f"{row.name} has no token {token}: see 'nacre user sessions {row.name}'")
+            self._events.add(
+                session, None, caller.user_id, "users.end_session", row.id, name=row.name, token=gone.name
             )
 
     def update(self, caller: Caller, user: str, change: UserUpdate) -> User:

@@ -404,6 +404,40 @@ class TestAdministration:
         assert {u.name for u in first.items + rest.items} == {"ada", "bob", "eve", owner.user_name}
         assert (len(first.items), rest.next) == (3, None)
 
+    def test_the_list_says_when_somebody_was_last_seen(
+        self, identity: Identity, owner: Caller, clock: FixedClock
+    ) -> None:
+        seen, never = identity.sign_up("ada"), identity.sign_up("bob")
+        clock.advance(60)
+        identity.caller(seen.secret)
+        identity.sign_in("ada")  # a later sign-in that nothing was done with
+        identity.tokens.record_uses()
+        at = {user.name: user.last_seen_at for user in identity.users.list(owner).items}
+        assert at["ada"] == clock.now()
+        assert at[never.user.name] is None
+
+    def test_sessions_of_somebody_are_seen_and_ended(self, identity: Identity, owner: Caller) -> None:
+        first, second = identity.sign_up("ada"), identity.sign_in("ada")
+        found = identity.users.sessions(owner, "ada").items
+        assert [token.id for token in found] == [second.token.id, first.token.id]
+        identity.users.end_session(owner, "ada", first.token.id)
+        assert identity.tokens.resolve(first.secret) is None
+        assert identity.tokens.resolve(second.secret) is not None
+        assert [token.id for token in identity.users.sessions(owner, "ada").items] == [second.token.id]
+
+    def test_a_session_is_ended_as_its_owners_only(self, identity: Identity, owner: Caller) -> None:
+        ada, bob = identity.sign_up("ada"), identity.sign_up("bob")
+        with identity.db.write() as session:
+            secret, work = identity.tokens.issue(
+                session, user_id=ada.user.id, kind="attempt", name="job", scopes=["runs:read"]
+            )
+        for user, token in (("bob", ada.token.id), ("ada", bob.token.id), ("ada", work), ("ada", "tok_x")):
+            with pytest.raises(NotFound, match=f"{user} has no token"):
+                identity.users.end_session(owner, user, token)
+        assert identity.tokens.resolve(secret) is not None
+        with pytest.raises(NotFound, match="there is no user eve"):
+            identity.users.sessions(owner, "eve")
+
     def test_update_by_name_or_id(self, identity: Identity, owner: Caller) -> None:
         ada = identity.sign_up("ada").user
         assert identity.users.update(owner, "ada", UserUpdate(admin=True)).admin

@@ -8,7 +8,17 @@ from nacre.api import session_cookie
 from nacre.api.routes import Allowed, Cursor, Limit, Near, Routes, Wired
 from nacre.errors import PermissionDenied, RateLimited, Unauthenticated
 from nacre.schema.base import Page
-from nacre.schema.users import IssuedToken, Me, PasswordChange, SignedIn, SignIn, SignUp, User, UserUpdate
+from nacre.schema.users import (
+    IssuedToken,
+    Me,
+    PasswordChange,
+    SignedIn,
+    SignIn,
+    SignUp,
+    Token,
+    User,
+    UserUpdate,
+)
 
 routes = Routes()
 
@@ -78,3 +88,17 @@ def update(user: str, body: UserUpdate, caller: Allowed, services: Wired) -> Use
 def delete(user: str, caller: Allowed, services: Wired) -> None:
     """Delete a user who owns nothing."""
     services.users.delete(caller, user)
+
+
+@routes.operation("users.sessions")
+def sessions(
+    user: str, caller: Allowed, services: Wired, cursor: Cursor = None, limit: Limit = 100
+) -> Page[Token]:
+    """A user's sign-ins and tokens, newest first."""
+    return services.users.sessions(caller, user, cursor=cursor, limit=limit)
+
+
+@routes.operation("users.end_session", status=204)
+def end_session(user: str, token: str, caller: Allowed, services: Wired) -> None:
+    """Revoke a user's sign-in or token, by its id."""
+    services.users.end_session(caller, user, token)

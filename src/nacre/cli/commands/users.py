@@ -94,10 +94,11 @@ def ls() -> None:
                 "disabled" if user.disabled else "",
                 plain(user.email or ""),
                 when(user.created_at),
+                when(user.last_seen_at) if user.last_seen_at else "",
             )
             for user in found
         )
-        table(("name", "role", "state", "email", "since"), rows)
+        table(("name", "role", "state", "email", "since", "seen"), rows)
 
     emit(found, render)
 
@@ -124,6 +125,40 @@ def delete(user: Annotated[str, typer.Argument(help="user name")]) -> None:
     with client() as nacre:
         nacre.users.delete(user)
     out.print(f"deleted {plain(user)}")
+
+
+@users.command("sessions")
+def sessions(user: Annotated[str, typer.Argument(help="user name")]) -> None:
+    """List a user's sign-ins and tokens (administrators)."""
+    with client() as nacre:
+        found = nacre.users.sessions(user)
+
+    def render() -> None:
+        rows = (
+            (
+                token.id,
+                token.kind,
+                plain(token.name),
+                when(token.created_at),
+                when(token.last_used_at) if token.last_used_at else "never",
+                when(token.expires_at) if token.expires_at else "never",
+            )
+            for token in found
+        )
+        table(("id", "kind", "name", "since", "used", "expires"), rows, empty="none")
+
+    emit(found, render)
+
+
+@users.command("end-session")
+def end_session(
+    user: Annotated[str, typer.Argument(help="user name")],
+    token: Annotated[str, typer.Argument(help="id, as 'nacre user sessions' shows")],
+) -> None:
+    """Revoke a user's sign-in or token (administrators). What runs goes on."""
+    with client() as nacre:
+        nacre.users.end_session(user, token)
+    out.print(f"ended {plain(token)} of {plain(user)}")
 
 
 @users.command("invite")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import builtins
 
-from nacre.schema.users import Invitation, IssuedToken, Me, User
+from nacre.schema.users import Invitation, IssuedToken, Me, Token, User
 from nacre.sdk.resources.base import Noun
 
 
@@ -53,6 +53,14 @@ class Users(Noun):
     def delete(self, user: str) -> None:
         """Delete a user who owns nothing (administrators)."""
         self._transport.call("users.delete", None, user=user)
+
+    def sessions(self, user: str, *, limit: int | None = None) -> builtins.list[Token]:
+        """A user's sign-ins and tokens, newest first (administrators)."""
+        return self._all("users.sessions", Token, limit=limit, user=user)
+
+    def end_session(self, user: str, token: str) -> None:
+        """Revoke a user's sign-in or token, by its id (administrators)."""
+        self._transport.call("users.end_session", None, user=user, token=token)
 
 
 class Invitations(Noun):
