@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 import uvicorn
 from tests.api.conftest import services_of
@@ -20,6 +21,7 @@ from typer.testing import CliRunner, Result
 from nacre.api.app import make_app
 from nacre.cli.main import app
 from nacre.errors import Conflict, InvalidSpec, NacreError, NotFound, PermissionDenied, Unauthenticated
+from nacre.schema.operations import SCOPES
 from nacre.sdk.client import Client
 from nacre.sdk.settings import keep_connection
 
@@ -120,6 +122,13 @@ class TestLogin:
         assert second.expires_at is not None
         assert (second.expires_at - identity.clock.now()).total_seconds() == 12 * 3600
         assert laptop.kept()["token"] != first
+
+    def test_the_code_of_a_link_instead_of_a_password(self, owner: Shell, laptop: Shell, url: str) -> None:
+        link = owner("console", "--no-browser").strip()
+        laptop("login", url, "--code", link)
+        assert json.loads(laptop("-o", "json", "user", "me"))["admin"] is True
+        said = laptop.refused(Unauthenticated, "login", url, "--code", link)
+        assert "nacre console" in said
 
     def test_a_wrong_password_keeps_nothing(self, laptop: Shell, url: str, identity: Identity) -> None:
         identity.sign_up("ada")
@@ -278,6 +287,45 @@ class TestUsers:
         }
         assert "restored for 7 days" in owner("settings", "set", "--trash-days", "7")
         owner.refused(InvalidSpec, "settings", "set", "--sign-up", "maybe")
+
+
+class TestConsole:
+    def test_without_a_browser_it_prints_a_link_that_signs_in(self, owner: Shell) -> None:
+        link = owner("console").strip()
+        assert link.startswith(f"{owner.url}/sign-in?code=nacre_")
+        origin = {"Origin": owner.url, "X-Nacre-Console": "1"}
+        body = {"code": link.partition("code=")[2]}
+        with httpx.Client(base_url=owner.url) as browser:
+            answer = browser.post("/api/v1/sessions/redeem", json=body, headers=origin)
+            assert (answer.status_code, answer.json()["secret"]) == (201, None)
+            assert browser.get("/api/v1/me").json()["admin"] is True
+
+    def test_a_page_to_go_on_to(self, owner: Shell) -> None:
+        assert (
+            owner("console", "p/default/runs?run=a b")
+            .strip()
+            .endswith("&back=/p/default/runs%3Frun%3Da%20b")
+        )
+        assert "&back" not in json.loads(owner("-o", "json", "console"))["url"]
+
+    def test_it_opens_the_browser_where_there_is_one(
+        self, owner: Shell, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        opened: list[str] = []
+        monkeypatch.setattr("nacre.cli.commands.console.has_browser", lambda: True)
+        monkeypatch.setattr(
+            "nacre.cli.commands.console.open_browser", lambda url: opened.append(url) or True
+        )
+        assert "nacre_" not in owner("console")
+        assert opened[0].startswith(f"{owner.url}/sign-in?code=nacre_")
+
+    def test_scopes_say_what_they_open(self, owner: Shell) -> None:
+        listed = {
+            one["name"]: one["operations"] for one in json.loads(owner("-o", "json", "token", "scopes"))
+        }
+        assert "Submit a job" in listed["jobs:write"]
+        assert listed["endpoints:predict"] == ["Call endpoints"]
+        assert set(listed) == SCOPES - {"attempts:report"}
 
 
 class TestClient:

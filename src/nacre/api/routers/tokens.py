@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nacre.api.routes import Allowed, Cursor, Limit, Routes, Wired
 from nacre.schema.base import Page
-from nacre.schema.users import IssuedToken, Token, TokenCreate
+from nacre.schema.users import IssuedToken, Token, TokenCreate, TokenScopes
 
 routes = Routes()
 
@@ -19,6 +19,12 @@ def create(body: TokenCreate, caller: Allowed, services: Wired) -> IssuedToken:
 def list_tokens(caller: Allowed, services: Wired, cursor: Cursor = None, limit: Limit = 100) -> Page[Token]:
     """The caller's own tokens, newest first."""
     return services.tokens.list(caller, cursor=cursor, limit=limit)
+
+
+@routes.operation("tokens.scopes")
+def scopes(caller: Allowed, services: Wired) -> TokenScopes:
+    """Every scope, and what it opens."""
+    return services.tokens.scopes()
 
 
 @routes.operation("tokens.delete", status=204)

@@ -64,6 +64,14 @@ def ls() -> None:
     emit(found, render)
 
 
+@tokens.command("scopes")
+def scopes() -> None:
+    """List what tokens can be limited to."""
+    with client() as nacre:
+        found = nacre.tokens.scopes()
+    emit(found, lambda: table(("scope", "opens"), ((s.name, "; ".join(s.operations)) for s in found)))
+
+
 @tokens.command("delete")
 def delete(token: Annotated[str, typer.Argument(help="id or name")]) -> None:
     """Revoke a token; it stops at once."""

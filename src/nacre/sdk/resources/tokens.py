@@ -5,7 +5,7 @@ from __future__ import annotations
 import builtins
 from collections.abc import Sequence
 
-from nacre.schema.users import IssuedToken, Token
+from nacre.schema.users import IssuedToken, Token, TokenScope, TokenScopes
 from nacre.sdk.resources.base import Noun
 
 
@@ -26,6 +26,11 @@ class Tokens(Noun):
     def list(self, *, limit: int | None = None) -> builtins.list[Token]:
         """One's own tokens and sessions, newest first."""
         return self._all("tokens.list", Token, limit=limit)
+
+    def scopes(self) -> builtins.list[TokenScope]:
+        """What a token can be limited to, and what each of these opens."""
+        found: TokenScopes = self._transport.call("tokens.scopes", TokenScopes)
+        return found.items
 
     def delete(self, token: str) -> None:
         """Revoke a token by id or name; it stops at once."""
