@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import socket
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,7 @@ from nacre.db.tables import ALL_TABLES
 from nacre.errors import Conflict, InvalidSpec, NacreError, NotFound, RequestError
 from nacre.ports.engines import NodeFacts
 from nacre.schema.serving import TokenGrant
+from nacre.services.endpoint_calls import EndpointCalls
 from nacre.services.tokens import Tokens
 from nacre.testing.engines import GIB, FakeEngine
 from nacre.testing.jobs import JobsWorld
@@ -93,6 +95,7 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     monkeypatch.setattr(world, "observe", server.status)
     world.endpoints._observed = server.status
     loop = LoopThread(ServingLoop(server, world.endpoints, cast("Tokens", Editors())), jobs.signals)
+    world.calls = EndpointCalls(world.endpoints, server)
     with serving(models_kit.app_of(world, persons)) as url:
         for name, value in {"URL": url, "TOKEN": "editor", "PROJECT": "vision"}.items():
             monkeypatch.setenv(f"NACRE_{name}", value)
@@ -116,6 +119,12 @@ def nacre(*arguments: str, answer: str | None = None, exit_code: int = 0) -> Res
 
 def as_json(*arguments: str) -> Any:
     return json.loads(nacre("-o", "json", *arguments).stdout)
+
+
+def counted(stats: dict[str, Any]) -> set[float]:
+    """Requests up to each interval that was watched."""
+    rates = [rate for rate in stats["requests_per_s"] if rate is not None]
+    return {round(sum(rates[: at + 1]) * stats["interval_s"]) for at in range(len(rates))}
 
 
 def test_from_a_run_to_an_answer(stage: Stage) -> None:
@@ -151,6 +160,12 @@ def test_from_a_run_to_an_answer(stage: Stage) -> None:
     until(lambda: as_json("endpoint", "show", "ask")["requests"] == 3, "the requests are counted")
     assert "requests   3 (0 errors" in nacre("endpoint", "show", "ask").output
     assert "/endpoints/vision/ask" in nacre("endpoint", "ls").output
+    assert nacre("predict", "ask", "list.json", "--via-server").stdout == "y: FP32[2, 1]\n[7.0, 7.0]\n"
+    answer = as_json("predict", "ask", "list.json", "--via-server")
+    assert (answer["model_name"], answer["model_version"]) == ("digits", "1")
+    assert 0 < answer["parameters"]["took_ms"] < 10_000
+    until(lambda: 5 in counted(as_json("endpoint", "stats", "ask")), "an interval has all of them")
+    assert "5 requests, 0 errors since" in nacre("endpoint", "stats", "ask").output
 
     with pytest.raises(Conflict, match="nacre undeploy ask"):
         nacre("model", "delete", "digits", "-y")
@@ -160,6 +175,16 @@ def test_from_a_run_to_an_answer(stage: Stage) -> None:
     nacre("model", "pull", "digits", "onnx", "--onnx")
     assert Path("pulled/model.pt").read_bytes() == b"weights"
     assert Path("onnx/model.onnx").read_bytes() == Path("constant.onnx").read_bytes()
+    nacre("model", "pull", "digits@best", "--zip", "digits.zip")
+    with zipfile.ZipFile("digits.zip") as archive:
+        assert archive.testzip() is None
+        assert archive.read("digits-1/model.pt") == b"weights"
+        assert archive.read("digits-1/onnx/model.onnx") == Path("constant.onnx").read_bytes()
+    with pytest.raises(RequestError, match=r"digits\.zip is there already"):
+        nacre("model", "pull", "digits", "--zip", "digits.zip")
+    with pytest.raises(NotFound):
+        nacre("model", "pull", "digits/9", "--zip", "other.zip")
+    assert sorted(p.name for p in Path().glob("*.zip*")) == ["digits.zip"]
     nacre("model", "unalias", "digits@best")
     nacre("model", "delete", "digits/1", "-y")
     assert as_json("model", "ls")[0]["versions"] == []
@@ -186,6 +211,12 @@ def test_what_an_endpoint_cannot_answer_is_said(stage: Stage) -> None:
     ):
         with pytest.raises(error, match=said):
             nacre("predict", "digits", file)
+    for file, error, said in (
+        ("text.json", InvalidSpec, "data of input 'x'"),
+        ("nan.json", InvalidSpec, "cannot be written as JSON"),
+    ):
+        with pytest.raises(error, match=said):
+            nacre("predict", "digits", file, "--via-server")
     with pytest.raises(NotFound, match="nacre endpoint ls"):
         nacre("predict", "nothing", "wrong.json")
 

@@ -23,7 +23,8 @@ from nacre.clock import FixedClock
 from nacre.control.serving import ModelServer, ServingLoop
 from nacre.db.connect import Database
 from nacre.errors import Unavailable
-from nacre.schema.endpoints import Endpoint
+from nacre.schema.endpoints import Endpoint, Question
+from nacre.services.endpoint_calls import EndpointCalls
 from nacre.services.endpoints import Endpoints
 
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("database", ["sqlite"], indirect=True)]
@@ -157,6 +158,27 @@ class TestLife:
         stage.deploy(2)
         stage.loop.run_once()
         assert (stage.pid, stage.answer()) == (before, 2)
+
+    def test_the_server_asks_with_a_token_of_its_own(self, stage: Stage) -> None:
+        calls, viewer = EndpointCalls(stage.world.endpoints, stage.server), stage.people.viewer
+        stage.deploy(3)
+        with pytest.raises(Unavailable, match="still starting"):
+            calls.predict(viewer, "ask", Question.model_validate(REQUEST))
+        stage.loop.run_once()
+        assert calls.predict(viewer, "ask", Question.model_validate(REQUEST)).outputs[0].data == [3]
+        found = calls.stats(viewer, "ask")
+        assert (found.requests, found.errors) == (1, 0)
+        stage.restart()  # the token of the one before is forgotten with it
+        calls = EndpointCalls(stage.world.endpoints, stage.server)
+        with pytest.raises(Unavailable, match="not served yet"):
+            calls.predict(viewer, "ask", Question.model_validate(REQUEST))
+        stage.loop.run_once()
+        assert calls.predict(viewer, "ask", Question.model_validate(REQUEST)).outputs[0].data == [3]
+        assert calls.stats(viewer, "ask").requests == 2  # the one that was refused is none
+        stage.kill()
+        with pytest.raises(Unavailable, match="does not answer"):
+            calls.predict(viewer, "ask", Question.model_validate(REQUEST))
+        assert calls.stats(viewer, "ask").requests is None
 
     def test_after_kill_9_it_is_started_anew_with_what_it_served(self, stage: Stage) -> None:
         stage.deploy(1)

@@ -85,18 +85,21 @@ class Endpoints(Noun):
         ``inputs``: tensors of the Open Inference Protocol v2, ``{"name", "shape", "datatype", "data"}``.
 
         Raises:
-            InvalidSpec: they do not fit the model.
+            InvalidSpec: they do not fit the model, or are no JSON (NaN, infinity).
             Conflict: the endpoint serves nothing.
             Unavailable: it is still starting, or does not answer.
         """
-        found: Prediction = self._transport.call(
-            "endpoints.predict",
-            Prediction,
-            json={"inputs": inputs},
-            repeatable=True,
-            endpoint=endpoint,
-            project=self._in(project),
-        )
+        try:
+            found: Prediction = self._transport.call(
+                "endpoints.predict",
+                Prediction,
+                json={"inputs": inputs},
+                repeatable=True,
+                endpoint=endpoint,
+                project=self._in(project),
+            )
+        except ValueError as error:
+            raise InvalidSpec(f"the request cannot be written as JSON: {error}") from error
         return found
 
     def infer(self, endpoint: Endpoint, body: dict[str, Any], *, timeout_s: float = 60) -> dict[str, Any]:
