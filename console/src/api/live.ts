@@ -49,7 +49,7 @@ export interface Wanted {
 interface Subscription {
   wanted: Wanted;
   cursor: Cursor | null;
-  onData: (data: Record<string, unknown>) => void;
+  onData: (data: Record<string, unknown>, cursor: Cursor) => void;
   onError?: ((problem: Problem) => void) | undefined;
 }
 
@@ -78,7 +78,7 @@ export class LiveConnection {
   /** Start watching; the returned function stops it. */
   subscribe(
     wanted: Wanted,
-    onData: (data: Record<string, unknown>) => void,
+    onData: (data: Record<string, unknown>, cursor: Cursor) => void,
     onError?: (problem: Problem) => void,
   ): () => void {
     const id = String(this.next++);
@@ -182,7 +182,7 @@ export class LiveConnection {
     if (!one || message.id === undefined) return;
     if (message.op === "update") {
       one.cursor = merged(one.cursor, message.cursor ?? {});
-      if (message.data) one.onData(message.data);
+      if (message.data) one.onData(message.data, one.cursor);
     } else if (message.op === "error") {
       const { id } = message;
       const status = message.error?.status ?? 500;
