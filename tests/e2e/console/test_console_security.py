@@ -128,9 +128,12 @@ def test_scripts_cannot_read_the_session_and_pages_elsewhere_cannot_use_it(
     ada.page.goto(f"{tried.content_url}/")
     said = ada.page.evaluate(
         """async (url) => {
-            const tries = [fetch(url + "/api/v1/me", {credentials: "include"}),
-                           fetch(url + "/api/v1/projects", {method: "POST", credentials: "include", mode: "no-cors",
-                                                            body: JSON.stringify({name: "planted"})})];
+            const body = JSON.stringify({name: "planted"});
+            const posted = {method: "POST", credentials: "include", mode: "no-cors", body};
+            const tries = [
+                fetch(url + "/api/v1/me", {credentials: "include"}),
+                fetch(url + "/api/v1/projects", posted),
+            ];
             const read = await Promise.allSettled(tries);
             const socket = new WebSocket(url.replace("http", "ws") + "/api/v1/live");
             const live = await new Promise((done) => {
