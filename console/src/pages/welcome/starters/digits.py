@@ -16,9 +16,10 @@ from sklearn.neural_network import MLPClassifier
 
 import nacre
 
-EPOCHS = 40
-LAYERS = (128, 64)
+EPOCHS = 60
+LAYERS = (256, 128)
 LEARNING_RATE = 2e-3
+NOISE = 0.1
 OUTPUT = Path(os.environ.get("NACRE_OUTPUT_DIR", "."))
 
 
@@ -36,26 +37,28 @@ def load():
     return x[~held_out], y[~held_out]
 
 
-def moved(x, y):
-    """The images, and copies one pixel to each side: what people draw is never quite in the middle."""
-    images = x.reshape(-1, 8, 8)
-    copies = [images]
-    for down, right in ((0, 1), (0, -1), (1, 0), (-1, 0)):
-        padded = np.pad(images, ((0, 0), (1, 1), (1, 1)))
-        copies.append(padded[:, 1 - down : 9 - down, 1 - right : 9 - right])
-    return np.concatenate(copies).reshape(-1, 64), np.tile(y, len(copies))
+def varied(x, rng):
+    """The images, half of them a pixel off, all with a little noise: nobody draws as the others do."""
+    images = np.pad(x.reshape(-1, 8, 8), ((0, 0), (1, 1), (1, 1)))
+    offsets = np.where(rng.random((len(x), 1)) < 0.5, 1, rng.integers(0, 3, (len(x), 2)))
+    moved = [
+        image[down : down + 8, right : right + 8]
+        for image, (down, right) in zip(images, offsets, strict=True)
+    ]
+    noise = rng.normal(0, NOISE, x.shape)
+    return np.clip(np.stack(moved).reshape(x.shape) + noise, 0, 1).astype(np.float32)
 
 
+rng = np.random.default_rng(0)
 x, y = load()
-order = np.random.default_rng(0).permutation(len(x))
+order = rng.permutation(len(x))
 validation, training = order[: len(x) // 8], order[len(x) // 8 :]
-x_training, y_training = moved(x[training], y[training])
 print(f"{len(training)} images to train on, {len(validation)} to validate", flush=True)
 
-nacre.log_params({"epochs": EPOCHS, "layers": LAYERS, "learning_rate": LEARNING_RATE})
-model = MLPClassifier(LAYERS, learning_rate_init=LEARNING_RATE, alpha=1e-4, random_state=0)
+nacre.log_params({"epochs": EPOCHS, "layers": LAYERS, "learning_rate": LEARNING_RATE, "noise": NOISE})
+model = MLPClassifier(LAYERS, learning_rate_init=LEARNING_RATE, batch_size=64, random_state=0)
 for epoch in range(EPOCHS):
-    model.partial_fit(x_training, y_training, classes=np.arange(10))
+    model.partial_fit(varied(x[training], rng), y[training], classes=np.arange(10))
     accuracy = model.score(x[validation], y[validation])
     nacre.log_metrics({"loss": model.loss_, "val_accuracy": accuracy}, step=epoch)
     print(f"epoch {epoch + 1}: loss {model.loss_:.4f}, validation accuracy {accuracy:.4f}", flush=True)
