@@ -1,4 +1,5 @@
 import type { RouteObject } from "react-router";
+import { Cost } from "./Cost";
 
-const routes: RouteObject[] = [];
+const routes: RouteObject[] = [{ path: "", element: <Cost /> }];
 export default routes;
