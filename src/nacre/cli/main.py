@@ -21,6 +21,7 @@ from nacre.cli.commands import (
     instances,
     jobs,
     login,
+    model_files,
     models,
     previews,
     projects,
@@ -77,6 +78,7 @@ app.add_typer(instances.app)
 jobs.register(app)
 login.register(app)
 models.register(app)
+model_files.register(app)
 projects.register(app)
 run.register(app)
 resources.register(app)

@@ -142,6 +142,14 @@ class ModelVersion(Stamped):
     evaluations: list[Evaluation] = []
 
 
+class BestEvaluation(Answer):
+    """The highest accuracy that any version of a model reached."""
+
+    version: int
+    data: str
+    accuracy: float
+
+
 class Model(Stamped):
     """A model by name."""
 
@@ -152,6 +160,7 @@ class Model(Stamped):
     versions: list[int] = []
     aliases: dict[str, int] = {}
     latest: ModelVersion | None = None
+    best: BestEvaluation | None = None
 
 
 class ModelFiles(Answer):
@@ -272,6 +281,15 @@ OPERATIONS = (
         Access.VIEWER,
         "models:read",
         "model show",
+    ),
+    Operation(
+        "models.list_versions",
+        "GET",
+        _V,
+        "List a model's versions, newest first",
+        Access.VIEWER,
+        "models:read",
+        "model versions",
     ),
     Operation(
         "models.get_version",

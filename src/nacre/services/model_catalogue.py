@@ -10,10 +10,12 @@ from sqlalchemy.orm import Session
 from nacre.db.connect import Database
 from nacre.db.queries.model_search import search_models, search_versions
 from nacre.db.queries.models import find_model
+from nacre.db.queries.pages import newest_first
 from nacre.db.tables.models import ModelRow, ModelVersionRow
 from nacre.domain.identity import Caller
 from nacre.domain.run_filter import Comparison, Order
 from nacre.errors import NotFound
+from nacre.schema.base import Page
 from nacre.schema.launch import FileEntry
 from nacre.schema.models import Model, ModelVersion
 from nacre.services.blobs import BlobLedger
@@ -35,6 +37,26 @@ class ModelCatalogue:
         """
         with self._db.read() as session:
             return version_wire(session, *_by_id(session, caller, version_id))
+
+    def versions(
+        self, caller: Caller, model: str, *, cursor: str | None = None, limit: int = 100
+    ) -> Page[ModelVersion]:
+        """A model's versions with their evaluations, newest first.
+
+        Raises:
+            NotFound: there is no such model.
+        """
+        with self._db.read() as session:
+            row = find_model(session, caller.project_id, model)
+            statement = select(ModelVersionRow).where(ModelVersionRow.model_id == row.id)
+            return newest_first(
+                session,
+                statement,
+                ModelVersionRow.id,
+                lambda found: version_wire(session, row, found[0]),
+                cursor=cursor,
+                limit=limit,
+            )
 
     def has_stages(self, caller: Caller, model: str) -> bool:
         """Whether a version has a stage, as MLflow's older clients set them."""

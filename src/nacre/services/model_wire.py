@@ -6,9 +6,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from nacre.db.tables.jobs import JobRow
-from nacre.db.tables.models import AliasRow, ModelRow, ModelTagRow, ModelVersionRow
+from nacre.db.tables.models import AliasRow, EvaluationRow, ModelRow, ModelTagRow, ModelVersionRow
 from nacre.db.tables.users import UserRow
-from nacre.schema.models import Model, ModelVersion
+from nacre.schema.models import BestEvaluation, EvaluationState, Model, ModelVersion
 from nacre.services import evaluations as evaluating
 
 
@@ -33,7 +33,24 @@ def model_wire(session: Session, row: ModelRow) -> Model:
         versions=[*numbers],
         aliases={a.alias: a.number for a in aliases},
         latest=latest,
+        best=_best(session, row.id),
     )
+
+
+def _best(session: Session, model_id: str) -> BestEvaluation | None:
+    accuracy = EvaluationRow.result["accuracy"].as_float()
+    statement = (
+        select(ModelVersionRow.number, EvaluationRow.data, accuracy)
+        .join(EvaluationRow, EvaluationRow.version_id == ModelVersionRow.id)
+        .where(
+            ModelVersionRow.model_id == model_id,
+            EvaluationRow.state == EvaluationState.SUCCEEDED,
+            accuracy.is_not(None),
+        )
+        .order_by(accuracy.desc(), EvaluationRow.id)
+    )
+    found = session.execute(statement.limit(1)).one_or_none()
+    return BestEvaluation(version=found[0], data=found[1], accuracy=found[2]) if found else None
 
 
 def version_wire(session: Session, model: ModelRow, row: ModelVersionRow) -> ModelVersion:

@@ -146,6 +146,9 @@ def test_from_a_run_to_an_answer(stage: Stage) -> None:
     assert "digits-test@1: accuracy 0.7500, precision 0.8000" in nacre("model", "show", "digits/1").output
     assert as_json("model", "show", "digits/1")["evaluations"][0]["confusion"] == [[2, 0], [1, 1]]
 
+    assert "0.7500 on digits-test@1" in nacre("model", "versions", "digits").output
+    assert as_json("model", "ls")[0]["best"] == {"version": 1, "data": "digits-test@1", "accuracy": 0.75}
+
     shown = nacre("deploy", "digits@best", "--name", "ask")
     assert "costs 0.0260 USD an hour" in shown.stderr
     assert "ask  ready  digits/1, cpu.small" in shown.stdout

@@ -6,7 +6,7 @@ from fastapi import Response
 from starlette.responses import StreamingResponse
 
 from nacre.api.downloads import file_headers
-from nacre.api.routes import Allowed, Routes, Wired
+from nacre.api.routes import Allowed, Limit, Routes, Wired
 from nacre.api.waiting import Unless, WaitSeconds, changed
 from nacre.schema.base import Page
 from nacre.schema.models import (
@@ -63,6 +63,14 @@ def list_models(
 def get(caller: Allowed, services: Wired, model: str) -> Model:
     """With its versions' numbers, its aliases and its latest version."""
     return services.models.get(caller, model)
+
+
+@routes.operation("models.list_versions")
+def list_versions(
+    caller: Allowed, services: Wired, model: str, cursor: str | None = None, limit: Limit = 100
+) -> Page[ModelVersion]:
+    """Each with its aliases and its evaluations."""
+    return services.models.catalogue.versions(caller, model, cursor=cursor, limit=limit)
 
 
 @routes.operation("models.get_version")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -11,8 +10,7 @@ from pydantic import BaseModel, ValidationError
 from rich.markup import escape
 
 from nacre.cli.app import as_json, client, emit, err, group, out, table
-from nacre.errors import InvalidSpec, RequestError
-from nacre.schema.launch import FileEntry
+from nacre.errors import InvalidSpec
 from nacre.schema.models import (
     ConversionState,
     Evaluation,
@@ -26,7 +24,6 @@ from nacre.schema.models import (
 )
 from nacre.schema.serving import Signature, TensorSpec
 from nacre.sdk.client import Client
-from nacre.sdk.pull import pull_files
 
 T = TypeVar("T", bound=BaseModel)
 models = group("model", "Models: register, look at, download.")
@@ -195,6 +192,37 @@ def list_models() -> None:
     )
 
 
+@models.command("versions")
+def list_versions(model: Annotated[str, typer.Argument()]) -> None:
+    """List a model's versions and what their latest evaluation measured."""
+    with client() as nacre:
+        found = nacre.models.list_versions(model)
+
+    emit(
+        found,
+        lambda: table(
+            ("version", "aliases", "framework", "bytes", "ONNX", "accuracy"),
+            (
+                (
+                    v.number,
+                    ", ".join(v.aliases),
+                    v.framework,
+                    f"{v.size:,}",
+                    v.conversion,
+                    _latest_accuracy(v),
+                )
+                for v in found
+            ),
+            empty=f"no versions yet: nacre model register RUN:PATH --name {model}",
+        ),
+    )
+
+
+def _latest_accuracy(version: ModelVersion) -> str:
+    measured = (f"{e.accuracy:.4f} on {e.data}" for e in version.evaluations if e.accuracy is not None)
+    return next(measured, "")
+
+
 @models.command("show")
 def show(
     model: Annotated[str, typer.Argument(help="name, name/3 or name@alias")],
@@ -273,59 +301,6 @@ def _parse_tags(tags: list[str] | None) -> dict[str, str]:
             raise InvalidSpec(f"{text!r} is not a tag: write KEY=VALUE")
         found[key] = value
     return found
-
-
-@models.command("pull")
-def pull(
-    model: Annotated[str, typer.Argument(help="name, name/3 or name@alias")],
-    folder: Annotated[
-        Path, typer.Argument(help="where to; default: a folder of the model's name")
-    ] = Path(),
-    onnx: Annotated[bool, typer.Option("--onnx", help="the converted form instead")] = False,
-    force: Annotated[bool, typer.Option("--force", help="write into a folder that holds files")] = False,
-    archive: Annotated[
-        Path | None,
-        typer.Option("--zip", metavar="FILE", help="all files and the ONNX form as one ZIP instead"),
-    ] = None,
-) -> None:
-    """Download a version's files."""
-    name, version = split_reference(model)
-    if archive is not None:
-        _pull_archive(name, version, archive, force=force)
-        return
-    folder = folder if folder != Path() else Path(name)
-    with client() as nacre:
-        found = nacre.models.files(name, version)
-        wanted: list[FileEntry] = list(found.files)
-        if onnx:
-            if found.onnx is None:
-                raise RequestError(
-                    f"{name}/{found.version.number} has no ONNX form: {found.version.conversion}"
-                )
-            wanted = [found.onnx]
-        pull_files(nacre.transport, nacre.project, found.version.manifest, wanted, folder, force=force)
-
-    def render() -> None:
-        for entry in wanted:
-            out.print(f"{folder / entry.path}  {entry.size:,} bytes")
-
-    emit(found, render)
-
-
-def _pull_archive(name: str, version: str, target: Path, *, force: bool) -> None:
-    """A ZIP that is whole, or none: it gets its name when its last byte is there."""
-    if target.exists() and not force:
-        raise RequestError(f"{target} is there already: choose another name, or --force")
-    partial = target.with_name(f".{target.name}.part")
-    try:
-        with client() as nacre, partial.open("wb") as stream:
-            size = nacre.models.archive(name, version, stream)
-        partial.replace(target)
-    except OSError as error:
-        raise RequestError(f"cannot write {target}: {error.strerror}") from error
-    finally:
-        partial.unlink(missing_ok=True)
-    emit({"file": str(target), "size": size}, lambda: out.print(f"{target}  {size:,} bytes", markup=False))
 
 
 @models.command("convert")

@@ -96,6 +96,14 @@ class Models(Noun):
         found: Model = self._transport.call("models.get", Model, model=model, project=self._in(project))
         return found
 
+    def list_versions(
+        self, model: str, *, limit: int | None = None, project: str | None = None
+    ) -> builtins.list[ModelVersion]:
+        """A model's versions with their evaluations, newest first."""
+        return self._all(
+            "models.list_versions", ModelVersion, limit=limit, model=model, project=self._in(project)
+        )
+
     def get_version(
         self,
         model: str,
