@@ -1,4 +1,5 @@
 import type { RouteObject } from "react-router";
+import { Account } from "./Account";
 
-const routes: RouteObject[] = [];
+const routes: RouteObject[] = [{ path: "", element: <Account /> }];
 export default routes;

@@ -1,1 +1,148 @@
-export function SignIn() { return null; }
+import { Alert, Anchor, Button, Stack, TextInput } from "@mantine/core";
+import { useQueryClient } from "@tanstack/react-query";
+import { type FormEvent, useEffect, useRef, useState } from "react";
+import { useTranslation } from "react-i18next";
+import { Link, useNavigate, useSearchParams } from "react-router";
+import { api, ask, Problem } from "@/api/client";
+import { Cli } from "@/ui/Cli";
+import { Loading } from "@/ui/Loading";
+import classes from "./Door.module.css";
+import { Door, useServer } from "./Door";
+import { safeBack } from "./problems";
+import { Secret } from "./Secret";
+import { useForm } from "./useForm";
+
+/** Name and password, or the code of a link (`nacre console`): `?code=`, and `?back=` where to go then. */
+export function SignIn() {
+  const { t } = useTranslation("door");
+  const [params] = useSearchParams();
+  const code = params.get("code");
+  const back = safeBack(params.get("back"));
+  const [spent, setSpent] = useState<string | null>(null);
+  const enter = useEnter(back);
+
+  useEffect(() => {
+    if (!code || spent === code) return;
+    redeem(code).then(enter, (error: unknown) => {
+      setSpent(code);
+      // The address goes without the code: it is of no more use, and reloading should not try it again.
+      if (error instanceof Problem && error.status !== 0) window.history.replaceState(window.history.state, "", "/sign-in");
+    });
+  }, [code, spent, enter]);
+
+  if (code && spent !== code) {
+    return (
+      <Door title={t("signingIn")}>
+        <Loading />
+      </Door>
+    );
+  }
+  return (
+    <Door title={t("signInTitle")}>
+      {spent && (
+        <Alert color="red" variant="outline" title={t("linkTitle")} role="alert">
+          {t("linkSpent")}
+        </Alert>
+      )}
+      <Form enter={enter} />
+      <Others />
+    </Door>
+  );
+}
+
+/** Forget what was read as somebody else, and go on. */
+export function useEnter(to: string): () => void {
+  const client = useQueryClient();
+  const go = useNavigate();
+  const [enter] = useState(() => () => {
+    client.clear();
+    void go(to, { replace: true });
+  });
+  return enter;
+}
+
+const redeemed = new Map<string, Promise<unknown>>();
+
+/** Codes work once; React may run effects twice. */
+function redeem(code: string): Promise<unknown> {
+  let asked = redeemed.get(code);
+  if (!asked) {
+    asked = ask(api.POST("/api/v1/sessions/redeem", { body: { code, cookie: true } }));
+    redeemed.set(code, asked);
+  }
+  return asked;
+}
+
+function Form({ enter }: { enter: () => void }) {
+  const { t } = useTranslation("door");
+  const [name, setName] = useState("");
+  const [password, setPassword] = useState("");
+  const form = useForm(false);
+  const first = useRef<HTMLInputElement>(null);
+  useEffect(() => first.current?.focus(), []);
+  const submit = (event: FormEvent) => {
+    event.preventDefault();
+    void form.send(async () => {
+      await ask(api.POST("/api/v1/sessions", { body: { name: name.trim(), password, cookie: true, lifetime_s: 30 * 86_400 } }));
+      enter();
+    });
+  };
+  return (
+    <form onSubmit={submit} noValidate>
+      <Stack gap="md">
+        {form.failure && (
+          <Alert color="red" variant="outline" role="alert">
+            {form.failure}
+          </Alert>
+        )}
+        <TextInput
+          size="sm"
+          label={t("name")}
+          name="username"
+          autoComplete="username"
+          autoCapitalize="none"
+          spellCheck={false}
+          required
+          withAsterisk={false}
+          ref={first}
+          value={name}
+          onChange={(event) => setName(event.currentTarget.value)}
+          error={form.of("name")}
+        />
+        <Secret
+          label={t("password")}
+          name="password"
+          autoComplete="current-password"
+          required
+          withAsterisk={false}
+          value={password}
+          onChange={(event) => setPassword(event.currentTarget.value)}
+          error={form.of("password")}
+        />
+        <Button type="submit" size="sm" loading={form.busy} fullWidth>
+          {t("signIn")}
+        </Button>
+      </Stack>
+    </form>
+  );
+}
+
+/** The other ways in. */
+function Others() {
+  const { t } = useTranslation("door");
+  const policy = useServer().data?.sign_up;
+  return (
+    <div className={classes.aside}>
+      {policy && (
+        <p>
+          {policy === "closed" ? t("closedNote") : t("noAccount")}{" "}
+          <Anchor component={Link} to="/sign-up" size="sm">
+            {t("signUp")}
+          </Anchor>
+        </p>
+      )}
+      <p>{t("withoutPassword")}</p>
+      <Cli words={["nacre", "console"]} />
+    </div>
+  );
+}
