@@ -67,11 +67,12 @@ class Secret(Answer):
 
 
 class Event(Stamped):
-    """What happened, to what, by whom."""
+    """What happened, to what, by whom. ``user``: null for what the server did by itself."""
 
     verb: str = Field(examples=["jobs.submit"])
     subject: str = Field(description="id of the thing")
     user: str | None = None
+    project: str | None = Field(None, description="null: of the server, not of a project")
     detail: JsonObject = {}
 
 
@@ -181,6 +182,15 @@ OPERATIONS = (
         f"{PROJECT}/events",
         "List what happened in a project",
         Access.VIEWER,
+        "events:read",
+        "event ls",
+    ),
+    Operation(
+        "events.list_all",
+        "GET",
+        "/api/v1/events",
+        "List what happened on the whole server",
+        Access.ADMIN,
         "events:read",
         "event ls",
     ),

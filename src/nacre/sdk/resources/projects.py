@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import builtins
+from datetime import datetime
+from typing import Any
 
 from nacre.schema.projects import Event, Member, Network, Project
 from nacre.sdk.resources.base import Noun
@@ -63,6 +65,46 @@ class Members(Noun):
 class Events(Noun):
     """What happened in a project."""
 
-    def list(self, *, limit: int | None = 100, project: str | None = None) -> builtins.list[Event]:
-        """The latest events, newest first; null for every one."""
-        return self._all("events.list", Event, limit=limit, project=self._in(project))
+    def list(
+        self,
+        *,
+        verb: str | None = None,
+        user: str | None = None,
+        subject: str | None = None,
+        before: datetime | None = None,
+        limit: int | None = 100,
+        project: str | None = None,
+    ) -> builtins.list[Event]:
+        """The latest events, newest first.
+
+        Args:
+            verb: ``jobs.submit``, or ``jobs`` for every verb of jobs.
+            user: only what this user did.
+            subject: only of the thing with this id or name.
+            before: only what happened earlier.
+            limit: how many; null for every one.
+        """
+        query = _query(verb, user, subject, before)
+        return self._all("events.list", Event, limit=limit, query=query, project=self._in(project))
+
+    def list_all(
+        self,
+        *,
+        verb: str | None = None,
+        user: str | None = None,
+        subject: str | None = None,
+        before: datetime | None = None,
+        limit: int | None = 100,
+        project: str | None = None,
+    ) -> builtins.list[Event]:
+        """The latest events of the whole server (administrators); ``project``: only of this one. Else as
+        :meth:`list`."""
+        query = _query(verb, user, subject, before) | {"project": project}
+        return self._all("events.list_all", Event, limit=limit, query=query)
+
+
+def _query(
+    verb: str | None, user: str | None, subject: str | None, before: datetime | None
+) -> dict[str, Any]:
+    when = before.astimezone().isoformat() if before else None
+    return {"verb": verb, "user": user, "subject": subject, "before": when}
