@@ -1,5 +1,5 @@
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
-import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import react from "@vitejs/plugin-react";
 import type { Plugin } from "vite";
@@ -17,6 +17,7 @@ function compressed(): Plugin {
       folder = config.build.outDir;
     },
     closeBundle: () => {
+      if (!existsSync(folder)) return; // the build failed: its own error is told
       for (const name of readdirSync(folder, { recursive: true, encoding: "utf8" })) {
         const path = join(folder, name);
         if (!/\.(js|css|html|svg|json|wasm)$/.test(name) || statSync(path).size < 1024) continue;
