@@ -23,6 +23,7 @@ Found = Annotated[Previews, Depends(_previews)]
 
 @routes.operation("runs.preview")
 def preview(
+    project: str,
     run: str,
     path: str,
     caller: Allowed,

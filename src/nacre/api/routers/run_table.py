@@ -39,12 +39,13 @@ def _json(found: dict[str, Any]) -> Response:
 
 
 @routes.operation("runs.search", response_model=RunTablePage)
-def search(body: RunSearch, caller: Allowed, table: Found) -> Response:
+def search(project: str, body: RunSearch, caller: Allowed, table: Found) -> Response:
     return _json(table.search(caller, body))
 
 
 @routes.operation("runs.columns", response_model=RunColumns)
 def columns(
+    project: str,
     caller: Allowed,
     table: Found,
     experiment: Annotated[list[str] | None, Query(description="names; all without")] = None,
@@ -53,17 +54,19 @@ def columns(
 
 
 @routes.operation("runs.chart", response_model=Chart)
-def chart(body: ChartSpec, caller: Allowed, table: Found) -> Response:
+def chart(project: str, body: ChartSpec, caller: Allowed, table: Found) -> Response:
     return _json(table.chart(caller, body))
 
 
 @routes.operation("runs.compare", response_model=RunComparison)
-def compare(body: CompareSpec, caller: Allowed, table: Found) -> Response:
+def compare(project: str, body: CompareSpec, caller: Allowed, table: Found) -> Response:
     return _json(table.compare(caller, body))
 
 
 @routes.operation("runs.export", response_class=Response)
-def export(spec: Annotated[RunExport, Query()], caller: Allowed, table: Found) -> Response:
+def export(
+    project: str, spec: Annotated[RunExport, Query()], caller: Allowed, table: Found
+) -> Response:
     """The file, as it is made: a download that no browser takes for a page."""
     pieces = export_runs(table, caller, spec)
     kind = "text/csv; charset=utf-8" if spec.format == "csv" else "application/vnd.apache.parquet"
