@@ -20,6 +20,7 @@ from nacre.cli.commands import (
     imports,
     instances,
     jobs,
+    lineage,
     login,
     model_files,
     models,
@@ -76,6 +77,7 @@ app.add_typer(experiments.app)
 app.add_typer(imports.app)
 app.add_typer(instances.app)
 jobs.register(app)
+lineage.register(app)
 login.register(app)
 models.register(app)
 model_files.register(app)

@@ -13,6 +13,7 @@ from nacre.sdk.resources.experiments import Experiments
 from nacre.sdk.resources.instance_types import InstanceTypes
 from nacre.sdk.resources.instances import Instances
 from nacre.sdk.resources.jobs import Jobs
+from nacre.sdk.resources.lineage import Lineage
 from nacre.sdk.resources.models import Evaluations, Models
 from nacre.sdk.resources.nodes import Nodes
 from nacre.sdk.resources.projects import Events, Members, Projects
@@ -59,6 +60,7 @@ class Client:
         self.instances = Instances(self.transport, self.project)
         self.invitations = Invitations(self.transport, self.project)
         self.jobs = Jobs(self.transport, self.project)
+        self.lineage = Lineage(self.transport, self.project)
         self.live = Live(self.transport, self.project)
         self.members = Members(self.transport, self.project)
         self.models = Models(self.transport, self.project)

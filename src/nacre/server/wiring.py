@@ -33,6 +33,7 @@ from nacre.services.artifacts import Artifacts
 from nacre.services.attempts import Attempts
 from nacre.services.blobs import BlobLedger
 from nacre.services.conversions import Conversions
+from nacre.services.dataset_files import DatasetFiles
 from nacre.services.datasets import Datasets
 from nacre.services.doctor import Doctor
 from nacre.services.endpoint_calls import EndpointCalls
@@ -69,6 +70,7 @@ from nacre.services.sessions import Sessions
 from nacre.services.settings import ServerSettings
 from nacre.services.signals import Signals
 from nacre.services.status import Addresses, Status
+from nacre.services.summaries import Summaries
 from nacre.services.tokens import Tokens
 from nacre.services.track_writer import TrackWriter
 from nacre.services.usage import UsageLedger
@@ -147,6 +149,7 @@ def wire(settings: Settings, db: Database, clock: Clock, plugins: Plugins | None
     usage = UsageLedger(db, clock, prices)
     ledger = BlobLedger(db, clock, plugins.blobs)
     datasets = Datasets(db, clock, ledger, events)
+    dataset_files = DatasetFiles(datasets, ledger)
     environments = EnvironmentCatalogue(
         db, clock, plugins.environments, signals, events, settings.logs / "environments"
     )
@@ -279,6 +282,8 @@ def wire(settings: Settings, db: Database, clock: Clock, plugins: Plugins | None
         nodes=Nodes(db, engine.nodes, attempts.holdings, prices),
         blobs=ledger,
         datasets=datasets,
+        dataset_files=dataset_files,
+        summaries=Summaries(dataset_files, ledger),
         environments=environments,
         runs=runs,
         run_records=RunRecords(db, runs),

@@ -47,8 +47,7 @@ class Datasets:
                 f"{name!r} is not a name: use 1 to 64 lower-case letters, digits, '-', '_' and '.', "
                 "starting and ending with a letter or digit"
             )
-        if len(request.note) > MAX_NOTE:
-            raise InvalidSpec(f"the note is over {MAX_NOTE} characters: put it into a file of the dataset")
+        _check_note(request.note)
         manifest = self._ledger.take_manifest(caller.project_id, request.manifest)
         if not manifest.files:
             raise InvalidSpec("the dataset has no files: push a folder that has some")
@@ -123,6 +122,22 @@ class Datasets:
         with self._db.read() as session:
             row = self._find(session, caller.project_id, name)
             return _version(name, self._find_version(session, row, version))
+
+    def update(self, caller: Caller, name: str, version: str, note: str) -> DatasetVersion:
+        """Change the note of a version.
+
+        Raises:
+            InvalidSpec: it is too long.
+        """
+        _check_note(note)
+        with self._db.write() as session:
+            dataset = self._find(session, caller.project_id, name)
+            row = self._find_version(session, dataset, version)
+            row.note = note
+            dataset.updated_at = self._clock.now()
+            subject = f"{name}@{row.number}"
+            self._events.add(session, dataset.project_id, caller.user_id, "data.update", subject)
+            return _version(name, row)
 
     def files(self, caller: Caller, name: str, version: str) -> DatasetFiles:
         """A version with all of its files."""
@@ -231,6 +246,11 @@ class Datasets:
     def _latest(self, session: Session, dataset_id: str) -> DatasetVersionRow | None:
         query = select(DatasetVersionRow).where(DatasetVersionRow.dataset_id == dataset_id)
         return session.scalars(query.order_by(DatasetVersionRow.number.desc()).limit(1)).one_or_none()
+
+
+def _check_note(note: str) -> None:
+    if len(note) > MAX_NOTE:
+        raise InvalidSpec(f"the note is over {MAX_NOTE} characters: put it into a file of the dataset")
 
 
 def _datasets(session: Session, rows: list[DatasetRow]) -> list[Dataset]:

@@ -21,7 +21,7 @@ _MAX_DIRECTORY = 2 * 2**20
 _MAX_HEADER = 16 * 2**20
 _MAX_ARRAYS = 50
 _FIRST = 20
-_BROKEN = (
+BROKEN = (
     ArithmeticError,
     EOFError,
     MemoryError,
@@ -41,7 +41,7 @@ class Unreadable(Exception):
     """The file is not what it begins as; the sentence says so."""
 
 
-class _Bounded(io.RawIOBase):
+class Bounded(io.RawIOBase):
     """A stream that refuses to be read in huge pieces, as the directory of a hostile archive asks for."""
 
     def __init__(self, stream: BinaryIO) -> None:
@@ -75,7 +75,7 @@ def array(stream: BinaryIO, name: str) -> ArrayPreview:
     stream.seek(0)
     try:
         return _array(stream, name, _MAX_READ)
-    except _BROKEN as error:
+    except BROKEN as error:
         raise Unreadable(f"it is no valid array of NumPy: {str(error)[:200]}") from None
 
 
@@ -86,7 +86,7 @@ def archive(stream: BinaryIO) -> tuple[list[ArrayPreview], str]:
         Unreadable: it is no archive of arrays.
     """
     try:
-        with zipfile.ZipFile(_Bounded(stream)) as opened:
+        with zipfile.ZipFile(Bounded(stream)) as opened:
             names = [entry for entry in opened.namelist() if entry.endswith(".npy")]
             if not names:
                 raise Unreadable("there are no arrays in it")
@@ -94,7 +94,7 @@ def archive(stream: BinaryIO) -> tuple[list[ArrayPreview], str]:
             for entry in names[:_MAX_ARRAYS]:
                 with opened.open(entry) as member:
                     found.append(_array(member, entry.removesuffix(".npy"), _MAX_READ // _MAX_ARRAYS))
-    except _BROKEN as error:
+    except BROKEN as error:
         raise Unreadable(f"it is no valid archive of arrays: {str(error)[:200]}") from None
     more = len(names) - len(found)
     return found, f"{more} more arrays are in it" if more else ""
@@ -185,7 +185,7 @@ def model(stream: BinaryIO, size: int, head: bytes, path: str) -> ModelPreview |
 
 def _zipped(stream: BinaryIO, extension: str) -> ModelPreview | None:
     try:
-        with zipfile.ZipFile(_Bounded(stream)) as opened:
+        with zipfile.ZipFile(Bounded(stream)) as opened:
             names = opened.namelist()
             ends = {name.partition("/")[2] for name in names}
             if "data.pkl" in ends:
@@ -198,7 +198,7 @@ def _zipped(stream: BinaryIO, extension: str) -> ModelPreview | None:
                     kept = json.loads(member.read(64 * 2**10))
                 version = str(kept.get("keras_version", ""))[:50] if isinstance(kept, dict) else ""
                 return ModelPreview(framework="Keras", format="keras", facts={"keras": version})
-    except (Unreadable, *_BROKEN):
+    except (Unreadable, *BROKEN):
         return None
     return None
 
@@ -212,6 +212,6 @@ def _tensors(stream: BinaryIO, size: int) -> dict[str, str]:
         entries = json.loads(stream.read(length))
         shapes = [entry["shape"] for name, entry in entries.items() if name != "__metadata__"]
         numbers = sum(math.prod(shape) for shape in shapes)
-    except (*_BROKEN, KeyError, AttributeError):
+    except (*BROKEN, KeyError, AttributeError):
         return {"header": "damaged"}
     return {"tensors": str(len(shapes)), "parameters": str(numbers)[:30]}

@@ -52,7 +52,7 @@ def page(rows: Iterable[Sequence[Any]], limit: int) -> list[list[Any]]:
 def columns(names: Sequence[Any], rows: Sequence[Sequence[Any]]) -> list[TableColumn]:
     """The columns, with types guessed from the rows that are shown."""
     return [
-        TableColumn(name=str(cell(name)), type=_type([row[at] for row in rows if at < len(row)]))
+        TableColumn(name=str(cell(name)), type=type_of([row[at] for row in rows if at < len(row)]))
         for at, name in enumerate(names[:MAX_COLUMNS])
     ]
 
@@ -62,7 +62,8 @@ def is_number(text: str) -> bool:
     return _NUMBER.fullmatch(text) is not None
 
 
-def _type(values: list[Any]) -> str:
+def type_of(values: list[Any]) -> str:
+    """``integer number boolean text date``, or ``empty``: what all of these are."""
     kinds = {_kind(value) for value in values if value is not None and value != ""}
     if not kinds:
         return "empty"

@@ -67,7 +67,8 @@ def _sides(stream: BinaryIO, head: bytes, name: str) -> tuple[int, int] | None:
             return width, abs(height)
         if name == "webp":
             return _webp(head)
-        return _jpeg(stream) if name == "jpeg" else _tiff(stream, head)
+        frame = _jpeg(stream) if name == "jpeg" else _tiff(stream, head)
+        return frame and frame[:2]
     except struct.error:
         return None
 
@@ -85,19 +86,41 @@ def _webp(head: bytes) -> tuple[int, int] | None:
     return None
 
 
-def _jpeg(stream: BinaryIO) -> tuple[int, int] | None:
-    """From the first frame's header, over at most ``_PARTS`` segments."""
+_PNG_MODES = {0: "L", 2: "RGB", 3: "P", 4: "LA", 6: "RGBA"}
+_JPEG_MODES = {1: "L", 3: "RGB", 4: "CMYK"}
+_BMP_MODES = {1: "1", 4: "P", 8: "P", 16: "RGB", 24: "RGB", 32: "RGBA"}
+
+
+def image_mode(stream: BinaryIO, head: bytes, name: str) -> str | None:
+    """What a pixel is, in Pillow's words (``L RGB RGBA P CMYK`` …); null where the header does not tell."""
+    if name == "png" and len(head) > 25:
+        return "1" if head[24:26] == b"\x01\0" else _PNG_MODES.get(head[25])
+    if name == "jpeg":
+        frame = _jpeg(stream)
+        return _JPEG_MODES.get(frame[2]) if frame else None
+    if name == "bmp" and len(head) > 29:
+        return _BMP_MODES.get(int.from_bytes(head[28:30], "little"))
+    if name == "webp":
+        transparent = (head[12:16] == b"VP8X" and len(head) > 20 and head[20] & 0x10) or (
+            head[12:16] == b"VP8L" and len(head) > 24 and head[24] & 0x10
+        )
+        return "RGBA" if transparent else "RGB"
+    return "P" if name == "gif" else None
+
+
+def _jpeg(stream: BinaryIO) -> tuple[int, int, int] | None:
+    """Width, height and components from the first frame's header, over at most ``_PARTS`` segments."""
     at = 2
     for _ in range(_PARTS):
         stream.seek(at)
-        mark = stream.read(9)
+        mark = stream.read(10)
         if len(mark) < 4 or mark[0] != 0xFF:
             return None
         if mark[1] == 0xFF:  # padding
             at += 1
         elif 0xC0 <= mark[1] <= 0xCF and mark[1] not in _NO_FRAME:
             height, width = struct.unpack(">HH", mark[5:9])
-            return width, height
+            return width, height, mark[9] if len(mark) > 9 else 0
         elif mark[1] in (0x01, *range(0xD0, 0xD8)):  # without a length
             at += 2
         else:

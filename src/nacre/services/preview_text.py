@@ -98,9 +98,9 @@ def delimited(
     """
     stream.seek(0)
     sample = codecs.getincrementaldecoder(encoding)("replace").decode(stream.read(HEAD))
-    delimiter = _delimiter(sample, name)
+    delimiter = delimiter_of(sample, name)
     stream.seek(0)
-    reader = csv.reader(_bounded(stream, encoding), delimiter=delimiter)
+    reader = csv.reader(bounded_lines(stream, encoding), delimiter=delimiter)
     try:
         first = next((row for row in reader if row), [])
         header = bool(first) and not any(is_number(value) for value in first)
@@ -131,7 +131,7 @@ def _chained(first: list[str] | None, rest: Iterator[list[str]]) -> Iterator[lis
 
 def _count(stream: BinaryIO, encoding: str, delimiter: str) -> int:
     stream.seek(0)
-    return sum(1 for row in csv.reader(_bounded(stream, encoding), delimiter=delimiter) if row)
+    return sum(1 for row in csv.reader(bounded_lines(stream, encoding), delimiter=delimiter) if row)
 
 
 def _skip(rows: Iterator[Any], stream: BinaryIO, offset: int) -> None:
@@ -142,7 +142,7 @@ def _skip(rows: Iterator[Any], stream: BinaryIO, offset: int) -> None:
             raise NoTable(f"row {offset} lies too far inside to be looked at: download the file")
 
 
-def _bounded(stream: BinaryIO, encoding: str) -> Iterator[str]:
+def bounded_lines(stream: BinaryIO, encoding: str) -> Iterator[str]:
     """Lines of text. The stream stays open.
 
     Raises:
@@ -158,7 +158,7 @@ def _bounded(stream: BinaryIO, encoding: str) -> Iterator[str]:
         decoded.detach()
 
 
-def _delimiter(sample: str, name: str) -> str:
+def delimiter_of(sample: str, name: str) -> str:
     """The one that makes the most rows of equally many cells; more cells decide."""
     lines = sample.splitlines()[:50]
     lines = lines[:-1] if len(lines) > 1 else lines
@@ -246,7 +246,7 @@ def json_lines(stream: BinaryIO, size: int, encoding: str, offset: int, limit: i
         NoTable: a line is none, or too long.
     """
     stream.seek(0)
-    lines = (line for line in _bounded(stream, encoding) if line.strip())
+    lines = (line for line in bounded_lines(stream, encoding) if line.strip())
     _skip(lines, stream, offset)
     found, held = [], 0
     try:
@@ -261,7 +261,7 @@ def json_lines(stream: BinaryIO, size: int, encoding: str, offset: int, limit: i
     except (ValueError, RecursionError):
         raise NoTable("its lines are not all valid JSON") from None
     stream.seek(0)
-    total = sum(1 for line in _bounded(stream, encoding) if line.strip()) if size <= _SCAN else None
+    total = sum(1 for line in bounded_lines(stream, encoding) if line.strip()) if size <= _SCAN else None
     names = list(dict.fromkeys(name for row in found for name in row))
     shown = page((_row(row, names) for row in found), limit)
     return TablePreview(

@@ -1,4 +1,4 @@
-"""Previews: what the artifacts of runs and logged models look like.
+"""Previews: what files look like, and the artifacts of runs and logged models by path.
 
 Files are what strangers' programs wrote: nothing in them is executed, unpickled or decoded as a whole, and
 whatever they claim, a preview takes bounded memory and time and ends in a clear kind.
@@ -7,9 +7,10 @@ whatever they claim, a preview takes bounded memory and time and ends in a clear
 from __future__ import annotations
 
 import mimetypes
+from collections.abc import Sequence
 from typing import Any, BinaryIO
 
-from nacre.domain.artifacts import check_folder
+from nacre.domain.artifacts import Child, check_folder
 from nacre.domain.identity import Caller
 from nacre.errors import NotFound
 from nacre.schema.previews import (
@@ -75,21 +76,26 @@ class Previews:
         children = self._artifacts.list(caller, run, folder)
         if folder and not children:
             raise NotFound(f"the run has no artifact {folder!r}: see 'nacre runs artifacts {run}'")
-        items = [
-            FolderItem(name=child.path.rpartition("/")[2], folder=child.size is None, size=child.size)
-            for child in children[offset : offset + min(limit, _MAX_ITEMS)]
-        ]
-        names = {child.path.rpartition("/")[2] for child in children}
-        message = "a model of MLflow" if "MLmodel" in names else ""
-        message = "a TensorFlow SavedModel" if "saved_model.pb" in names else message
-        return Preview(
-            path=folder,
-            kind=PreviewKind.FOLDER,
-            size=None,
-            media_type="inode/directory",
-            message=message,
-            folder=FolderPreview(items=items, total=len(children)),
-        )
+        return folder_preview(folder, children, offset, limit)
+
+
+def folder_preview(folder: str, children: Sequence[Child], offset: int, limit: int) -> Preview:
+    """What lies directly in a folder, from the item ``offset`` on."""
+    items = [
+        FolderItem(name=child.path.rpartition("/")[2], folder=child.size is None, size=child.size)
+        for child in children[offset : offset + min(limit, _MAX_ITEMS)]
+    ]
+    names = {child.path.rpartition("/")[2] for child in children}
+    message = "a model of MLflow" if "MLmodel" in names else ""
+    message = "a TensorFlow SavedModel" if "saved_model.pb" in names else message
+    return Preview(
+        path=folder,
+        kind=PreviewKind.FOLDER,
+        size=None,
+        media_type="inode/directory",
+        message=message,
+        folder=FolderPreview(items=items, total=len(children)),
+    )
 
 
 def look(path: str, size: int, stream: BinaryIO, *, offset: int = 0, limit: int = 100) -> Preview:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from nacre.services.attempts import Attempts
     from nacre.services.blobs import BlobLedger
     from nacre.services.conversions import Conversions
+    from nacre.services.dataset_files import DatasetFiles
     from nacre.services.datasets import Datasets
     from nacre.services.doctor import Doctor
     from nacre.services.endpoint_calls import EndpointCalls
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from nacre.services.settings import ServerSettings
     from nacre.services.signals import Signals
     from nacre.services.status import Status
+    from nacre.services.summaries import Summaries
     from nacre.services.tokens import Tokens
     from nacre.services.track_writer import TrackWriter
     from nacre.services.usage import UsageLedger
@@ -62,6 +64,8 @@ class Services:
     nodes: Nodes
     blobs: BlobLedger
     datasets: Datasets
+    dataset_files: DatasetFiles
+    summaries: Summaries
     environments: EnvironmentCatalogue
     runs: Runs
     run_records: RunRecords

@@ -21,6 +21,7 @@ from rich.progress import (
 )
 
 from nacre.cli.app import as_json, client, emit, err, group, out, table
+from nacre.cli.commands import data_views
 from nacre.cli.render import plain, size, when
 from nacre.schema.data import DatasetVersion
 from nacre.sdk.push import PushProgress
@@ -33,6 +34,7 @@ _SHOWN = 50
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
+    data_views.register(data)
     app.add_typer(data)
 
 

@@ -27,10 +27,11 @@ def preview(
     """Look at an artifact: text, table, image, audio, arrays, model; or into a folder."""
     with client() as connected:
         found = connected.runs.preview(run, path, offset=offset, limit=limit)
-    emit(found, lambda: _render(found))
+    emit(found, lambda: render(found, "'nacre runs pull' downloads the whole file"))
 
 
-def _render(found: Preview) -> None:
+def render(found: Preview, whole: str) -> None:
+    """Print a preview; ``whole`` says how to get all of a text."""
     sizes = "" if found.size is None else size(found.size)
     words = [found.kind.value.replace("_", " "), found.media_type, sizes, found.message]
     out.print(f"[dim]{escape(' · '.join(word for word in words if word))}[/dim]")
@@ -48,7 +49,7 @@ def _render(found: Preview) -> None:
     elif found.text is not None:
         out.print(escape(found.text.text), end="" if found.text.text.endswith("\n") else "\n")
         if found.text.truncated:
-            out.print("[dim]… 'nacre runs pull' downloads the whole file[/dim]")
+            out.print(f"[dim]… {whole}[/dim]")
     elif found.confusion_matrix is not None:
         matrix = found.confusion_matrix
         rows = zip(matrix.labels, matrix.confusion, strict=True)

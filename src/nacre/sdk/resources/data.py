@@ -8,6 +8,8 @@ from pathlib import Path
 from nacre.errors import InvalidSpec, NotFound
 from nacre.schema.base import Page, check_name
 from nacre.schema.data import Dataset, DatasetFiles, DatasetVersion, VersionCreated
+from nacre.schema.previews import Preview
+from nacre.schema.summaries import DataSummary
 from nacre.sdk.archives import Limits, unpack
 from nacre.sdk.files import LocalFile, walk
 from nacre.sdk.pull import Fetched, pull_files
@@ -112,6 +114,85 @@ class Data(Noun):
         """A version with all of its files."""
         answer: DatasetFiles = self._transport.call(
             "data.files", DatasetFiles, project=self._in(project), dataset=name, version=version
+        )
+        return answer
+
+    def preview(
+        self,
+        name: str,
+        path: str = "",
+        *,
+        version: int | str = "latest",
+        offset: int = 0,
+        limit: int = 100,
+        project: str | None = None,
+    ) -> Preview:
+        """What a file of a version looks like, or what is in a folder of it.
+
+        Args:
+            offset: the first row of a table, or item of a folder.
+            limit: so many of them, 1000 at most.
+        """
+        answer: Preview = self._transport.call(
+            "data.preview",
+            Preview,
+            project=self._in(project),
+            dataset=name,
+            version=version,
+            path=path,
+            query={"offset": offset, "limit": limit},
+        )
+        return answer
+
+    def file(
+        self,
+        name: str,
+        path: str,
+        *,
+        version: int | str = "latest",
+        start: int = 0,
+        end: int | None = None,
+        project: str | None = None,
+    ) -> bytes:
+        """The bytes of one file of a version, from ``start`` up to ``end`` (not included; null: all)."""
+        headers = None
+        if start or end is not None:
+            headers = {"Range": f"bytes={start}-{'' if end is None else end - 1}"}
+        with self._transport.stream(
+            "data.file",
+            project=self._in(project),
+            dataset=name,
+            version=version,
+            path=path,
+            headers=headers,
+        ) as answer:
+            return answer.read()
+
+    def summary(
+        self, name: str, version: int | str = "latest", *, project: str | None = None
+    ) -> DataSummary:
+        """Statistics of a version: classes, columns of tables, images, arrays. Large ones are sampled."""
+        answer: DataSummary = self._transport.call(
+            "data.summary",
+            DataSummary,
+            project=self._in(project),
+            dataset=name,
+            version=version,
+            timeout_s=120.0,
+        )
+        return answer
+
+    def update(
+        self, name: str, version: int | str, *, note: str, project: str | None = None
+    ) -> DatasetVersion:
+        """Change the note of a version; its files never change."""
+        answer: DatasetVersion = self._transport.call(
+            "data.update",
+            DatasetVersion,
+            project=self._in(project),
+            dataset=name,
+            version=version,
+            json={"note": note},
         )
         return answer
 
