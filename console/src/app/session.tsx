@@ -7,7 +7,7 @@ import { live } from "@/api/live";
 import { Failure } from "@/ui/Failure";
 import { Loading } from "@/ui/Loading";
 
-export type User = Schemas["User"];
+export type User = Schemas["Me"];
 
 const Context = createContext<User | null>(null);
 
@@ -20,24 +20,35 @@ export function useUser(): User {
 
 export const ME = ["me"] as const;
 
+/** Oneself; null for nobody. */
+async function me(): Promise<User | null> {
+  try {
+    return await ask(api.GET("/api/v1/me"));
+  } catch (error) {
+    if (error instanceof Problem && error.status === 401) return null;
+    throw error;
+  }
+}
+
 /** Its children, for who is signed in; everybody else goes to the sign-in page and comes back afterwards. */
 export function SignedIn({ children }: { children: ReactNode }) {
   const client = useQueryClient();
   const place = useLocation();
-  const me = useQuery({ queryKey: ME, queryFn: () => ask(api.GET("/api/v1/me")), staleTime: 60_000 });
+  const user = useQuery({ queryKey: ME, queryFn: me, staleTime: 60_000 });
   useEffect(
     () =>
       onSignedOut(() => {
         live.close();
-        void client.resetQueries({ queryKey: ME });
+        client.setQueryData(ME, null);
       }),
     [client],
   );
-  if (me.error instanceof Problem && me.error.status === 401) {
-    const back = place.pathname === "/" ? "" : `?back=${encodeURIComponent(place.pathname + place.search)}`;
+  if (user.data === null) {
+    const here = place.pathname + place.search + place.hash;
+    const back = here === "/" ? "" : `?back=${encodeURIComponent(here)}`;
     return <Navigate to={`/sign-in${back}`} replace />;
   }
-  if (me.error && !me.data) return <Failure error={me.error} retry={() => void me.refetch()} />;
-  if (!me.data) return <Loading />;
-  return <Context.Provider value={me.data}>{children}</Context.Provider>;
+  if (user.error && !user.data) return <Failure error={user.error} retry={() => void user.refetch()} />;
+  if (!user.data) return <Loading />;
+  return <Context.Provider value={user.data}>{children}</Context.Provider>;
 }

@@ -1,14 +1,12 @@
 import { Alert, Button, Stack, Title } from "@mantine/core";
-import { useQuery, useQueryClient } from "@tanstack/react-query";
+import { useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { api, ask, Problem } from "@/api/client";
 import { ME, useUser } from "@/app/session";
 import { Secret } from "@/pages/door/Secret";
 import { Cli } from "@/ui/Cli";
-import { Failure } from "@/ui/Failure";
 import { time } from "@/ui/format";
-import { Loading } from "@/ui/Loading";
 import { tell } from "@/ui/notify";
 import classes from "./Account.module.css";
 
@@ -50,13 +48,11 @@ type Wrong = Partial<Record<"old" | "fresh" | "again" | "whole", string>>;
 function Password() {
   const { t } = useTranslation("account");
   const client = useQueryClient();
-  const me = useQuery({ queryKey: ME, queryFn: () => ask(api.GET("/api/v1/me")) });
+  const user = useUser();
   const [fields, setFields] = useState({ old: "", fresh: "", again: "" });
   const [wrong, setWrong] = useState<Wrong>({});
   const [busy, setBusy] = useState(false);
-  if (me.error && !me.data) return <Failure error={me.error} retry={() => void me.refetch()} />;
-  if (!me.data) return <Loading />;
-  const first = !me.data.has_password;
+  const first = !user.has_password;
 
   const set = (field: keyof typeof fields) => (event: { currentTarget: { value: string } }) => {
     const { value } = event.currentTarget;
@@ -97,7 +93,7 @@ function Password() {
             {wrong.whole}
           </Alert>
         )}
-        <input type="text" name="username" autoComplete="username" value={me.data.name} readOnly hidden />
+        <input type="text" name="username" autoComplete="username" value={user.name} readOnly hidden />
         {!first && (
           <Secret label={t("password.old")} autoComplete="current-password" value={fields.old} onChange={set("old")} error={wrong.old} />
         )}
