@@ -76,7 +76,7 @@ export function DayBars({ label, days, parts, currency }: Props) {
       </div>
       <div className={classes.names} aria-hidden>
         {days.map((day, at) => (
-          <span key={day.day}>{at % every === 0 ? <span>{dayName(day.day, i18n.language)}</span> : null}</span>
+          <span key={day.day}>{at % every === 0 ? <span data-minor={(at / every) % 2 === 1 || undefined}>{dayName(day.day, i18n.language)}</span> : null}</span>
         ))}
       </div>
       <figcaption className={classes.legend}>

@@ -39,7 +39,7 @@ export function Subjects({ asked }: { asked: Asked }) {
         id={(line) => `${line.subject!} ${line.user!}`}
         columns={[
           { key: "name", label: t("subjects.name"), cell: name },
-          { key: "kind", label: t("by.kind"), cell: (line) => t(`kind.${line.kind!}`, { defaultValue: line.kind! }) },
+          { key: "kind", label: t("by.kind"), cell: (line) => t(`thing.${line.kind!}`, { defaultValue: line.kind! }) },
           { key: "project", label: t("by.project"), wide: true, cell: (line) => line.project },
           { key: "user", label: t("by.user"), wide: true, cell: (line) => line.user },
           { key: "time", label: t("time"), numeric: true, cell: (line) => duration(line.seconds) },
