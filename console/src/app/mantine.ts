@@ -53,4 +53,6 @@ import "@mantine/core/styles/Table.layer.css";
 import "@mantine/core/styles/Tabs.layer.css";
 import "@mantine/core/styles/Title.layer.css";
 import "@mantine/core/styles/Tooltip.layer.css";
+import "@mantine/core/styles/Accordion.layer.css";
+import "@mantine/core/styles/Skeleton.layer.css";
 import "@mantine/notifications/styles.layer.css";

@@ -1,0 +1,109 @@
+/** The form and its YAML side by side; either changes the other. */
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
+import { useDebouncedValue } from "@mantine/hooks";
+import { useMemo, useState } from "react";
+import { useTranslation } from "react-i18next";
+import { useNavigate } from "react-router";
+import { api, ask, Problem, type Schemas } from "@/api/client";
+import { pushFolder } from "@/api/blobs";
+import { useProject } from "@/app/project";
+import { CodeEditor } from "@/ui/CodeEditor";
+import { tell, tellError } from "@/ui/notify";
+import { CodePanel } from "./CodePanel";
+import { type CodeFile, sizeOf, toPush } from "./codeFiles";
+import { Draft, fieldErrors, fieldOf, type Path } from "./draft";
+import classes from "./form.module.css";
+import { JobForm } from "./JobForm";
+import type { Beginning } from "./NewJobPage";
+import { PlanCard } from "./PlanCard";
+import { DraftContext } from "./useDraft";
+
+type Spec = Schemas["JobSpec"];
+
+/** What a submission would do, asked a moment after the last change. */
+function usePlan(project: string, value: Record<string, unknown> | null) {
+  const wanted = value && Object.keys(value).length ? JSON.stringify(value) : "";
+  const [settled] = useDebouncedValue(wanted, 400);
+  const plan = useQuery({
+    queryKey: ["jobs-plan", project, settled],
+    queryFn: () => ask(api.POST("/api/v1/projects/{project}/jobs/plan", { params: { path: { project } }, body: JSON.parse(settled) as Spec })),
+    enabled: settled !== "",
+    retry: false,
+    staleTime: 10_000,
+    refetchInterval: 15_000,
+    placeholderData: keepPreviousData,
+  });
+  return { ...plan, settling: wanted !== settled || plan.isFetching, asked: settled !== "" };
+}
+
+export function JobEditor({ yaml, start }: { yaml: typeof import("yaml"); start: Beginning }) {
+  const { t } = useTranslation("jobs");
+  const { name: project } = useProject();
+  const navigate = useNavigate();
+  const [text, setText] = useState(start.text);
+  const [files, setFiles] = useState<CodeFile[]>(start.files);
+  const [sending, setSending] = useState<string | null>(null);
+  const [refused, setRefused] = useState<{ text: string; problem: Problem } | null>(null);
+  const draft = useMemo(() => new Draft(yaml, text, t("form.notMapping")), [yaml, text, t]);
+  const plan = usePlan(project, draft.value);
+
+  const planned = plan.error instanceof Problem && plan.asked ? plan.error : null;
+  const problem = refused && refused.text === text ? refused.problem : planned;
+  const errors = useMemo(() => (problem ? fieldErrors(problem) : []), [problem]);
+  const formErrors = useMemo(() => errors.map((one) => ({ ...one, field: fieldOf(one.field) })), [errors]);
+  const lineErrors = draft.errors.length ? draft.errors : errors.map((one) => ({ line: draft.lineOf(one.field), message: one.field ? `${one.field}: ${one.message}` : one.message }));
+  // In the same breath as another field's change, the text is the newest one.
+  const set = (path: Path, value: unknown) => setText((before) => new Draft(yaml, before, "").with(path, value));
+
+  const submit = async () => {
+    if (!draft.value) return;
+    try {
+      const body = { ...draft.value };
+      if (!body.code && files.length) {
+        const total = files.reduce((sum, file) => sum + sizeOf(file), 0);
+        let sent = 0;
+        setSending(t("form.sendingCode"));
+        const pushed = await pushFolder(project, files.map(toPush), {
+          sent: (bytes) => {
+            sent += bytes;
+            setSending(t("form.sendingPercent", { percent: Math.min(100, Math.round((100 * sent) / Math.max(1, total))) }));
+          },
+        });
+        body.code = pushed.manifest;
+      }
+      setSending(t("form.submitting"));
+      const job = await ask(api.POST("/api/v1/projects/{project}/jobs", { params: { path: { project } }, body: body as unknown as Spec }));
+      tell(t("form.submitted", { name: job.name }));
+      await navigate(`/p/${project}/jobs/${encodeURIComponent(job.name)}`);
+    } catch (error) {
+      if (error instanceof Problem && error.status >= 400 && error.status < 500) setRefused({ text, problem: error });
+      else tellError(error);
+    } finally {
+      setSending(null);
+    }
+  };
+
+  return (
+    <DraftContext.Provider value={{ draft, set, errors: formErrors }}>
+      <div className={classes.columns}>
+        <form
+          id="job"
+          className={classes.form}
+          aria-label={t("form.title")}
+          onSubmit={(event) => {
+            event.preventDefault();
+            void submit();
+          }}
+        >
+          <CodePanel files={files} onFiles={setFiles} />
+          <JobForm />
+        </form>
+        <aside className={classes.side} aria-label={t("form.side")}>
+          <PlanCard plan={draft.value ? (plan.data ?? null) : null} problem={draft.value ? problem : null} settling={plan.settling} asked={plan.asked && draft.value !== null} sending={sending} />
+          <CodeEditor label={t("form.yaml")} value={text} onChange={setText} language="yaml" height={420} errors={lineErrors} />
+          <p className="n-soft">{t("form.yamlNote")}</p>
+        </aside>
+      </div>
+    </DraftContext.Provider>
+  );
+}

@@ -1,0 +1,174 @@
+/** Everything that is needed to do the job again, and how it really was kept apart from the machine. */
+import { Anchor, Group, Stack, Title } from "@mantine/core";
+import { type ReactNode, lazy, Suspense, useState } from "react";
+import { useTranslation } from "react-i18next";
+import { Link } from "react-router";
+import { Button } from "@mantine/core";
+import { useProject } from "@/app/project";
+import { Cli } from "@/ui/Cli";
+import { bytes, duration } from "@/ui/format";
+import { Loading } from "@/ui/Loading";
+import type { Job } from "./job";
+import classes from "./JobRecord.module.css";
+
+const CodeOfJob = lazy(() => import("./CodeOfJob"));
+
+export function JobRecord({ job }: { job: Job }) {
+  const { t } = useTranslation("jobs");
+  const { name: project } = useProject();
+  const [code, setCode] = useState(false);
+  const { record, spec } = job;
+  if (!record) return <p className="n-soft">{t("record.none")}</p>;
+  const hardware = (record.hardware ?? {}) as Record<string, string | number | null>;
+  return (
+    <Stack gap="lg">
+      {job.kind === "task" && (
+        <Group gap="sm">
+          <span className="n-soft">{t("record.note")}</span>
+          <Cli words={["nacre", "run", "--like", job.name]} />
+        </Group>
+      )}
+      <dl className={classes.facts}>
+        <Fact name={t("record.commands")}>
+          <pre className={classes.code}>{record.commands.join("\n")}</pre>
+        </Fact>
+        <Fact name={t("record.code")}>
+          {record.code ? (
+            <>
+              <Digest value={record.code} />
+              <div>
+                <Button variant="default" mt={4} onClick={() => setCode(!code)} aria-expanded={code}>
+                  {code ? t("record.hideCode") : t("record.showCode")}
+                </Button>
+              </div>
+            </>
+          ) : (
+            t("record.noCode")
+          )}
+        </Fact>
+        {code && record.code && (
+          <div className={classes.whole}>
+            <Suspense fallback={<Loading />}>
+              <CodeOfJob project={project} manifest={record.code} />
+            </Suspense>
+          </div>
+        )}
+        <Fact name={t("record.inputs")}>
+          {Object.keys(record.inputs ?? {}).length
+            ? Object.entries(record.inputs ?? {}).map(([name, reference]) => <Input key={name} project={project} name={name} reference={reference} as={spec.inputs?.[name]?.as ?? null} />)
+            : t("common:none")}
+        </Fact>
+        <Fact name={t("record.environment")}>
+          <Anchor component={Link} size="sm" to={`/p/${project}/environments/${record.environment}`}>
+            {record.environment}
+          </Anchor>
+          {record.environment_digest && <Digest value={record.environment_digest} />}
+        </Fact>
+        <Fact name={t("record.lock")}>{record.lock_digest ? <Digest value={record.lock_digest} /> : <span className="n-soft">{t("record.noLock")}</span>}</Fact>
+        <Fact name={t("record.variables")}>
+          {Object.keys(record.env ?? {}).length ? (
+            <pre className={classes.code}>
+              {Object.entries(record.env ?? {})
+                .map(([key, value]) => `${key}=${value}`)
+                .join("\n")}
+            </pre>
+          ) : (
+            t("common:none")
+          )}
+        </Fact>
+        <Fact name={t("record.secrets")}>{record.secrets?.length ? record.secrets.join(", ") : t("common:none")}</Fact>
+        <Fact name={t("record.hardware")}>
+          {hardware.instance_type && <div>{hardware.instance_type}</div>}
+          <div>
+            {t("record.shape", {
+              cpu: hardware.cpu ?? 1,
+              memory: bytes(Number(hardware.memory ?? 0)),
+              disk: bytes(Number(hardware.disk ?? 0)),
+            })}
+            {Number(hardware.gpu ?? 0) > 0 && ` · ${hardware.gpu} ${hardware.gpu_name ?? "GPU"}`}
+          </div>
+        </Fact>
+        <Fact name={t("record.limits")}>
+          <div>{spec.max_duration ? t("record.maxDuration", { time: duration(spec.max_duration) }) : t("record.noMaxDuration")}</div>
+          <div>{t("record.restarts", { count: spec.max_restarts ?? 0 })}</div>
+        </Fact>
+        <Fact name={t("record.capture")}>{record.capture === "off" ? t("record.captureOff") : t("record.captureOn")}</Fact>
+        <Fact name={t("record.nacre")}>{record.nacre}</Fact>
+        <Fact name={t("record.id")}>
+          <code className="n-mono">{job.id}</code>
+        </Fact>
+      </dl>
+      <Isolation job={job} />
+    </Stack>
+  );
+}
+
+function Fact({ name, children }: { name: string; children: ReactNode }) {
+  return (
+    <div className={classes.fact}>
+      <dt>{name}</dt>
+      <dd>{children}</dd>
+    </div>
+  );
+}
+
+function Digest({ value }: { value: string }) {
+  return (
+    <code className={classes.digest} title={value}>
+      {value}
+    </code>
+  );
+}
+
+function Input({ project, name, reference, as }: { project: string; name: string; reference: string; as: string | null }) {
+  const { t } = useTranslation("jobs");
+  const [dataset, version] = reference.split("@");
+  return (
+    <div>
+      <code className="n-mono">{name}</code>
+      {" ← "}
+      <Anchor component={Link} size="sm" to={`/p/${project}/data/${dataset}${version ? `?version=${version}` : ""}`}>
+        {reference}
+      </Anchor>
+      {as && <span className="n-soft"> {t("record.as", { name: as })}</span>}
+    </div>
+  );
+}
+
+interface Held {
+  sandbox?: string;
+  uid?: number | null;
+  memory?: string | null;
+  processes?: string | null;
+  cpu?: string | null;
+  disk?: string | null;
+  network?: string;
+  seccomp?: boolean;
+}
+
+/** How much stood between the work and the machine: of its latest attempt, as the launcher reported it. */
+function Isolation({ job }: { job: Job }) {
+  const { t } = useTranslation("jobs");
+  const held = [...(job.attempts ?? [])].reverse().find((one) => one.isolation)?.isolation as Held | undefined;
+  if (!held) return null;
+  const level = held.sandbox === "none" ? "reduced" : held.memory === "cgroup" && held.processes === "cgroup" && held.seccomp ? "full" : "partial";
+  const how = (value: string | null | undefined) => (value ? t(`isolation.how.${value.replaceAll(" ", "_")}`, { defaultValue: value }) : t("isolation.noLimit"));
+  return (
+    <section>
+      <Title order={2} mb={4}>
+        {t("isolation.title")}
+      </Title>
+      <p className="n-soft">{t(`isolation.${level}`)}</p>
+      <dl className={classes.facts}>
+        <Fact name={t("isolation.sandbox")}>{t(`isolation.sandboxes.${held.sandbox ?? "none"}`, { defaultValue: held.sandbox ?? "" })}</Fact>
+        <Fact name={t("isolation.memory")}>{how(held.memory)}</Fact>
+        <Fact name={t("isolation.processes")}>{how(held.processes)}</Fact>
+        <Fact name={t("isolation.cpu")}>{how(held.cpu)}</Fact>
+        <Fact name={t("isolation.disk")}>{how(held.disk)}</Fact>
+        <Fact name={t("isolation.network")}>{held.network === "none" ? t("isolation.noNetwork") : t("isolation.fullNetwork")}</Fact>
+        <Fact name={t("isolation.seccomp")}>{held.seccomp ? t("common:yes") : t("common:no")}</Fact>
+        <Fact name={t("isolation.uid")}>{held.uid ?? "–"}</Fact>
+      </dl>
+    </section>
+  );
+}
