@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Annotated, Any, TypeVar
 
@@ -25,6 +26,7 @@ from nacre.schema.access import Access
 from nacre.schema.operations import OPERATIONS
 from nacre.services.registry import Services
 
+_PROJECT = {"name": "project", "in": "path", "required": True, "schema": {"type": "string"}}
 F = TypeVar("F", bound=Callable[..., Any])
 
 _COMMON = (InvalidSpec, NotFound, TooLarge, Unavailable, InternalError)
@@ -112,6 +114,10 @@ class Routes(APIRouter):
             errors += (Conflict,)
 
         def register(function: F) -> F:
+            if "{project}" in op.path and "project" not in inspect.signature(function).parameters:
+                # Authorisation takes it from the path; clients that are made from the document need it.
+                extra = options.get("openapi_extra", {})
+                options["openapi_extra"] = {**extra, "parameters": [*extra.get("parameters", []), _PROJECT]}
             self.add_api_route(
                 op.path,
                 function,
