@@ -1,4 +1,10 @@
-import { createTheme, type CSSVariablesResolver, type MantineColorsTuple } from "@mantine/core";
+import {
+  createTheme,
+  type CSSVariablesResolver,
+  defaultVariantColorsResolver,
+  type MantineColorsTuple,
+  type VariantColorsResolver,
+} from "@mantine/core";
 
 const accent: MantineColorsTuple = [
   "#e2f1f2",
@@ -13,12 +19,34 @@ const accent: MantineColorsTuple = [
   "#05454a",
 ];
 
+/** Mantine's own greys of the dark theme, in step with tokens.css: text, borders, fields, background. */
+const dark: MantineColorsTuple = [
+  "#e4e7ea",
+  "#c3c9cf",
+  "#9aa3ad",
+  "#6b747d",
+  "#31363b",
+  "#23272b",
+  "#1a1d20",
+  "#131517",
+  "#0e1011",
+  "#0a0b0c",
+];
+
+/** Filled things in the accent follow the tokens, so that their words stay readable in both themes. */
+const colorsOf: VariantColorsResolver = (input) => {
+  const found = defaultVariantColorsResolver(input);
+  const accented = input.variant === "filled" && (input.color === undefined || input.color === "accent");
+  return accented ? { ...found, background: "var(--n-accent)", hover: "var(--n-accent-hover)", color: "var(--n-on-accent)" } : found;
+};
+
 export const theme = createTheme({
   fontFamily: "var(--n-font)",
   fontFamilyMonospace: "var(--n-mono)",
   primaryColor: "accent",
   primaryShade: { light: 7, dark: 4 },
-  colors: { accent },
+  colors: { accent, dark },
+  variantColorResolver: colorsOf,
   defaultRadius: 6,
   autoContrast: true,
   fontSizes: { xs: "12px", sm: "13px", md: "14px", lg: "16px", xl: "20px" },
@@ -55,6 +83,8 @@ export const variables: CSSVariablesResolver = () => {
     "--mantine-color-default-color": "var(--n-text)",
     "--mantine-color-anchor": "var(--n-accent)",
     "--mantine-color-error": "var(--n-bad)",
+    "--mantine-color-red-text": "var(--n-bad)",
+    "--mantine-color-red-outline": "var(--n-bad)",
     "--mantine-color-placeholder": "var(--n-text-soft)",
   };
   return { variables: {}, light: both, dark: both };
