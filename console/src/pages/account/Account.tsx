@@ -1,6 +1,5 @@
 import { useTranslation } from "react-i18next";
 import { useUser } from "@/app/session";
-import { time } from "@/ui/format";
 import { Page } from "@/ui/Page";
 import { Profile } from "./Profile";
 import { Sessions } from "./Sessions";
@@ -10,6 +9,7 @@ import { Tokens } from "./Tokens";
 export function Account() {
   const { t, i18n } = useTranslation("account");
   const user = useUser();
+  const day = new Intl.DateTimeFormat(i18n.language, { dateStyle: "medium" });
   return (
     <Page
       title={t("title")}
@@ -17,7 +17,7 @@ export function Account() {
         <>
           <span>{user.name}</span>
           {user.admin && <span>{t("administrator")}</span>}
-          <span>{t("since", { date: time(user.created_at, i18n.language) })}</span>
+          <span>{t("since", { date: day.format(new Date(user.created_at)) })}</span>
         </>
       }
       tabs={[

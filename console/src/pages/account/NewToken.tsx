@@ -1,5 +1,5 @@
 /** Making a token: what it may do and how long, then its secret, this once. */
-import { Alert, Button, Checkbox, CopyButton, Group, Modal, SegmentedControl, Select, Stack, Text, TextInput } from "@mantine/core";
+import { Alert, Button, Checkbox, CopyButton, Group, Input, Modal, SegmentedControl, Select, Stack, Text, TextInput } from "@mantine/core";
 import { type FormEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Problem, type Schemas } from "@/api/client";
@@ -120,12 +120,11 @@ function Form({ create, cancel }: { create: ReturnType<typeof useCreateToken>; c
           error={wrong.name}
         />
         <Select label={t("tokens.lifetime")} data={lifetimes} value={days} onChange={(value) => value && setDays(value)} allowDeselect={false} />
-        <div>
-          <Text size="xs" fw={500} mb={4} id="reach">
-            {t("tokens.reach")}
-          </Text>
+        <Input.Wrapper size="xs" label={t("tokens.reach")} labelElement="div">
           <SegmentedControl
-            aria-labelledby="reach"
+            aria-label={t("tokens.reach")}
+            display="flex"
+            w="fit-content"
             value={reach}
             onChange={setReach}
             data={[
@@ -133,7 +132,7 @@ function Form({ create, cancel }: { create: ReturnType<typeof useCreateToken>; c
               { value: "some", label: t("tokens.some") },
             ]}
           />
-        </div>
+        </Input.Wrapper>
         {reach === "some" && <Scopes chosen={scopes} choose={setScopes} error={wrong.scopes} />}
         <Cli words={command} />
         <Group justify="flex-end" gap="sm">

@@ -5,6 +5,7 @@ import { useTranslation } from "react-i18next";
 import { Link, useNavigate, useSearchParams } from "react-router";
 import { api, ask, Problem } from "@/api/client";
 import { Cli } from "@/ui/Cli";
+import { Failure } from "@/ui/Failure";
 import { Loading } from "@/ui/Loading";
 import classes from "./Door.module.css";
 import { Door, useServer } from "./Door";
@@ -18,28 +19,28 @@ export function SignIn() {
   const [params] = useSearchParams();
   const code = params.get("code");
   const back = safeBack(params.get("back"));
-  const [spent, setSpent] = useState<string | null>(null);
+  const [failure, setFailure] = useState<unknown>(null);
   const enter = useEnter(back);
+  const refused = failure instanceof Problem && (failure.status === 401 || failure.status === 403);
 
   useEffect(() => {
-    if (!code || spent === code) return;
-    redeem(code).then(enter, (error: unknown) => {
-      setSpent(code);
-      // The address goes without the code: it is of no more use, and reloading should not try it again.
-      if (error instanceof Problem && error.status !== 0) window.history.replaceState(window.history.state, "", "/sign-in");
-    });
-  }, [code, spent, enter]);
+    if (code && !failure) redeem(code).then(enter, setFailure);
+  }, [code, failure, enter]);
+  useEffect(() => {
+    // The address goes on without the code: it is of no more use.
+    if (refused) window.history.replaceState(window.history.state, "", back === "/" ? "/sign-in" : `/sign-in?back=${encodeURIComponent(back)}`);
+  }, [refused, back]);
 
-  if (code && spent !== code) {
+  if (code && !refused) {
     return (
       <Door title={t("signingIn")}>
-        <Loading />
+        {failure ? <Failure error={failure} retry={() => setFailure(null)} /> : <Loading />}
       </Door>
     );
   }
   return (
     <Door title={t("signInTitle")}>
-      {spent && (
+      {refused && (
         <Alert color="red" variant="outline" title={t("linkTitle")} role="alert">
           {t("linkSpent")}
         </Alert>
@@ -69,6 +70,7 @@ function redeem(code: string): Promise<unknown> {
   if (!asked) {
     asked = ask(api.POST("/api/v1/sessions/redeem", { body: { code, cookie: true } }));
     redeemed.set(code, asked);
+    asked.catch(() => redeemed.delete(code));
   }
   return asked;
 }
@@ -136,7 +138,7 @@ function Others() {
       {policy && (
         <p>
           {policy === "closed" ? t("closedNote") : t("noAccount")}{" "}
-          <Anchor component={Link} to="/sign-up" size="sm">
+          <Anchor component={Link} to="/sign-up" size="sm" underline="always">
             {t("signUp")}
           </Anchor>
         </p>

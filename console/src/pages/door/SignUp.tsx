@@ -38,7 +38,7 @@ export function SignUp() {
       <div className={classes.aside}>
         <p>
           {t("haveAccount")}{" "}
-          <Anchor component={Link} to="/sign-in" size="sm">
+          <Anchor component={Link} to="/sign-in" size="sm" underline="always">
             {t("signIn")}
           </Anchor>
         </p>
