@@ -129,7 +129,7 @@ class DataSummary(Answer):
     message: str = ""
 
 
-class VersionUpdate(Wire):
+class NoteUpdate(Wire):
     """What may change of a version: the note. Its files never do."""
 
     note: str

@@ -13,7 +13,7 @@ from nacre.api.routes import Allowed, Routes, Wired
 from nacre.schema.base import Page
 from nacre.schema.data import Dataset, DatasetFiles, DatasetVersion, VersionCreate, VersionCreated
 from nacre.schema.previews import Preview
-from nacre.schema.summaries import DataSummary, VersionUpdate
+from nacre.schema.summaries import DataSummary, NoteUpdate
 from nacre.services.dataset_files import DatasetFiles as FilesByPath
 from nacre.services.datasets import Datasets
 from nacre.services.preview_cells import MAX_ROWS
@@ -79,7 +79,7 @@ def delete_version(dataset: str, version: str, caller: Allowed, datasets: Found)
 
 @routes.operation("data.update")
 def update(
-    dataset: str, version: str, body: VersionUpdate, caller: Allowed, datasets: Found
+    dataset: str, version: str, body: NoteUpdate, caller: Allowed, datasets: Found
 ) -> DatasetVersion:
     return datasets.update(caller, dataset, version, body.note)
 
