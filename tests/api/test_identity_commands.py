@@ -211,6 +211,10 @@ class TestProjects:
             "members.delete",
         }
         assert "members.set" in owner("event", "ls", "-n", "10")
+        found = json.loads(owner("-o", "json", "event", "ls", "--verb", "members", "--subject", "ada"))
+        assert [(e["user"], e["project"]) for e in found] == [(found[0]["user"], "speech")] * 2
+        assert json.loads(owner("-o", "json", "event", "ls", "--before", "2001-01-01")) == []
+        assert "users.sign_up" in owner("event", "ls", "--all")
         owner("project", "delete", "speech")
         assert "speech" not in owner("project", "ls")
 
