@@ -1,4 +1,5 @@
 import type { RouteObject } from "react-router";
+import { Admin } from "./Admin";
 
-const routes: RouteObject[] = [];
+const routes: RouteObject[] = [{ path: "", element: <Admin /> }];
 export default routes;
