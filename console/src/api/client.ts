@@ -36,6 +36,11 @@ export function onSignedOut(tell: () => void): () => void {
   return () => signedOut.delete(tell);
 }
 
+/** The live connection was told so. */
+export function tellSignedOut(): void {
+  for (const tell of signedOut) tell();
+}
+
 type Answered<T> = { data?: T; error?: unknown; response: Response };
 
 /**

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import type { Problem } from "./client";
+import { onSignedOut, type Problem } from "./client";
 import { LiveConnection, merged, type Wanted } from "./live";
 
 /** A socket whose other side is the test. */
@@ -196,5 +196,20 @@ describe("cursors", () => {
   it("are merged member by member, and null removes", () => {
     expect(merged(null, { a: 1 })).toEqual({ a: 1 });
     expect(merged({ a: 1, b: "x" }, { a: 2, b: null, c: 0 })).toEqual({ a: 2, c: 0 });
+  });
+});
+
+describe("a session that ended", () => {
+  it("is told to who shows the sign-in page, and only that", () => {
+    const told = vi.fn();
+    const stop = onSignedOut(told);
+    live.subscribe(JOB, () => undefined);
+    socket().ready();
+    socket().say({ op: "error", error: { status: 422 } });
+    socket().say({ op: "error", id: socket().subscribed[0]!.id, error: { status: 404 } });
+    expect(told).not.toHaveBeenCalled();
+    socket().say({ op: "error", error: { status: 401 } });
+    expect(told).toHaveBeenCalledOnce();
+    stop();
   });
 });

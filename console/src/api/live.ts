@@ -5,7 +5,7 @@
  * twice and nothing is lost. Sign-in is by the session's cookie.
  */
 import { useEffect, useRef, useSyncExternalStore } from "react";
-import { type Problem, problemOf } from "./client";
+import { type Problem, problemOf, tellSignedOut } from "./client";
 
 export type LiveState = "connecting" | "live" | "reconnecting" | "idle";
 export type Cursor = Record<string, string | number | null>;
@@ -176,6 +176,10 @@ export class LiveConnection {
       this.heartbeatMs = 1000 * (message.heartbeat_s ?? 15);
       this.become("live");
       for (const id of this.subscriptions.keys()) this.send(id);
+      return;
+    }
+    if (message.op === "error" && message.id === undefined && message.error?.status === 401) {
+      tellSignedOut();
       return;
     }
     const one = message.id === undefined ? undefined : this.subscriptions.get(message.id);

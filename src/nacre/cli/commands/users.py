@@ -72,10 +72,11 @@ def password(
     old: Password = None,
     first: Annotated[bool, typer.Option("--first", help="the account has none yet")] = False,
 ) -> None:
-    """Change your password; your other sessions end."""
-    before = "" if first else (old if old is not None else ask_hidden("Old password"))
-    after = new if new is not None else ask_hidden("New password", twice=True)
+    """Change your password; your other sessions end. An account that has none yet needs no old one."""
     with client() as nacre:
+        first = first or not nacre.users.me().has_password
+        before = "" if first else (old if old is not None else ask_hidden("Old password"))
+        after = new if new is not None else ask_hidden("New password", twice=True)
         nacre.users.change_password(before, after)
     out.print("the password is changed; other sessions have ended")
 
@@ -178,8 +179,10 @@ def invite(
     def render() -> None:
         into = f" and join {to} as {role}" if to else ""
         out.print(
-            f"one person may sign up{into} until {when(invitation.expires_at)}; send them this command:"
+            f"one person may sign up{into} until {when(invitation.expires_at)}; send them this link:"
         )
+        out.print(f"{nacre.transport.url}/sign-up?invitation={invitation.secret}", markup=False)
+        out.print("or this command:")
         out.print(f"nacre user sign-up {nacre.transport.url} --invitation {invitation.secret}")
 
     emit(invitation, render)
