@@ -1,8 +1,5 @@
 /** The editor itself: CodeMirror 6, coloured by the tokens. Only `CodeEditor` imports it, lazily. */
 import { defaultKeymap, history, historyKeymap, indentWithTab } from "@codemirror/commands";
-import { json } from "@codemirror/lang-json";
-import { python } from "@codemirror/lang-python";
-import { yaml } from "@codemirror/lang-yaml";
 import { bracketMatching, HighlightStyle, indentOnInput, indentUnit, syntaxHighlighting } from "@codemirror/language";
 import { type Diagnostic, lintGutter, setDiagnostics } from "@codemirror/lint";
 import { highlightSelectionMatches, searchKeymap } from "@codemirror/search";
@@ -19,11 +16,11 @@ import { tags } from "@lezer/highlight";
 import { useEffect, useRef } from "react";
 import type { CodeEditorProps, EditorError } from "./CodeEditor";
 
-const languages: Record<string, () => Extension> = {
-  yaml: () => [yaml(), indentUnit.of("  ")],
-  json: () => [json(), indentUnit.of("  ")],
-  python: () => [python(), indentUnit.of("    ")],
-  text: () => [],
+const languages: Record<NonNullable<CodeEditorProps["language"]>, () => Promise<Extension>> = {
+  yaml: async () => [(await import("@codemirror/lang-yaml")).yaml(), indentUnit.of("  ")],
+  json: async () => [(await import("@codemirror/lang-json")).json(), indentUnit.of("  ")],
+  python: async () => [(await import("@codemirror/lang-python")).python(), indentUnit.of("    ")],
+  text: async () => [],
 };
 
 const colours = HighlightStyle.define([
@@ -160,15 +157,24 @@ export default function CodeEditorInner({ label, value, onChange, language = "te
   }, []);
 
   useEffect(() => {
+    let wanted = true;
+    void languages[language]().then((found) => {
+      if (wanted) view.current?.dispatch({ effects: switches.current.language.reconfigure(found) });
+    });
+    return () => {
+      wanted = false;
+    };
+  }, [language]);
+
+  useEffect(() => {
     view.current?.dispatch({
       effects: [
-        switches.current.language.reconfigure(languages[language]!()),
         switches.current.locked.reconfigure([EditorState.readOnly.of(readOnly ?? false)]),
         switches.current.look.reconfigure(look(height)),
         switches.current.label.reconfigure(EditorView.contentAttributes.of({ "aria-label": label })),
       ],
     });
-  }, [language, readOnly, height, label]);
+  }, [readOnly, height, label]);
 
   useEffect(() => {
     const made = view.current;

@@ -1,6 +1,6 @@
 /** A log as a terminal would show it: live, a hundred thousand lines, searched, with lines that have addresses. */
 import { ActionIcon, Group, Switch, TextInput, Tooltip } from "@mantine/core";
-import { useClipboard, useDebouncedValue } from "@mantine/hooks";
+import { useClipboard, useDebouncedValue, useViewportSize } from "@mantine/hooks";
 import { IconArrowDown, IconArrowUp, IconCheck, IconCopy, IconDownload, IconTextWrap } from "@tabler/icons-react";
 import { type KeyboardEvent, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState, useSyncExternalStore } from "react";
 import { useTranslation } from "react-i18next";
@@ -17,9 +17,13 @@ interface Props {
   source: LogSource;
   /** Whether more may come. */
   live?: boolean;
-  /** Px. */
+  /** The most px that the lines take; without it, what the window has. */
   height?: number;
 }
+
+const LOWEST = 320;
+/** What stands above a log on most pages. */
+const ABOVE = 330;
 
 export function LogView(props: Props) {
   const { project, source } = props;
@@ -41,11 +45,13 @@ function useFeed(project: string, { kind, name }: LogSource, isLive: boolean): L
   return feed;
 }
 
-function Log({ project, source, live = false, height = 560 }: Props) {
+function Log({ project, source, live = false, height: most }: Props) {
   const { t } = useTranslation("logs");
   const feed = useFeed(project, source, live);
   const { buffer } = feed;
   const count = buffer.length;
+  const { height: tall } = useViewportSize();
+  const height = most ?? Math.max(LOWEST, (tall || window.innerHeight) - ABOVE);
   const [wanted, setWanted] = useUrlState("line");
   const [wrap, setWrap] = useState(() => window.innerWidth < 600);
   const [follow, setFollow] = useState(live && !wanted);
@@ -123,7 +129,7 @@ function Log({ project, source, live = false, height = 560 }: Props) {
       <div
         ref={scroller}
         className={classes.scroller}
-        style={{ height, "--gutter": gutter } as React.CSSProperties}
+        style={{ height: feed.ended ? Math.min(height, Math.max(96, rows.total + 24)) : height, "--gutter": gutter } as React.CSSProperties}
         data-wrap={wrap || undefined}
         // A region that scrolls has to be reachable by keys.
         // eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex

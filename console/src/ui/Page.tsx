@@ -30,11 +30,13 @@ interface Props {
   /** `<Cli/>`: the commands that do the same. */
   cli?: ReactNode;
   tabs?: Tab[];
+  /** What has to be read first, above the tabs: why it failed, what it waits for. */
+  notice?: ReactNode;
   children?: ReactNode;
 }
 
 /** Every page is one of these. The open tab is `?tab=`; the first one is the default. */
-export function Page({ title, crumbs = [], status, facts, actions, cli, tabs, children }: Props) {
+export function Page({ title, crumbs = [], status, facts, actions, cli, tabs, notice, children }: Props) {
   const [tab, setTab] = useUrlState("tab", tabs?.[0]?.value ?? "", { push: true });
   useEffect(() => {
     document.title = `${title} · Nacre`;
@@ -70,6 +72,7 @@ export function Page({ title, crumbs = [], status, facts, actions, cli, tabs, ch
           </Group>
         )}
       </header>
+      {notice}
       {tabs && open && (
         <Tabs value={open.value} onChange={(value) => value && setTab(value)} keepMounted={false}>
           <Tabs.List className={classes.tabs}>

@@ -85,10 +85,9 @@ function Loaded({ job, asOf }: { job: Job; asOf: number }) {
           {!ended && <Cli words={["nacre", "stop", job.name]} />}
         </>
       }
+      notice={<Why job={job} />}
       tabs={tabs}
-    >
-      <Why job={job} />
-    </Page>
+    />
   );
 }
 
@@ -100,14 +99,14 @@ function Why({ job }: { job: Job }) {
   const reason = job.reason ? t(`reasons.${job.reason}`, { defaultValue: job.reason }) : "";
   if (job.state === "failed") {
     return (
-      <Alert color="red" variant="outline" icon={<IconAlertTriangle size={16} />} title={reason} role="alert" style={{ order: -1 }}>
+      <Alert color="red" variant="outline" icon={<IconAlertTriangle size={16} />} title={reason} role="alert">
         {said}
       </Alert>
     );
   }
   if (job.state === "succeeded" && !said) return null;
   return (
-    <Alert color="gray" variant="outline" icon={<IconClock size={16} />} title={reason || undefined} style={{ order: -1 }}>
+    <Alert color="gray" variant="outline" icon={<IconClock size={16} />} title={reason || undefined}>
       {said}
     </Alert>
   );
