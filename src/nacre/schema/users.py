@@ -160,7 +160,12 @@ class Invitation(Stamped):
 class Settings(Answer):
     """What an administrator sets for the whole server."""
 
-    sign_up: SignUpPolicy
+    sign_up: SignUpPolicy = Field(description="as it is for who asks")
+    sign_up_set: bool = Field(
+        True,
+        description="false until somebody sets it: then people at this machine may sign up, while it listens "
+        "on loopback only, and everybody else needs an invitation",
+    )
     trash_days: int = Field(description="how long deleted runs and experiments can be restored")
 
 

@@ -47,6 +47,7 @@ class ServerSettings:
         days = read_setting(session, _TRASH_DAYS)
         return Settings(
             sign_up=self.sign_up(session, near=near),
+            sign_up_set=read_setting(session, _SIGN_UP) is not None,
             trash_days=_TRASH_DAYS_AT_FIRST if days is None else int(days),
         )
 

@@ -60,7 +60,7 @@ export function Events() {
           columns={[
             { key: "when", label: t("events.when"), width: 110, cell: (event) => <Moment iso={event.created_at} /> },
             { key: "user", label: t("events.user"), cell: (event) => event.user ?? "–" },
-            { key: "verb", label: t("events.verb"), cell: (event) => <span className="n-mono">{event.verb}</span> },
+            { key: "verb", label: t("events.what"), cell: (event) => <span className="n-mono">{event.verb}</span> },
             { key: "project", label: t("events.project"), cell: (event) => event.project ?? <span className="n-soft">{t("events.ofServer")}</span> },
             { key: "detail", label: t("events.detail"), cell: (event: Event) => <Detail event={event} /> },
           ]}

@@ -52,7 +52,7 @@ function useSet() {
 
 function SignUp({ known }: { known: Known }) {
   const { t } = useTranslation("admin");
-  const [policy, setPolicy] = useState<string>(known.sign_up);
+  const [policy, setPolicy] = useState<string>(known.sign_up_set ? known.sign_up : "");
   const set = useSet();
   return (
     <section className={classes.card} aria-labelledby="settings-sign-up">
@@ -66,13 +66,15 @@ function SignUp({ known }: { known: Known }) {
           ))}
         </Stack>
       </Radio.Group>
-      <Text size="sm" c="dimmed">
-        {t("settings.signUpDefault")}
-      </Text>
+      {!known.sign_up_set && (
+        <Text size="sm" c="dimmed">
+          {t("settings.signUpDefault")}
+        </Text>
+      )}
       {set.error && <Failure error={set.error} />}
       <Group justify="space-between">
-        <Cli words={["nacre", "settings", "set", "--sign-up", policy]} />
-        <Button disabled={policy === known.sign_up} loading={set.isPending} onClick={() => set.mutate({ sign_up: policy as Known["sign_up"] })}>
+        <Cli words={["nacre", "settings", "set", "--sign-up", policy || "invite"]} />
+        <Button disabled={policy === (known.sign_up_set ? known.sign_up : "")} loading={set.isPending} onClick={() => set.mutate({ sign_up: policy as Known["sign_up"] })}>
           {t("settings.saveSignUp")}
         </Button>
       </Group>

@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
 
 def _show(found: Settings) -> None:
     def text() -> None:
-        out.print(f"sign-up: {found.sign_up}")
+        out.print(f"sign-up: {found.sign_up}{'' if found.sign_up_set else ' (nobody has set it)'}")
         out.print(f"trash: deleted runs and experiments can be restored for {found.trash_days} days")
 
     emit(found, text)
