@@ -142,10 +142,10 @@ function Files({ files, onFiles }: Props) {
         <Starters pick={(name) => void starter(name)} />
       </Group>
       {file ? (
-        <div className={classes.panes}>
-          <div className={classes.list}>
-            <FileTree files={files.map((one) => ({ path: one.path, size: sizeOf(one) }))} selected={file.path} onSelect={setChosen} label={t("code.files")} height={300} />
-          </div>
+        <div className={files.length > 1 ? classes.panes : undefined}>
+          {files.length > 1 && (
+            <FileTree files={files.map((one) => ({ path: one.path, size: sizeOf(one) }))} selected={file.path} onSelect={setChosen} label={t("code.files")} height={400} />
+          )}
           <div className={classes.pane}>
             <Group gap="xs" wrap="nowrap" mb={8} align="flex-end">
               <Rename key={file.path} file={file} others={files.filter((one) => one !== file).map((one) => one.path)} rename={(path) => { put({ path }); setChosen(path); }} />

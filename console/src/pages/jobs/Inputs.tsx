@@ -56,8 +56,8 @@ export function Inputs() {
           // The name is edited here, so that it cannot be the key.
           <div key={index} className={classes.input}>
             <TextInput label={t("form.inputName")} value={name} onChange={(event) => event.currentTarget.value && rename(name, event.currentTarget.value)} error={error(`inputs.${name}.[key]`)} />
-            <Autocomplete label={t("form.inputPath")} data={references} value={input.path} onChange={(path) => put({ path })} error={error(`inputs.${name}.path`) ?? error(`inputs.${name}.type`)} limit={50} />
-            <Autocomplete label={t("form.inputAs")} data={KNOWN} value={input.as ?? ""} onChange={(as) => put({ as })} placeholder={t("common:optional")} error={error(`inputs.${name}.as`)} />
+            <Autocomplete size="xs" label={t("form.inputPath")} data={references} value={input.path} onChange={(path) => put({ path })} error={error(`inputs.${name}.path`) ?? error(`inputs.${name}.type`)} limit={50} />
+            <Autocomplete size="xs" label={t("form.inputAs")} data={KNOWN} value={input.as ?? ""} onChange={(as) => put({ as })} placeholder={t("common:optional")} error={error(`inputs.${name}.as`)} />
             <Select
               label={t("form.inputType")}
               data={[

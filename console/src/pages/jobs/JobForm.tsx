@@ -102,7 +102,7 @@ function Commands() {
           )}
         </Group>
       ))}
-      <Button variant="subtle" leftSection={<IconPlus size={14} />} onClick={() => write([...shown, "true"])}>
+      <Button variant="subtle" leftSection={<IconPlus size={14} />} onClick={() => write([...shown, ""])}>
         {t("form.addCommand")}
       </Button>
     </div>

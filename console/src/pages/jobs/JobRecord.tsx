@@ -90,7 +90,7 @@ export function JobRecord({ job }: { job: Job }) {
         </Fact>
         <Fact name={t("record.limits")}>
           <div>{spec.max_duration ? t("record.maxDuration", { time: duration(spec.max_duration) }) : t("record.noMaxDuration")}</div>
-          <div>{t("record.restarts", { count: spec.max_restarts ?? 0 })}</div>
+          <div>{spec.max_restarts ? t("record.restarts", { count: spec.max_restarts }) : t("record.noRestarts")}</div>
         </Fact>
         <Fact name={t("record.capture")}>{record.capture === "off" ? t("record.captureOff") : t("record.captureOn")}</Fact>
         <Fact name={t("record.nacre")}>{record.nacre}</Fact>
