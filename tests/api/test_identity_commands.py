@@ -284,9 +284,10 @@ class TestUsers:
         assert identity.sign_in(me, "another password").user.admin
 
     def test_settings(self, owner: Shell) -> None:
-        assert "sign-up: invite" in owner("settings", "show")
+        assert "sign-up: invite (nobody has set it)" in owner("settings", "show")
         assert json.loads(owner("-o", "json", "settings", "set", "--sign-up", "invite")) == {
             "sign_up": "invite",
+            "sign_up_set": True,
             "trash_days": 30,
         }
         assert "restored for 7 days" in owner("settings", "set", "--trash-days", "7")

@@ -480,3 +480,7 @@ class TestSettings:
         identity.settings.update(owner, SettingsUpdate(sign_up=SignUpPolicy.INVITE))
         assert identity.settings.update(owner, SettingsUpdate()).sign_up is SignUpPolicy.INVITE
         assert identity.settings.get().sign_up is SignUpPolicy.INVITE
+
+    def test_they_say_whether_sign_up_was_ever_set(self, identity: Identity, owner: Caller) -> None:
+        assert not identity.settings.get().sign_up_set
+        assert identity.settings.update(owner, SettingsUpdate(sign_up=SignUpPolicy.INVITE)).sign_up_set
