@@ -1,4 +1,5 @@
 import type { RouteObject } from "react-router";
+import { Projects } from "./Projects";
 
-const routes: RouteObject[] = [];
+const routes: RouteObject[] = [{ path: "", element: <Projects /> }];
 export default routes;

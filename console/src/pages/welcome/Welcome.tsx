@@ -1,1 +1,108 @@
-export function Welcome() { return null; }
+/** First steps: from an account to a model that answers, on real states of the project. */
+import { SegmentedControl, Stack } from "@mantine/core";
+import { useQueryClient } from "@tanstack/react-query";
+import { useTranslation } from "react-i18next";
+import { useNavigate } from "react-router";
+import { PROJECTS, useCurrentProject, useProjects } from "@/app/ProjectSwitch";
+import { useUser } from "@/app/session";
+import { NewProject } from "@/pages/projects/NewProject";
+import { Failure } from "@/ui/Failure";
+import { Loading } from "@/ui/Loading";
+import { Page } from "@/ui/Page";
+import { useUrlState } from "@/ui/useUrlState";
+import { DigitsSteps } from "./DigitsSteps";
+import { OwnSteps } from "./OwnSteps";
+import { nextStep, progress, STEPS, type StepName, type StepState, type Way } from "./progress";
+import { StepRow } from "./StepRow";
+import { useProgress } from "./useProgress";
+import classes from "./Welcome.module.css";
+
+export function Welcome() {
+  const { t } = useTranslation("welcome");
+  const [chosen, setWay] = useUrlState("path", "digits");
+  const way: Way = chosen === "own" ? "own" : "digits";
+  const user = useUser();
+  const project = useCurrentProject();
+  const projects = useProjects();
+  const role = projects.data?.items.find((one) => one.name === project)?.role ?? null;
+  const { lists, error, again } = useProgress(project);
+  const client = useQueryClient();
+  const go = useNavigate();
+
+  if (projects.error || (error && !lists)) {
+    return (
+      <Page title={t("title")}>
+        <Failure error={projects.error ?? error} retry={() => (projects.error ? void projects.refetch() : again())} />
+      </Page>
+    );
+  }
+  if (!projects.data || !lists) return <Loading />;
+  const states = progress(lists, way);
+  const next = nextStep(states);
+  return (
+    <Page title={t("title")}>
+      <p className={classes.intro}>{t("intro")}</p>
+      {project === null ? (
+        <Stack gap="md">
+          <ol className={classes.steps}>
+            <StepRow
+              name="account"
+              number={1}
+              state="todo"
+              current
+              optional={false}
+              text={t("noProject", { user: user.name })}
+              actions={
+                <NewProject
+                  onMade={async () => {
+                    await client.invalidateQueries({ queryKey: PROJECTS });
+                    void go("/welcome");
+                  }}
+                />
+              }
+              cli="nacre project create NAME"
+            />
+          </ol>
+        </Stack>
+      ) : (
+        <>
+          <div className={classes.top}>
+            <SegmentedControl
+              aria-label={t("path")}
+              value={way}
+              onChange={setWay}
+              data={[
+                { value: "digits", label: t("ways.digits") },
+                { value: "own", label: t("ways.own") },
+              ]}
+            />
+            <Meter states={states} />
+          </div>
+          <p className={classes.intro}>{next === null ? t("all") : t(`waysText.${way}`)}</p>
+          <ol className={classes.steps}>
+            {way === "digits" ? (
+              <DigitsSteps project={project} role={role} lists={lists} states={states} next={next} again={again} />
+            ) : (
+              <OwnSteps project={project} role={role} lists={lists} states={states} next={next} />
+            )}
+          </ol>
+        </>
+      )}
+    </Page>
+  );
+}
+
+export function Meter({ states }: { states: Record<StepName, StepState> }) {
+  const { t } = useTranslation("welcome");
+  const done = STEPS.filter((step) => states[step] === "done").length;
+  return (
+    <span className={classes.meter}>
+      <span className={classes.bar} aria-hidden>
+        {STEPS.map((step) => (
+          <span key={step} data-state={states[step]} />
+        ))}
+      </span>
+      {t("done", { count: done, of: STEPS.length })}
+    </span>
+  );
+}
