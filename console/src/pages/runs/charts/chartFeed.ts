@@ -250,7 +250,7 @@ export class ChartFeed {
       marks[`m:${entry.key}`] = series.cursor;
     } else {
       entry.curves.delete(run);
-      delete marks[`m:${entry.key}`]; // from its beginning, should it ever come
+      marks[`m:${entry.key}`] = null; // from its beginning, should it ever come
     }
     this.marks.set(run, marks);
     entry.fresh.add(run);

@@ -145,7 +145,7 @@ describe("live points", () => {
   it("that come while a chart is fetched again are in it once", async () => {
     feed.watch("loss", () => undefined);
     await settle();
-    let answer = () => undefined as void;
+    let answer = () => {};
     server.slow = () => new Promise((done) => (answer = done));
     feed.configure({ runs: runs("a", "b"), axis: "step", width: 200 });
     await vi.advanceTimersByTimeAsync(50); // asked: the answer was made, and is on its way
