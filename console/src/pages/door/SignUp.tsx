@@ -83,7 +83,7 @@ function Form({ invitation, invited }: { invitation: string; invited: boolean })
             size="sm"
             label={t("invitation")}
             description={t("invitationRule")}
-            className="n-mono"
+            classNames={{ input: "n-mono" }}
             autoComplete="off"
             spellCheck={false}
             required
