@@ -37,7 +37,7 @@ export function ConfirmProvider({ children }: { children: ReactNode }) {
   return (
     <Context.Provider value={ask}>
       {children}
-      <Modal opened={open !== null} onClose={() => answer(false)} title={open?.title} closeButtonProps={{ "aria-label": t("close") }}>
+      <Modal opened={open !== null} zIndex={300} onClose={() => answer(false)} title={open?.title} closeButtonProps={{ "aria-label": t("close") }}>
         {open && (
           <form
             onSubmit={(event) => {
