@@ -105,14 +105,16 @@ function Log({ project, source, live = false, height: most }: Props) {
           {live && !feed.ended && !feed.loading && <span className={classes.live}>{t("live")}</span>}
         </span>
         <Group gap="xs" ml="auto" wrap="nowrap">
-          <Switch
-            label={t("follow")}
-            checked={follow}
-            onChange={(event) => {
-              setFollow(event.currentTarget.checked);
-              if (event.currentTarget.checked) rows.toEnd();
-            }}
-          />
+          {!feed.ended && (
+            <Switch
+              label={t("follow")}
+              checked={follow}
+              onChange={(event) => {
+                setFollow(event.currentTarget.checked);
+                if (event.currentTarget.checked) rows.toEnd();
+              }}
+            />
+          )}
           <Tooltip label={t("wrap")}>
             <ActionIcon aria-label={t("wrap")} aria-pressed={wrap} variant={wrap ? "light" : "subtle"} onClick={() => setWrap(!wrap)}>
               <IconTextWrap size={16} />
@@ -230,7 +232,7 @@ function Finder({ field, find, goTo }: {
   const { t } = useTranslation("logs");
   const said = !find.text ? "" : find.total ? t("found", { at: find.at + 1, of: find.total >= MOST_MATCHES ? `${MOST_MATCHES}+` : find.total }) : t("foundNothing");
   return (
-    <Group gap={4} wrap="nowrap" role="search">
+    <Group gap={8} wrap="nowrap" role="search">
       <TextInput
         ref={field}
         aria-label={t("search")}

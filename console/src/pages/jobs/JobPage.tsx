@@ -20,6 +20,7 @@ import { Status } from "@/ui/Status";
 import { costNow, getJob, hasEnded, isAllocated, type Job, jobKey, ranFor, useNow } from "./job";
 import { JobRecord } from "./JobRecord";
 import { JobTimeline } from "./JobTimeline";
+import classes from "./jobs.module.css";
 
 const JobYaml = lazy(() => import("./JobYaml"));
 const RunCharts = lazy(() => import("@/pages/runs/RunCharts").then((found) => ({ default: found.RunCharts })));
@@ -106,9 +107,10 @@ function Why({ job }: { job: Job }) {
   }
   if (job.state === "succeeded" && !said) return null;
   return (
-    <Alert color="gray" variant="outline" icon={<IconClock size={16} />} title={reason || undefined}>
-      {said}
-    </Alert>
+    <Group gap="sm" wrap="nowrap" className={classes.notice}>
+      <IconClock size={16} aria-hidden />
+      <span>{said ?? reason}</span>
+    </Group>
   );
 }
 
