@@ -152,6 +152,15 @@ OPERATIONS = (
         "instance open",
     ),
     Operation(
+        "instances.terminal",
+        "GET",
+        f"{_I}/{{instance}}/terminal",
+        "Open a WebSocket to a terminal of it",
+        Access.EDITOR,
+        "instances:write",
+        "instance terminal",
+    ),
+    Operation(
         "instances.logs",
         "GET",
         f"{_I}/{{instance}}/log",

@@ -24,6 +24,14 @@ SOCKET = "jupyter.sock"
 """The unix socket in the folder of ``$NACRE_TRACK_FILE`` on which the program listens."""
 _SETTINGS = "/opt/nacre-jupyter"
 
+TERMINAL_EXIT = r"\x1b\]7373;exit=(\d{1,3})\x07"
+"""How a terminal tells the exit code of its shell, which Jupyter does not: a sequence that none shows."""
+_SHELL = [
+    "/bin/sh",
+    "-c",
+    '/bin/bash; code=$?; printf "\\033]7373;exit=%d\\007" "$code"; exit "$code"',
+]
+
 # The token is read from a file, for every process of the host may read a command line. The launcher tells
 # through variables where its folders are, with a sandbox or without.
 _LAB_SCRIPT = f"""\
@@ -151,7 +159,7 @@ class JupyterLab:
             "--ServerApp.sock_mode=0600",
             "--ServerApp.allow_remote_access=True",
             "--ServerApp.quit_button=False",
-            "--ServerApp.terminado_settings={'shell_command': ['/bin/bash']}",
+            f"--ServerApp.terminado_settings={{'shell_command': {_SHELL!r}}}",
             f"--MultiKernelManager.default_kernel_name={row.environment}",
             "--KernelSpecManager.ensure_native_kernel=False",
             f"--KernelSpecManager.allowed_kernelspecs={{'{row.environment}'}}",

@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from nacre.api import live
+from nacre.api import live, terminals
 from nacre.api.routers import (
     attempts,
     blobs,
@@ -56,6 +56,7 @@ ALL: tuple[APIRouter, ...] = (
     server.routes,
     sessions.routes,
     settings.routes,
+    terminals.routes,
     tokens.routes,
     usage.routes,
     users.routes,

@@ -11,6 +11,7 @@ import typer
 from nacre.cli.app import as_json, client, emit, err, group, out, table
 from nacre.cli.desktop import has_browser, open_browser
 from nacre.cli.render import plain, when
+from nacre.cli.terminal import attach_terminal
 from nacre.errors import InvalidSpec, RequestError
 from nacre.schema.instances import Instance, InstanceState, InstanceUrl
 from nacre.schema.resources import parse_duration
@@ -87,6 +88,22 @@ def open_(
     with client() as nacre:
         found = nacre.instances.open(name)
     emit(found, lambda: print_url(found, browser=browser))
+
+
+@app.command("terminal")
+def terminal_(
+    name: Name,
+    terminal: Annotated[
+        str | None, typer.Option("--terminal", help="one to come back to, by its name; a new one else")
+    ] = None,
+) -> None:
+    """Open a terminal of it here: bash in its home. Exits with the shell's code.
+
+    Return, ~, . leaves it, and the shell goes on.
+    """
+    with client() as nacre:
+        code = attach_terminal(nacre, name, terminal)
+    raise typer.Exit(code)
 
 
 @app.command("ls")

@@ -10,6 +10,7 @@ from typing import Any
 from nacre.errors import Conflict
 from nacre.schema.instances import Instance, InstanceApp, InstanceCreate, InstanceState, InstanceUrl
 from nacre.sdk.resources.base import Noun
+from nacre.sdk.terminal import InstanceTerminal
 
 _WAIT_S = 20.0
 AT_REST = (InstanceState.STOPPED, InstanceState.FAILED)
@@ -133,6 +134,32 @@ class Instances(Noun):
             "instances.open", InstanceUrl, project=self._in(project), instance=instance
         )
         return found
+
+    def terminal(
+        self,
+        instance: str,
+        *,
+        terminal: str | None = None,
+        rows: int = 24,
+        cols: int = 80,
+        project: str | None = None,
+    ) -> InstanceTerminal:
+        """Open a terminal of it: bash in its home. Use it in a ``with`` block.
+
+        Args:
+            terminal: the name of one to join, made where it is not there; a new one when not given.
+            rows: the height of the window in characters.
+            cols: its width.
+
+        Raises:
+            Conflict: it is not running, or is no JupyterLab.
+            PermissionDenied: it belongs to somebody else.
+            Unavailable: it does not answer.
+        """
+        path = self._transport.path(
+            "instances.terminal", {"project": self._in(project), "instance": instance}
+        )
+        return InstanceTerminal(self._transport, path, terminal, rows, cols)
 
     def logs(
         self, instance: str, *, follow: bool = False, offset: int = 0, project: str | None = None
