@@ -25,7 +25,7 @@ export function Palette({ opened, close, project, showShortcuts }: Props) {
       padding={0}
       withCloseButton={false}
       transitionProps={{ duration: 0 }}
-      aria-label={t("search")}
+      attributes={{ content: { "aria-label": t("search") } }}
     >
       <Suspense fallback={<Loading />}>
         <PaletteBox project={project} close={close} showShortcuts={showShortcuts} />

@@ -2,10 +2,10 @@ import { notifications } from "@mantine/notifications";
 
 /** A short word at the corner: something worked, or did not. */
 export function tell(message: string): void {
-  notifications.show({ message, color: "accent", autoClose: 4000 });
+  notifications.show({ message, withBorder: true, color: "accent", autoClose: 4000 });
 }
 
 export function tellError(error: unknown): void {
   const message = error instanceof Error ? error.message : String(error);
-  notifications.show({ message, color: "red", autoClose: 10_000 });
+  notifications.show({ message, withBorder: true, color: "red", autoClose: 10_000 });
 }

@@ -3,7 +3,7 @@ import { Button, Group, SegmentedControl, Stack } from "@mantine/core";
 import { IconDownload } from "@tabler/icons-react";
 import { useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { colorsOf } from "@/ui/charts/colors";
+import { PALETTE } from "@/ui/charts/colors";
 import { Cli } from "@/ui/Cli";
 import { Empty } from "@/ui/Empty";
 import { Failure } from "@/ui/Failure";
@@ -24,7 +24,7 @@ import { readAll, useDays, useForecast } from "./useCost";
 import { fullDay, monthName } from "./words";
 
 const DAY_MS = 86_400_000;
-/** More groups than that are drawn as one. */
+/** More groups than that are drawn as one: so many colours of the palette are told apart at a glance. */
 const DRAWN = 8;
 const OTHERS = "\0others";
 
@@ -114,7 +114,7 @@ function Days({ lines, currency, by, asked, table }: {
     const order = groups(lines, by).map((one) => one.name);
     const drawn = order.length > DRAWN ? order.slice(0, DRAWN - 1) : order;
     const few = lines.map((line) => (drawn.includes(line[by] ?? "") ? line : { ...line, [by]: OTHERS }));
-    const colors = by === "kind" ? KIND_COLORS : colorsOf([...drawn].sort());
+    const colors = by === "kind" ? KIND_COLORS : new Map([...drawn].sort().map((name, at) => [name, PALETTE[at]!]));
     const names = drawn.length < order.length ? [...drawn, OTHERS] : drawn;
     return {
       days: byDay(few, by, daysOf(asked)),
