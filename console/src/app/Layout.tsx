@@ -63,7 +63,7 @@ export function Layout() {
       </a>
       <AppShell.Header className={classes.header}>
         <Burger opened={opened} onClick={toggle} hiddenFrom="sm" size="sm" aria-label={t("menu")} aria-expanded={opened} />
-        <Link to="/" aria-label={t("home")} className={classes.brand}>
+        <Link to="/" aria-label={`Nacre: ${t("home")}`} className={classes.brand}>
           <Logo />
           <Text component="span" fw={650} size="md" visibleFrom="xs">
             Nacre
@@ -72,7 +72,7 @@ export function Layout() {
         <ProjectSwitch />
         <div className={classes.tools}>
           <LiveMark />
-          <UnstyledButton className={classes.search} onClick={search.open} aria-label={t("search")} visibleFrom="sm">
+          <UnstyledButton className={classes.search} onClick={search.open} aria-label={`${t("searchShort")} ${PALETTE_KEY}: ${t("search")}`} visibleFrom="sm">
             <IconSearch size={14} aria-hidden />
             <span className={classes.searchWord}>{t("searchShort")}</span>
             <kbd>{PALETTE_KEY}</kbd>

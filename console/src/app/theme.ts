@@ -54,7 +54,7 @@ export const theme = createTheme({
   shadows: { xs: "none", sm: "none", md: "none", lg: "none", xl: "none" },
   headings: { fontWeight: "600", sizes: { h1: { fontSize: "20px" }, h2: { fontSize: "16px" }, h3: { fontSize: "14px" } } },
   components: {
-    Button: { defaultProps: { size: "xs" } },
+    Button: { defaultProps: { size: "xs" }, styles: { root: { fontWeight: 500 } } },
     ActionIcon: { defaultProps: { variant: "subtle", color: "gray", size: "md" } },
     TextInput: { defaultProps: { size: "xs" } },
     PasswordInput: { defaultProps: { size: "sm" } },
@@ -82,6 +82,9 @@ export const variables: CSSVariablesResolver = () => {
     "--mantine-color-default-border": "var(--n-border)",
     "--mantine-color-default-color": "var(--n-text)",
     "--mantine-color-anchor": "var(--n-accent)",
+    "--mantine-primary-color-filled": "var(--n-accent)",
+    "--mantine-primary-color-filled-hover": "var(--n-accent-hover)",
+    "--mantine-primary-color-contrast": "var(--n-on-accent)",
     "--mantine-color-error": "var(--n-bad)",
     "--mantine-color-red-text": "var(--n-bad)",
     "--mantine-color-red-outline": "var(--n-bad)",

@@ -32,13 +32,12 @@ export async function train(project: string, withData: boolean): Promise<Schemas
   const { STARTERS } = await import("./starters");
   const starter = STARTERS.find((one) => one.name === "digits")!;
   const { manifest } = await pushFolder(project, [{ path: starter.file, data: new Blob([starter.code]) }]);
-  const body = {
+  const body: Partial<Schemas["JobSpec"]> = {
     code: manifest,
     commands: [`python ${starter.file}`],
     environment: starter.environment,
-    description: "",
     tags: { starter: starter.name },
-    inputs: withData ? { digits: { path: SAMPLE.training } } : {},
+    inputs: withData ? { digits: { path: SAMPLE.training, type: "uri_folder", mode: "ro_mount" } } : {},
   };
   return ask(api.POST("/api/v1/projects/{project}/jobs", { params: { path: { project } }, body: body as Schemas["JobSpec"] }));
 }
