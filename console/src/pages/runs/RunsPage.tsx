@@ -224,6 +224,7 @@ function ExperimentSelect({ project, value, onChange }: { project: string; value
       clearable
       clearButtonProps={{ "aria-label": t("allExperiments") }}
       w={value.length > 0 ? 220 : 150}
+      styles={{ inputField: { minWidth: 20 } }}
     />
   );
 }

@@ -96,7 +96,6 @@ export function LineChart({ label, series, height = 200, x = "step", logX = fals
 
 function Canvas({ label, spec, height }: { label: string; spec: PlotSpec; height: number }) {
   const box = useRef<HTMLDivElement>(null);
-  const tip = useRef<HTMLDivElement>(null);
   const plot = useRef<Plot | null>(null);
   const wanted = useRef(spec);
   const theme = useTokens();
@@ -104,14 +103,14 @@ function Canvas({ label, spec, height }: { label: string; spec: PlotSpec; height
   // Draws what is wanted by then: made anew where its lines are others, else given the new points.
   const draw = useCallback(async () => {
     const made = await load();
-    const [place, tips] = [box.current, tip.current];
-    if (!place || !tips || place.clientWidth === 0) return;
+    const place = box.current;
+    if (!place || place.clientWidth === 0) return;
     if (plot.current?.shape === shape(wanted.current)) {
       plot.current.update(wanted.current);
       return;
     }
     plot.current?.destroy();
-    plot.current = new Plot(made, place, tips, place.clientWidth, height, wanted.current);
+    plot.current = new Plot(made, place, place.clientWidth, height, wanted.current);
   }, [height]);
 
   const { series, x, logX, logY, sync, language, range } = spec;
@@ -136,10 +135,5 @@ function Canvas({ label, spec, height }: { label: string; spec: PlotSpec; height
     },
     [],
   );
-  return (
-    <>
-      <div ref={box} className={classes.plot} style={{ height }} role="img" aria-label={label} />
-      <div ref={tip} className={classes.tip} hidden aria-hidden />
-    </>
-  );
+  return <div ref={box} className={classes.plot} style={{ height }} role="img" aria-label={label} />;
 }

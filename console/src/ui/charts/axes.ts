@@ -48,7 +48,7 @@ export function marks(kind: XKind, language: string, values: readonly (number | 
 
 /** One place, in full, as the tooltip and the table name it. */
 export function place(kind: XKind, language: string, value: number): string {
-  if (kind === "step") return String(Number(value.toPrecision(10)));
+  if (kind === "step") return String(Math.abs(value) >= 10 ? Math.round(value) : Number(value.toPrecision(4)));
   if (kind === "relative") return span(value);
   return new Intl.DateTimeFormat(language, { dateStyle: "short", timeStyle: "medium", hourCycle: "h23" }).format(value);
 }

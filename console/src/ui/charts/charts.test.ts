@@ -4,10 +4,27 @@ import { marks, place } from "./axes";
 import { colorOf, colorsOf, PALETTE } from "./colors";
 import { valuesAt } from "./tooltip";
 
-function luminance(hex: string): number {
+function linear(hex: string): [number, number, number] {
   const parts = [1, 3, 5].map((at) => Number.parseInt(hex.slice(at, at + 2), 16) / 255);
-  const [r, g, b] = parts.map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
-  return 0.2126 * r! + 0.7152 * g! + 0.0722 * b!;
+  return parts.map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)) as [number, number, number];
+}
+
+/** Where differences are as eyes see them (Ottosson). */
+function oklab(hex: string): number[] {
+  const [r, g, b] = linear(hex);
+  const l = Math.cbrt(0.4122214708 * r + 0.5363325363 * g + 0.0514459929 * b);
+  const m = Math.cbrt(0.2119034982 * r + 0.6806995451 * g + 0.1073969566 * b);
+  const s = Math.cbrt(0.0883024619 * r + 0.2817188376 * g + 0.6299787005 * b);
+  return [
+    0.2104542553 * l + 0.793617785 * m - 0.0040720468 * s,
+    1.9779984951 * l - 2.428592205 * m + 0.4505937099 * s,
+    0.0259040371 * l + 0.7827717662 * m - 0.808675766 * s,
+  ];
+}
+
+function luminance(hex: string): number {
+  const [r, g, b] = linear(hex);
+  return 0.2126 * r + 0.7152 * g + 0.0722 * b;
 }
 const contrast = (a: string, b: string) => {
   const [low, high] = [luminance(a), luminance(b)].sort((x, y) => x - y);
@@ -22,7 +39,16 @@ describe("colours", () => {
       expect(contrast(color, "#ffffff"), color).toBeGreaterThanOrEqual(3);
       expect(contrast(color, "#131517"), color).toBeGreaterThanOrEqual(3);
     }
-    expect(new Set(PALETTE).size).toBe(PALETTE.length);
+  });
+
+  it("can be told from each other", () => {
+    const places = PALETTE.map(oklab);
+    for (let a = 0; a < places.length; a += 1) {
+      for (let b = 0; b < a; b += 1) {
+        const apart = Math.hypot(...places[a]!.map((value, at) => value - places[b]![at]!));
+        expect(apart, `${PALETTE[a]!} ${PALETTE[b]!}`).toBeGreaterThan(0.08);
+      }
+    }
   });
 
   it("are the same for the same id and spread over ids", () => {

@@ -1,10 +1,10 @@
 /**
  * The colours of curves. Each has at least 3:1 against the background of both themes, so that a run keeps its
- * colour when the theme changes. They draw lines and dots; words are never written in them.
+ * colour when the theme changes, and can be told from each other. They draw lines and dots; words are never written in them.
  */
 export const PALETTE = [
-  "#097bd2", "#d04c3c", "#0d8b40", "#9d5cc9", "#a96b03", "#078787", "#c64c8d", "#7c7d0f", "#616edf", "#1496c8",
-  "#d96d38", "#699927", "#c36cbc", "#826708", "#b2426c", "#067588", "#6f5abe", "#bb6001", "#05896b", "#d0495e",
+  "#1f7fd4", "#e0592f", "#459a1f", "#ae3a9c", "#7b6340", "#a67cf0", "#b28596", "#c4202f",
+  "#0f9d9a", "#e85fae", "#7347cf", "#13752a", "#b3860a", "#0b6d7c", "#a75671", "#6a78a8",
 ] as const;
 
 /** FNV-1a: short, and spreads ids that differ in one digit. */

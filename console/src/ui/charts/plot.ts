@@ -5,7 +5,7 @@ import { align, layers, type LineSeries } from "./align";
 import { DURATIONS, marks, place, type XKind } from "./axes";
 import { faded } from "./colors";
 import { tokens } from "./theme";
-import { show, type TooltipWords } from "./tooltip";
+import { hide, show, type TooltipWords } from "./tooltip";
 
 export type Range = [number, number];
 
@@ -43,7 +43,6 @@ export class Plot {
   constructor(
     private readonly Made: typeof uPlot,
     private readonly box: HTMLElement,
-    private readonly tip: HTMLElement,
     private width: number,
     private height: number,
     spec: PlotSpec,
@@ -56,9 +55,7 @@ export class Plot {
   private make(): uPlot {
     const u = new this.Made(this.options(), this.columns(), this.box);
     u.over.addEventListener("dblclick", () => this.spec.onZoom(null));
-    u.over.addEventListener("mouseleave", () => {
-      this.tip.hidden = true;
-    });
+    u.over.addEventListener("mouseleave", () => hide(u));
     return u;
   }
 
@@ -96,7 +93,7 @@ export class Plot {
         {
           ...axis,
           size: 26,
-          space: 64,
+          space: 52,
           ...(x === "relative" && !logX ? { incrs: DURATIONS } : {}),
           values: (_, splits) => marks(x, language, splits),
         },
@@ -122,7 +119,7 @@ export class Plot {
         setSelect: [(u) => this.selected(u)],
         setCursor: [
           (u) => {
-            if (u.cursor.event) show(u, this.tip, this.spec.series, this.words());
+            if (u.cursor.event) show(u, this.spec.series, this.words());
           },
         ],
       },
@@ -138,7 +135,7 @@ export class Plot {
     if (width < 4) return;
     const range: Range = [u.posToVal(left, "x"), u.posToVal(left + width, "x")];
     u.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
-    this.tip.hidden = true;
+    hide(u);
     this.spec.onZoom(range);
   }
 
@@ -161,7 +158,7 @@ export class Plot {
   }
 
   destroy(): void {
-    this.tip.hidden = true;
+    hide(this.u);
     this.u.destroy();
   }
 }

@@ -56,21 +56,46 @@ export interface TooltipWords {
   more: (count: number) => string;
 }
 
-/** Fills and places the box. `u.cursor` is where the mouse is. */
-export function show(u: uPlot, box: HTMLElement, series: readonly LineSeries[], words: TooltipWords): void {
+let shared: HTMLElement | null = null;
+let shownBy: uPlot | null = null;
+
+/** One box for all charts, outside of everything that could clip it. */
+function theBox(): HTMLElement {
+  if (!shared?.isConnected) {
+    shared = element("div", classes.tip!);
+    shared.hidden = true;
+    shared.setAttribute("aria-hidden", "true");
+    document.body.append(shared);
+    // What scrolls away under the mouse takes its values with it.
+    window.addEventListener("scroll", () => shownBy && hide(shownBy), { capture: true, passive: true });
+  }
+  return shared;
+}
+
+/** The chart's values are no longer shown. */
+export function hide(u: uPlot): void {
+  if (shownBy !== u) return;
+  shownBy = null;
+  theBox().hidden = true;
+}
+
+/** Shows the values at `u.cursor`, where the mouse is. */
+export function show(u: uPlot, series: readonly LineSeries[], words: TooltipWords): void {
   const { left = -10, top = -10 } = u.cursor;
   const places = u.data[0];
   if (left < 0 || places.length === 0) {
-    box.hidden = true;
+    hide(u);
     return;
   }
   const scale = u.scales.x!;
   const x = u.posToVal(left, "x");
   const values = valuesAt(series, x, ((scale.max ?? 0) - (scale.min ?? 0)) / 20);
   if (values.length === 0) {
-    box.hidden = true;
+    hide(u);
     return;
   }
+  const box = theBox();
+  shownBy = u;
   const y = u.posToVal(top, "y");
   const closest = values.reduce((best, one) => (Math.abs(one.value - y) < Math.abs(best.value - y) ? one : best));
   const from = Math.max(0, Math.min(values.indexOf(closest) - (MOST >> 1), values.length - MOST));

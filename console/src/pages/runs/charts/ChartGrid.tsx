@@ -25,7 +25,7 @@ interface Props {
 
 const HEIGHT = 196;
 const GAP = 12;
-const LEAST = 340;
+const LEAST = 268;
 
 export function ChartGrid({ project, runs, colors, settings, change }: Props) {
   const { t } = useTranslation("runs");
@@ -148,11 +148,11 @@ function useGroups(runs: RunRecord[], colors: ReadonlyMap<string, string>, param
       const name = `${param}=${value ?? ""}`;
       const group = param
         ? { id: name, label: `${param} = ${value ?? "–"}`, color: valueColors.get(name)! }
-        : { id, label, color: color ?? "#097bd2" };
+        : { id, label, color: color ?? "#1f7fd4" };
       of.set(id, group);
       groups.set(group.id, group);
     }
-    const unknown: Group = { id: "", label: "", color: "#097bd2" };
+    const unknown: Group = { id: "", label: "", color: "#1f7fd4" };
     return { groupOf: (run: string) => of.get(run) ?? unknown, groups: [...groups.values()] };
   }, [key, param]);
 }

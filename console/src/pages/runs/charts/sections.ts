@@ -38,5 +38,10 @@ export function sections(keys: Iterable<string>, { find, pinned, hidden }: Pick<
   return first.length > 0 ? [{ name: PINNED, keys: first }, ...rest] : rest;
 }
 
-/** What the machine did stands last. */
-const rank = (name: string) => (name === "system" ? 1 : 0);
+const FIRST = ["", "train", "val", "validation", "eval", "test"];
+
+/** What trainings call their own stands first, what the machine did last. */
+function rank(name: string): number {
+  const at = FIRST.indexOf(name);
+  return at >= 0 ? at : name === "system" ? FIRST.length + 1 : FIRST.length;
+}

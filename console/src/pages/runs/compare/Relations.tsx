@@ -83,10 +83,10 @@ function Parallel({ runs, dimensions }: { runs: RunRecord[]; dimensions: string[
     const axes = ids.map((id) => dimension(runs, id));
     return {
       parallelAxis: axes.map((one, dim) => ({ dim, ...axisOf(one), nameLocation: "end", axisLabel: { formatter: one.categories ? undefined : (value: number) => number(value, 3) } })),
-      parallel: { left: 48, right: 96, top: 44, bottom: 24 },
+      parallel: { left: 48, right: 72, top: 44, bottom: 24 },
       tooltip: { show: true },
       visualMap: goal.length > 1 && !axes[last]!.categories
-        ? { dimension: last, min: Math.min(...goal), max: Math.max(...goal), inRange: { color: ["#1496c8", "#9d5cc9", "#d96d38"] }, right: 8, top: "center", calculable: true, precision: 4, itemHeight: 120 }
+        ? { dimension: last, min: Math.min(...goal), max: Math.max(...goal), inRange: { color: ["#1496c8", "#9d5cc9", "#d96d38"] }, show: false }
         : undefined,
       series: [{ type: "parallel", data: rows, lineStyle: { width: 1.5, opacity: 0.7 }, smooth: false, emphasis: { lineStyle: { width: 3, opacity: 1 } } }],
     };

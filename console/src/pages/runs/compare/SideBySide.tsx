@@ -67,7 +67,7 @@ export function SideBySide({ project, comparison, colors }: Props) {
               <Line
                 key={metric.key}
                 label={metric.key}
-                differs={metric.differs}
+                differs={same === "1" && metric.differs}
                 numeric
                 cells={metric.last.map((value, at) => (
                   <Value key={runs[at]!.id} value={value} best={metric.best === at} low={metric.min[at]} high={metric.max[at]} goal={metric.goal ?? null} />
@@ -79,7 +79,7 @@ export function SideBySide({ project, comparison, colors }: Props) {
             <tbody key={part.title}>
               <Heading title={part.title} across={runs.length + 1} />
               {part.rows.map((row) => (
-                <Line key={row.key} label={row.key} differs={row.differs} cells={row.values.map((value) => textOf(value))} />
+                <Line key={row.key} label={row.key} differs={same === "1" && row.differs} cells={row.values.map((value) => textOf(value))} />
               ))}
             </tbody>
           ))}

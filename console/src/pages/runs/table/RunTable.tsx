@@ -98,6 +98,7 @@ export function RunTable(props: Props) {
             );
           })}
         </div>
+        {rows.total === 0 && <p className={classes.nothing}>{t("table.nothing")}</p>}
       </div>
     </div>
   );

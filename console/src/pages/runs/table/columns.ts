@@ -54,15 +54,18 @@ export function parseColumns(texts: readonly string[]): RunColumn[] {
   return [...all.filter((one) => one.pinned), ...all.filter((one) => !one.pinned)];
 }
 
+/** Whether a key is what one looks at first: how good a run was. */
+const telling = (key: string) => Number(/loss|acc|error|score|reward|f1|auc|perplexity|^lr$|learning_rate|batch/.test(key)) + Number(/^val|^eval|^test/.test(key));
+
 /** What is shown before anybody chose: what most runs have, the machine's metrics left out. */
 export function usualColumns(known: readonly Schemas["RunColumn"][]): RunColumn[] {
   const of = (kind: "params" | "metrics", most: number) =>
     known
       .filter((one) => one.kind === kind && !one.key.startsWith("system/"))
-      .sort((a, b) => b.runs - a.runs || a.key.length - b.key.length || (a.key < b.key ? -1 : 1))
+      .sort((a, b) => b.runs - a.runs || telling(b.key) - telling(a.key) || a.key.length - b.key.length || (a.key < b.key ? -1 : 1))
       .slice(0, most)
       .map((one) => `${kind}.${one.key}`);
-  return parseColumns(["attributes.created", "attributes.duration", ...of("metrics", 6), ...of("params", 8), "attributes.user", "attributes.experiment"]);
+  return parseColumns([...of("metrics", 6), ...of("params", 8), "attributes.created", "attributes.duration", "attributes.user", "attributes.experiment"]);
 }
 
 /** A key as it stands in filters and orders. */
@@ -102,7 +105,7 @@ export function orderBy(order: Order | null): string[] {
 /** The filter that the server gets. Words without a comparison are looked for in names. */
 export function filterOf(text: string): string {
   const wanted = text.trim();
-  if (!wanted || /[=<>]|\b(i?like|in|is)\b/i.test(wanted)) return wanted;
+  if (!wanted || /[=<>]|\b(i?like|in|is)\b|^(metric|param|tag|attribute|dataset)s?\./i.test(wanted)) return wanted;
   return `attributes.run_name ILIKE '%${wanted.replaceAll("'", "''")}%'`;
 }
 
