@@ -125,6 +125,7 @@ def test_the_life_of_an_environment(world: World) -> None:
     listed = {e.name: e for e in client.environments.list()}
     assert {"mine", "pytorch"} <= set(listed)
     assert listed["mine"].lock is None
+    assert client.environments.uses("mine", limit=5).job_count == 0
     client.environments.delete("mine")
     with pytest.raises(NotFound):
         client.environments.get("mine")

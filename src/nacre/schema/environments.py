@@ -7,7 +7,7 @@ from enum import StrEnum
 from pydantic import Field, model_validator
 
 from nacre.schema.access import PROJECT, Access, Operation
-from nacre.schema.base import Digest, Name, Stamped, Wire
+from nacre.schema.base import Answer, Digest, Name, Stamped, Wire
 
 
 class EnvironmentState(StrEnum):
@@ -57,6 +57,23 @@ class Environment(Stamped):
     build_seconds: float | None = None
 
 
+class EnvironmentUse(Stamped):
+    """A job or an instance in the environment."""
+
+    name: str
+    state: str
+    user: str
+
+
+class EnvironmentUses(Answer):
+    """The project's own jobs and instances in it, the latest first, and how many there are."""
+
+    jobs: list[EnvironmentUse]
+    instances: list[EnvironmentUse]
+    job_count: int
+    instance_count: int
+
+
 _E = f"{PROJECT}/environments"
 OPERATIONS = (
     Operation(
@@ -94,6 +111,15 @@ OPERATIONS = (
         Access.EDITOR,
         "environments:write",
         "env build",
+    ),
+    Operation(
+        "environments.uses",
+        "GET",
+        f"{_E}/{{environment}}/uses",
+        "What of the project uses it",
+        Access.VIEWER,
+        "environments:read",
+        "env uses",
     ),
     Operation(
         "environments.logs",

@@ -12,6 +12,7 @@ from sqlalchemy.orm import Session
 
 from nacre.clock import Clock
 from nacre.db.connect import Database
+from nacre.db.queries.environments import uses_of
 from nacre.db.queries.pages import newest_first
 from nacre.db.tables.environments import EnvironmentRow
 from nacre.domain.identity import Caller
@@ -20,7 +21,12 @@ from nacre.errors import Conflict, NotFound, PermissionDenied
 from nacre.ids import new_id
 from nacre.ports.environments import Built, Environments, Lock
 from nacre.schema.base import Page
-from nacre.schema.environments import Environment, EnvironmentCreate, EnvironmentState
+from nacre.schema.environments import (
+    Environment,
+    EnvironmentCreate,
+    EnvironmentState,
+    EnvironmentUses,
+)
 from nacre.services.catalogue import CatalogueEntry, catalogue, has_nvidia
 from nacre.services.events import Events
 from nacre.services.signals import Signals
@@ -155,6 +161,12 @@ class EnvironmentCatalogue:
         self.install()
         with self._db.read() as session:
             return _environment(self._find(session, caller.project_id, name))
+
+    def uses(self, caller: Caller, name: str, limit: int = 100) -> EnvironmentUses:
+        """What of the caller's project uses it, the latest first."""
+        self.install()
+        with self._db.read() as session:
+            return uses_of(session, caller.project_id, self._find(session, caller.project_id, name), limit)
 
     def build(self, caller: Caller, name: str, *, upgrade: bool = False) -> Environment:
         """Want it now; one that failed is tried again. ``upgrade``: resolve again to newer versions.

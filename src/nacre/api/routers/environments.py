@@ -10,7 +10,7 @@ from fastapi.responses import StreamingResponse
 from nacre.api.routes import Allowed, Routes, Wired
 from nacre.api.waiting import log_response
 from nacre.schema.base import Page
-from nacre.schema.environments import Environment, EnvironmentCreate
+from nacre.schema.environments import Environment, EnvironmentCreate, EnvironmentUses
 
 routes = Routes()
 
@@ -42,6 +42,17 @@ def get(caller: Allowed, services: Wired, environment: str) -> Environment:
 def build(caller: Allowed, services: Wired, environment: str, upgrade: bool = False) -> Environment:
     """One that failed is tried again. ``upgrade`` resolves again, to newer versions."""
     return services.environments.build(caller, environment, upgrade=upgrade)
+
+
+@routes.operation("environments.uses")
+def uses(
+    caller: Allowed,
+    services: Wired,
+    environment: str,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> EnvironmentUses:
+    """Jobs and instances of the project in it, the latest first."""
+    return services.environments.uses(caller, environment, limit)
 
 
 @routes.operation("environments.logs", response_class=StreamingResponse)

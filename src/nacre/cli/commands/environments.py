@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from nacre.cli.app import as_json, client, emit, err, group, out, table
+from nacre.cli.render import when
 from nacre.errors import InvalidSpec
 from nacre.schema.environments import Environment, EnvironmentState
 from nacre.sdk.client import Client
@@ -32,6 +33,20 @@ def show(name: Name) -> None:
     with client() as nacre:
         found = nacre.environments.get(name)
     emit(found, lambda: _print(found))
+
+
+@app.command("uses")
+def uses(name: Name) -> None:
+    """List the project's jobs and instances in an environment, the latest first."""
+    with client() as nacre:
+        found = nacre.environments.uses(name)
+    kinds = (("instance", found.instances), ("job", found.jobs))
+    rows = [
+        (kind, one.name, one.state, one.user, when(one.created_at)) for kind, used in kinds for one in used
+    ]
+    empty = f"nothing in this project uses it yet: nacre run --environment {name} train.py"
+    columns = ("KIND", "NAME", "STATE", "USER", "CREATED")
+    emit(found, lambda: table(columns, rows, empty=empty))
 
 
 @app.command("create")

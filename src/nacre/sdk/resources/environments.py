@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nacre.schema.base import Page
-from nacre.schema.environments import Environment, EnvironmentCreate
+from nacre.schema.environments import Environment, EnvironmentCreate, EnvironmentUses
 from nacre.sdk.resources.base import Noun
 
 
@@ -59,6 +59,19 @@ class Environments(Noun):
         """An environment by name or id."""
         found: Environment = self._transport.call(
             "environments.get", Environment, project=self._in(project), environment=environment
+        )
+        return found
+
+    def uses(
+        self, environment: str, *, limit: int | None = None, project: str | None = None
+    ) -> EnvironmentUses:
+        """The project's jobs and instances in it, the latest first, and how many there are."""
+        found: EnvironmentUses = self._transport.call(
+            "environments.uses",
+            EnvironmentUses,
+            query={"limit": limit},
+            project=self._in(project),
+            environment=environment,
         )
         return found
 
