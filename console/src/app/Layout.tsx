@@ -74,7 +74,7 @@ export function Layout() {
           <LiveMark />
           <UnstyledButton className={classes.search} onClick={search.open} aria-label={`${t("searchShort")} ${PALETTE_KEY}: ${t("search")}`} visibleFrom="sm">
             <IconSearch size={14} aria-hidden />
-            <span className={classes.searchWord}>{t("searchShort")}</span>
+            <span className={classes.searchWord}>{t("searchShort")}</span>{" "}
             <kbd>{PALETTE_KEY}</kbd>
           </UnstyledButton>
           <ActionIcon hiddenFrom="sm" onClick={search.open} aria-label={t("search")}>
