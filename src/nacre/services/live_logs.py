@@ -24,7 +24,7 @@ class LogTopic:
     its beginning.
     """
 
-    every_s = 0.1
+    every_s = 0.3  # nobody reads faster, and fifty readers of a busy log cost a core little
     again_s = 2.0
 
     def __init__(

@@ -112,7 +112,7 @@ def _digest(thing: Any) -> str:
 class RunTopic:
     """A run: its state, params and tags when they change, and the points of its metrics."""
 
-    every_s = 0.1
+    every_s = 0.2
 
     def __init__(self, db: Database, run: RunRow, keys: Sequence[str] | None) -> None:
         self._db = db
