@@ -54,11 +54,15 @@ export function time(iso: string | null | undefined, language: string): string {
   return new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium" }).format(new Date(iso));
 }
 
+/** Made once: a table says it hundreds of times a second while one scrolls. */
+const agoIn = new Map<string, Intl.RelativeTimeFormat>();
+
 /** "3 minutes ago", in words of the language. */
 export function ago(iso: string | null | undefined, language: string, now = Date.now()): string {
   if (!iso) return "–";
   const seconds = (new Date(iso).getTime() - now) / 1000;
-  const words = new Intl.RelativeTimeFormat(language, { numeric: "auto", style: "short" });
+  let words = agoIn.get(language);
+  if (!words) agoIn.set(language, (words = new Intl.RelativeTimeFormat(language, { numeric: "auto", style: "short" })));
   const steps: [number, Intl.RelativeTimeFormatUnit][] = [
     [60, "second"],
     [3600, "minute"],
