@@ -12,7 +12,8 @@ import { Page } from "@/ui/Page";
 import { useUrlState } from "@/ui/useUrlState";
 import { DigitsSteps } from "./DigitsSteps";
 import { OwnSteps } from "./OwnSteps";
-import { nextStep, progress, STEPS, type StepName, type StepState, type Way } from "./progress";
+import { Meter } from "./Meter";
+import { nextStep, progress, type Way } from "./progress";
 import { StepRow } from "./StepRow";
 import { useProgress } from "./useProgress";
 import classes from "./Welcome.module.css";
@@ -89,20 +90,5 @@ export function Welcome() {
         </>
       )}
     </Page>
-  );
-}
-
-export function Meter({ states }: { states: Record<StepName, StepState> }) {
-  const { t } = useTranslation("welcome");
-  const done = STEPS.filter((step) => states[step] === "done").length;
-  return (
-    <span className={classes.meter}>
-      <span className={classes.bar} aria-hidden>
-        {STEPS.map((step) => (
-          <span key={step} data-state={states[step]} />
-        ))}
-      </span>
-      {t("done", { count: done, of: STEPS.length })}
-    </span>
   );
 }
