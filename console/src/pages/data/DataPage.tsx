@@ -4,7 +4,6 @@ import { IconSearch, IconUpload } from "@tabler/icons-react";
 import { useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
-import { api, ask } from "@/api/client";
 import { useLiveList } from "@/api/queries";
 import { useMay, useProject } from "@/app/project";
 import { Cli } from "@/ui/Cli";
@@ -16,22 +15,15 @@ import { Loading } from "@/ui/Loading";
 import { Page } from "@/ui/Page";
 import { useUrlState } from "@/ui/useUrlState";
 import classes from "./data.module.css";
-import type { Dataset } from "./dataset";
+import { type Dataset, listQuery, MOST } from "./dataset";
 import { UploadBanner } from "./upload/UploadBanner";
-
-const LIMIT = 1000;
 
 export default function DataPage() {
   const { t } = useTranslation("data");
   const { name: project } = useProject();
   const mayEdit = useMay("editor");
-  const key = ["data", project];
-  const found = useQuery({
-    queryKey: key,
-    queryFn: () =>
-      ask(api.GET("/api/v1/projects/{project}/data", { params: { path: { project }, query: { limit: LIMIT } } })),
-  });
-  useLiveList(key, { topic: "data", project, limit: LIMIT });
+  const found = useQuery(listQuery(project));
+  useLiveList(listQuery(project).queryKey, { topic: "data", project, limit: MOST });
   const upload = mayEdit && (
     <Button component={Link} to="new" leftSection={<IconUpload size={14} aria-hidden />}>
       {t("upload")}

@@ -93,7 +93,7 @@ function OneVersion({ dataset, number, latest, crumbs }: Props) {
       status={<Choose {...{ dataset, number, latest }} />}
       facts={
         <>
-          <span>{t("files", { count: version.files, files: new Intl.NumberFormat(i18n.language).format(version.files) })}</span>
+          <span>{t("files", { count: version.files })}</span>
           <span>{bytes(version.size)}</span>
           <span title={time(version.created_at, i18n.language)}>
             {version.user

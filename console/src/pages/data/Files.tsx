@@ -10,6 +10,12 @@ import { Preview } from "@/ui/preview/Preview";
 import classes from "./data.module.css";
 import { filesQuery, fileUrl, previewQuery } from "./dataset";
 
+/** What is shown before somebody chooses: what explains the rest, else the first file. */
+export function firstOf(files: { path: string }[]): string | null {
+  const readme = files.find((file) => /^readme(\.\w+)?$/i.test(file.path));
+  return (readme ?? files.find((file) => !file.path.includes("/")) ?? files[0])?.path ?? null;
+}
+
 interface Props {
   dataset: string;
   version: number;
@@ -22,7 +28,7 @@ export function Files({ dataset, version }: Props) {
   const [params, setParams] = useSearchParams();
   const asked = params.get("path");
   const files = found.data?.files ?? [];
-  const selected = asked ?? (files.length === 1 ? files[0]!.path : null);
+  const selected = asked ?? firstOf(files);
   const offset = Number(params.get("row") ?? 0) || 0;
   const go = (path: string, row = 0) =>
     setParams(

@@ -11,7 +11,7 @@ import { bytes } from "@/ui/format";
 import { Page } from "@/ui/Page";
 import { useUrlState } from "@/ui/useUrlState";
 import classes from "./data.module.css";
-import { datasetQuery } from "./dataset";
+import { listQuery } from "./dataset";
 import { DropZone } from "./upload/DropZone";
 import { type Gathering, isName, nameFrom } from "./upload/gather";
 import { UploadProgress } from "./upload/UploadProgress";
@@ -49,9 +49,9 @@ function Form({ asked }: { asked: string }) {
   const [note, setNote] = useState(cutOff?.note ?? "");
   const [chosen, setChosen] = useState<string | null>(null);
   const name = typed ?? (asked || cutOff?.name || (found ? nameFrom(found.label) : ""));
-  const there = useQuery({ ...datasetQuery(project, name), enabled: isName(name), retry: false });
+  const there = useQuery(listQuery(project)).data?.items.find((one) => one.name === name);
   const size = found?.entries.reduce((sum, one) => sum + one.file.size, 0) ?? 0;
-  const next = there.data ? (there.data.versions?.at(-1) ?? 0) + 1 : 1;
+  const next = there ? (there.versions?.at(-1) ?? 0) + 1 : 1;
   const ready = found !== null && found.entries.length > 0 && isName(name);
   const start = () => {
     if (!ready) return;
@@ -83,7 +83,7 @@ function Form({ asked }: { asked: string }) {
       )}
       <TextInput
         label={t("common:name")}
-        description={there.data ? t("new.nextVersion", { name, number: next }) : t("new.nameHelp")}
+        description={there ? t("new.nextVersion", { name, number: next }) : t("new.nameHelp")}
         value={name}
         onChange={(event) => setTyped(event.currentTarget.value)}
         error={name && !isName(name) ? t("new.nameWrong") : null}

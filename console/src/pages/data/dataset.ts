@@ -27,6 +27,16 @@ export function fileUrl(project: string, dataset: string, version: number, path:
   return at(project, dataset, version, `file/${escaped(path)}`);
 }
 
+/** As many as a list shows. */
+export const MOST = 1000;
+
+export const listQuery = (project: string) =>
+  queryOptions({
+    queryKey: ["data", project],
+    queryFn: () =>
+      ask(api.GET("/api/v1/projects/{project}/data", { params: { path: { project }, query: { limit: MOST } } })),
+  });
+
 export const datasetQuery = (project: string, dataset: string) =>
   queryOptions({
     queryKey: ["dataset", project, dataset],
