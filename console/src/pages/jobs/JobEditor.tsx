@@ -21,8 +21,10 @@ import { DraftContext } from "./useDraft";
 type Spec = Schemas["JobSpec"];
 
 /** What a submission would do, asked a moment after the last change. */
-function usePlan(project: string, value: Record<string, unknown> | null) {
-  const wanted = value && Object.keys(value).length ? JSON.stringify(value) : "";
+function usePlan(project: string, draft: Draft) {
+  // Without a command there is nothing to plan, and nothing wrong yet either.
+  const commands = draft.get("commands");
+  const wanted = commands && (!Array.isArray(commands) || commands.length) ? JSON.stringify(draft.value) : "";
   const [settled] = useDebouncedValue(wanted, 400);
   const plan = useQuery({
     queryKey: ["jobs-plan", project, settled],
@@ -45,7 +47,7 @@ export function JobEditor({ yaml, start }: { yaml: typeof import("yaml"); start:
   const [sending, setSending] = useState<string | null>(null);
   const [refused, setRefused] = useState<{ text: string; problem: Problem } | null>(null);
   const draft = useMemo(() => new Draft(yaml, text, t("form.notMapping")), [yaml, text, t]);
-  const plan = usePlan(project, draft.value);
+  const plan = usePlan(project, draft);
 
   const planned = plan.error instanceof Problem && plan.asked ? plan.error : null;
   const problem = refused && refused.text === text ? refused.problem : planned;

@@ -41,18 +41,18 @@ export function JobRecord({ job }: { job: Job }) {
                   {code ? t("record.hideCode") : t("record.showCode")}
                 </Button>
               </div>
+              {code && (
+                <div className={classes.whole}>
+                  <Suspense fallback={<Loading />}>
+                    <CodeOfJob project={project} manifest={record.code} />
+                  </Suspense>
+                </div>
+              )}
             </>
           ) : (
             t("record.noCode")
           )}
         </Fact>
-        {code && record.code && (
-          <div className={classes.whole}>
-            <Suspense fallback={<Loading />}>
-              <CodeOfJob project={project} manifest={record.code} />
-            </Suspense>
-          </div>
-        )}
         <Fact name={t("record.inputs")}>
           {Object.keys(record.inputs ?? {}).length
             ? Object.entries(record.inputs ?? {}).map(([name, reference]) => <Input key={name} project={project} name={name} reference={reference} as={spec.inputs?.[name]?.as ?? null} />)
