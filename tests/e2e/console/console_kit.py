@@ -137,3 +137,19 @@ class MakePerson(Protocol):
         phone: bool = False,
         token: str | None = None,
     ) -> Person: ...
+
+
+class Words:
+    """What the console says: ``words("welcome", "act.train")``, in one language."""
+
+    def __init__(self, language: str) -> None:
+        self._folder = ROOT / "console" / "src" / "locales" / language
+
+    def __call__(self, area: str, key: str, **values: str) -> str:
+        found: Any = json.loads((self._folder / f"{area}.json").read_text())
+        for part in key.split("."):
+            found = found[part]
+        text = str(found)
+        for name, value in values.items():
+            text = text.replace("{{" + name + "}}", value)
+        return text

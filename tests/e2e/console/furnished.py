@@ -93,7 +93,7 @@ def furnish(server: Server, folder: Path) -> None:
 
     server.run("model", "register", "fit:model.joblib", "--name", "digits-lr", timeout_s=300)
     server.run("evaluate", "digits-lr", "--data", "digits-test", timeout_s=300)
-    server.run("model", "alias", "digits-lr", "best", "1")
+    server.client().models.set_alias("digits-lr", "best", 1)
     server.run("deploy", "digits-lr", "--name", "digits", timeout_s=120)
     server.run("instance", "create", "bench", "--type", "cpu.small", "--env", "base", timeout_s=120)
 
