@@ -171,7 +171,7 @@ export default function CodeEditorInner({ label, value, onChange, language = "te
       effects: [
         switches.current.locked.reconfigure([EditorState.readOnly.of(readOnly ?? false)]),
         switches.current.look.reconfigure(look(height)),
-        switches.current.label.reconfigure(EditorView.contentAttributes.of({ "aria-label": label })),
+        switches.current.label.reconfigure(EditorView.contentAttributes.of({ "aria-label": label, tabindex: "0" })),
       ],
     });
   }, [readOnly, height, label]);
