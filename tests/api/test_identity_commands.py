@@ -270,6 +270,16 @@ class TestUsers:
         assert "only owner of ada" in owner.refused(Conflict, "user", "delete", "ada")
         assert owner.run("user", "update", "ada").exit_code == 2
 
+    def test_sessions_of_others(self, owner: Shell, identity: Identity) -> None:
+        issued = identity.sign_up("ada")
+        assert owner("user", "ls").split()[5] == "seen"
+        [listed] = json.loads(owner("-o", "json", "user", "sessions", "ada"))
+        assert listed["id"] in owner("user", "sessions", "ada")
+        owner("user", "end-session", "ada", listed["id"])
+        assert identity.tokens.resolve(issued.secret) is None
+        assert owner("user", "sessions", "ada").strip() == "none"
+        owner.refused(NotFound, "user", "end-session", "ada", listed["id"])
+
     def test_invitations(self, owner: Shell) -> None:
         owner("user", "invite", "--lifetime", "2d")
         [invitation] = json.loads(owner("-o", "json", "user", "invitations"))

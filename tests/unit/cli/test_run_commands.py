@@ -134,6 +134,12 @@ def test_cost_offer_and_nodes(tracking: Tracking, sdk: Client) -> None:
     assert "train" in nacre("cost", "--records").output
     assert "total 0.0000 USD" in nacre("cost", "--since", "30m").output
     assert json.loads(nacre("-o", "json", "cost").output)["total"] == 36_000
+    [line] = json.loads(nacre("-o", "json", "cost", "--by", "subject", "--top", "1").output)["lines"]
+    assert (line["subject"], line["subject_name"], line["cost"]) == ("job_1", "train", 36_000)
+    assert "train" in nacre("cost", "--by", "subject").output
+    ahead = nacre("cost", "--forecast").output
+    assert "what runs now (0) goes on at its price" in ahead
+    assert "on average in the last 1 day" in ahead
     offered = nacre("offer").output
     assert "cpu.small" in offered
     assert "no machine is large enough" in offered
