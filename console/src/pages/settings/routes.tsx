@@ -1,4 +1,5 @@
 import type { RouteObject } from "react-router";
+import { ProjectSettings } from "./ProjectSettings";
 
-const routes: RouteObject[] = [];
+const routes: RouteObject[] = [{ path: "", element: <ProjectSettings /> }];
 export default routes;
