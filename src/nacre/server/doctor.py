@@ -23,6 +23,7 @@ from nacre.errors import NacreError
 from nacre.schema.server import Check, CheckState, Diagnosis, worst
 from nacre.server import home
 from nacre.server.settings import Settings, read_settings
+from nacre.services.prices import Prices
 
 GIB = 2**30
 WANTED_DISK = 10 * GIB
@@ -230,9 +231,24 @@ def _free_ports(settings: Settings) -> list[Check]:
     return checks or [Check(name="ports", state=_OK, message=f"{free} are free")]
 
 
+def check_prices(file: Path) -> list[Check]:
+    """For where no server runs: with a mistake in its prices none would start."""
+    if not file.exists():
+        return []
+    try:
+        return [Check(name="prices", state=_OK, message=f"{file}, in {Prices(file).currency}")]
+    except NacreError as error:
+        return [
+            Check(
+                name="prices", state=_PROBLEM, message=error.detail, remedy=f"mend {file}, or move it aside"
+            )
+        ]
+
+
 def main() -> None:
     """Print the diagnosis as JSON; exit 1 when there is a problem."""
-    checks = machine_checks(read_settings())
+    settings = read_settings()
+    checks = machine_checks(settings) + check_prices(settings.home / "prices.toml")
     found = Diagnosis(checked_at=SystemClock().now(), state=worst(checks), checks=checks)
     sys.stdout.write(found.model_dump_json())
     sys.exit(1 if found.state is _PROBLEM else 0)

@@ -17,6 +17,7 @@ from nacre.schema.server import Check, CheckState, Diagnosis
 from nacre.server import doctor, home
 from nacre.server.doctor import GIB
 from nacre.server.settings import Settings
+from nacre.services.prices import Prices
 
 OK, WARNING, PROBLEM = CheckState.OK, CheckState.WARNING, CheckState.PROBLEM
 FULL: dict[str, Any] = {
@@ -139,6 +140,17 @@ def test_gpus_whose_driver_does_not_answer(tmp_path: Path, monkeypatch: pytest.M
     assert doctor.check_gpus(tmp_path) == Check(name="gpus", state=OK, message="none")
     (tmp_path / "nvidia0").touch()
     assert doctor.check_gpus(tmp_path).state is WARNING
+
+
+def test_prices_with_which_no_server_would_start(tmp_path: Path) -> None:
+    file = tmp_path / "prices.toml"
+    assert doctor.check_prices(file) == []
+    Prices(file)  # writes the defaults
+    assert [check.state for check in doctor.check_prices(file)] == [OK]
+    file.write_text("currency = ")
+    [check] = doctor.check_prices(file)
+    assert (check.name, check.state) == ("prices", PROBLEM)
+    assert str(file) in (check.remedy or "")
 
 
 def test_the_command_prints_a_diagnosis(tmp_path: Path) -> None:
