@@ -23,7 +23,7 @@ export function DayTable({ label, days, parts, currency }: {
           key: part.name,
           label: part.label,
           numeric: true,
-          cell: (day: Day) => money(day.parts.get(part.name) ?? 0, currency),
+          cell: (day: Day) => money(day.parts.get(part.name), currency),
         })),
         { key: "total", label: t("total"), numeric: true, cell: (day) => money(day.total, currency) },
       ]}
