@@ -10,6 +10,7 @@ import { api, ask, Problem } from "@/api/client";
 import { useProject } from "@/app/project";
 import { Cli } from "@/ui/Cli";
 import { colorsOf } from "@/ui/charts/colors";
+import { preload } from "@/ui/charts/LineChart";
 import { Empty } from "@/ui/Empty";
 import { Failure } from "@/ui/Failure";
 import { Loading } from "@/ui/Loading";
@@ -31,6 +32,8 @@ import { RunTable } from "./table/RunTable";
 import { useRows } from "./table/useRows";
 import { TensorBoardButton } from "./TensorBoard";
 import { ViewsMenu } from "./ViewsMenu";
+
+preload();
 
 /** Drawn before anybody chose. */
 const DRAWN_FIRST = 10;

@@ -8,12 +8,15 @@ import type { XKind } from "./axes";
 import { ChartTable } from "./ChartTable";
 import classes from "./LineChart.module.css";
 import { soon, useNear } from "./near";
-import { load, Plot, type PlotSpec, type Range, shape } from "./plot";
+import { Plot, ready, type PlotSpec, type Range, shape } from "./plot";
 import { useTokens } from "./theme";
 
 export type { LineSeries } from "./align";
 export type { XKind } from "./axes";
 export type { Range } from "./plot";
+
+/** Fetch what draws, before there is anything to draw. */
+export const preload = () => void ready(() => undefined);
 
 export interface LineChartProps {
   /** What it shows, for who does not see it. */
@@ -101,29 +104,33 @@ function Canvas({ label, spec, height }: { label: string; spec: PlotSpec; height
   const theme = useTokens();
 
   // Draws what is wanted by then: made anew where its lines are others, else given the new points.
-  const draw = useCallback(async () => {
-    const made = await load();
-    const place = box.current;
-    if (!place || place.clientWidth === 0) return;
-    if (plot.current?.shape === shape(wanted.current)) {
-      plot.current.update(wanted.current);
-      return;
-    }
-    plot.current?.destroy();
-    plot.current = new Plot(made, place, place.clientWidth, height, wanted.current);
+  const draw = useCallback(() => {
+    const now = () => {
+      const place = box.current;
+      if (!place || place.clientWidth === 0) return;
+      const made = ready(() => soon(box, now));
+      if (!made) return;
+      if (plot.current?.shape === shape(wanted.current)) {
+        plot.current.update(wanted.current);
+        return;
+      }
+      plot.current?.destroy();
+      plot.current = new Plot(made, place, place.clientWidth, height, wanted.current);
+    };
+    now();
   }, [height]);
 
   const { series, x, logX, logY, sync, language, range } = spec;
   useEffect(() => {
     wanted.current = spec;
   });
-  useEffect(() => soon(box, () => void draw()), [draw, series, x, logX, logY, sync, language, range]);
+  useEffect(() => soon(box, draw), [draw, series, x, logX, logY, sync, language, range]);
   useEffect(() => plot.current?.redraw(), [theme]);
   useEffect(() => {
     const place = box.current!;
     const resized = new ResizeObserver(() => {
       if (plot.current) plot.current.resize(place.clientWidth, height);
-      else soon(box, () => void draw());
+      else soon(box, draw);
     });
     resized.observe(place);
     return () => resized.disconnect();

@@ -20,10 +20,25 @@ function watch(element: Element, tell: (near: boolean) => void): () => void {
   };
 }
 
-/** Whether the element is in the window, or will soon be scrolled into it. */
-export function useNear(box: RefObject<Element | null>): boolean {
+/**
+ * Whether the element is in the window, or will soon be scrolled into it; and stays there for `waitMs`: what flies
+ * by is not drawn.
+ */
+export function useNear(box: RefObject<Element | null>, waitMs = 0): boolean {
   const [near, setNear] = useState(false);
-  useEffect(() => (box.current ? watch(box.current, setNear) : undefined), [box]);
+  useEffect(() => {
+    if (!box.current) return undefined;
+    let timer: ReturnType<typeof setTimeout>;
+    const leave = watch(box.current, (now) => {
+      clearTimeout(timer);
+      if (!now || waitMs === 0) setNear(now);
+      else timer = setTimeout(() => setNear(true), waitMs);
+    });
+    return () => {
+      clearTimeout(timer);
+      leave();
+    };
+  }, [box, waitMs]);
   return near;
 }
 

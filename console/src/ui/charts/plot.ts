@@ -21,12 +21,17 @@ export interface PlotSpec {
   onZoom: (range: Range | null) => void;
 }
 
-let loading: Promise<typeof uPlot> | null = null;
+let loading: Promise<void> | null = null;
+let loaded: typeof uPlot | null = null;
 
-/** uPlot, fetched when the first chart is about to be drawn. */
-export function load(): Promise<typeof uPlot> {
-  loading ??= Promise.all([import("uplot"), import("uplot/dist/uPlot.min.css")]).then(([it]) => it.default);
-  return loading;
+/** uPlot; null while it is on its way, for the first chart that is about to be drawn: `then` is called with it. */
+export function ready(then: () => void): typeof uPlot | null {
+  if (loaded) return loaded;
+  loading ??= Promise.all([import("uplot"), import("uplot/dist/uPlot.min.css")]).then(([it]) => {
+    loaded = it.default;
+  });
+  void loading.then(then);
+  return null;
 }
 
 /** What needs another uPlot: everything but data, range and the theme. */
@@ -54,6 +59,7 @@ export class Plot {
 
   private make(): uPlot {
     const u = new this.Made(this.options(), this.columns(), this.box);
+    u.batch(() => undefined); // now, not when this task is over: drawing has a budget
     u.over.addEventListener("dblclick", () => this.spec.onZoom(null));
     u.over.addEventListener("mouseleave", () => hide(u));
     return u;
@@ -142,7 +148,7 @@ export class Plot {
   /** New points, another range or both; the spec must have the same `shape`. */
   update(spec: PlotSpec): void {
     this.spec = spec;
-    this.u.setData(this.columns(), true);
+    this.u.batch(() => this.u.setData(this.columns(), true));
   }
 
   resize(width: number, height: number): void {

@@ -25,7 +25,7 @@ export interface CardProps {
 
 export const ChartCard = memo(function ChartCard(props: CardProps) {
   const box = useRef<HTMLElement>(null);
-  const near = useNear(box);
+  const near = useNear(box, 60);
   return (
     <section ref={box} className={classes.card} aria-label={props.metric} style={{ minHeight: props.height + 34 }}>
       {near && <Chart {...props} />}

@@ -54,7 +54,7 @@ interface Entry {
 const NOTHING: Shown = { curves: [], loading: true, error: null };
 const KEYS_AT_ONCE = 12;
 const POINTS_AT_ONCE = 400_000;
-const WAITS = { ask: 16, subscribe: 120, tell: 250 };
+const WAITS = { ask: 16, subscribe: 120, tell: 400 };
 
 export class ChartFeed {
   private spec: FeedSpec = { runs: [], axis: "step", width: 320 };

@@ -4,11 +4,11 @@
  */
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { IconArrowDown, IconArrowUp } from "@tabler/icons-react";
-import { memo, useEffect, useRef } from "react";
+import { memo, useEffect, useMemo, useRef } from "react";
 import { useTranslation } from "react-i18next";
-import { Link } from "react-router";
+import { useNavigate } from "react-router";
 import type { RunRecord } from "../facts";
-import { Cell } from "./Cell";
+import { Cell, Go, type Shared as Common } from "./Cell";
 import { type Order, type RunColumn, sortable, widthOf, writeColumn } from "./columns";
 import classes from "./RunTable.module.css";
 import type { Rows } from "./useRows";
@@ -31,7 +31,12 @@ interface Props {
 
 export function RunTable(props: Props) {
   const { project, rows, columns, drawn, onDraw, order, onOrder, onMove } = props;
-  const { t } = useTranslation("runs");
+  const { t, i18n } = useTranslation(["runs", "status"]);
+  const navigate = useNavigate();
+  const shared = useMemo<Common>(
+    () => ({ project, t, language: i18n.language, go: (to) => void navigate(to) }),
+    [project, t, i18n.language, navigate],
+  );
   const scroller = useRef<HTMLDivElement>(null);
   const pinned = columns.filter((one) => one.pinned);
   const free = columns.filter((one) => !one.pinned);
@@ -43,6 +48,7 @@ export function RunTable(props: Props) {
     estimateSize: () => ROW,
     overscan: 10,
     scrollPaddingStart: ROW,
+    useFlushSync: false,
   });
   const across = useVirtualizer({
     horizontal: true,
@@ -51,6 +57,7 @@ export function RunTable(props: Props) {
     estimateSize: (at) => widthOf(free[at]!),
     paddingStart: left,
     overscan: 2,
+    useFlushSync: false,
   });
   const widths = free.map(widthOf).join(" ");
   useEffect(() => across.measure(), [across, widths, left]);
@@ -90,7 +97,7 @@ export function RunTable(props: Props) {
           {items.map((item) => {
             const run = rows.rows[item.index];
             return run ? (
-              <Row key={run.id} run={run} index={item.index} top={item.start} project={project} color={drawn.get(run.id) ?? ""} onDraw={onDraw} pinned={pinned} shown={shown} places={places} />
+              <Row key={run.id} run={run} index={item.index} top={item.start} shared={shared} color={drawn.get(run.id) ?? ""} onDraw={onDraw} pinned={pinned} shown={shown} places={places} />
             ) : (
               <div key={`gap${item.index}`} className={classes.row} style={{ top: item.start }} aria-hidden>
                 <span className={classes.gap} />
@@ -108,7 +115,7 @@ interface RowProps {
   run: RunRecord;
   index: number;
   top: number;
-  project: string;
+  shared: Common;
   color: string;
   onDraw: (id: string, draw: boolean) => void;
   pinned: RunColumn[];
@@ -118,8 +125,8 @@ interface RowProps {
 }
 
 const Row = memo(
-  function Row({ run, index, top, project, color, onDraw, pinned, shown }: RowProps) {
-    const { t } = useTranslation("runs");
+  function Row({ run, index, top, shared, color, onDraw, pinned, shown }: RowProps) {
+    const { t, project } = shared;
     return (
       <div role="row" aria-rowindex={index + 2} className={classes.row} style={{ top }}>
         <div className={classes.sticky}>
@@ -132,22 +139,22 @@ const Row = memo(
               onChange={(event) => onDraw(run.id, event.currentTarget.checked)}
               aria-label={t("table.draw", { name: run.name })}
             />
-            <Link to={`/p/${project}/runs/${run.id}`} className={classes.link} title={run.name}>
+            <Go to={`/p/${project}/runs/${run.id}`} shared={shared} title={run.name}>
               {run.name}
-            </Link>
+            </Go>
             <span className={classes.dot} data-state={run.state} title={t(`status:${run.state}`)} />
           </div>
           {pinned.map((column, at) => (
-            <Cell key={column.id} run={run} column={column} index={at + 2} project={project} />
+            <Cell key={column.id} run={run} column={column} index={at + 2} shared={shared} />
           ))}
         </div>
         {shown.map(({ column, start, at }) => (
-          <Cell key={column.id} run={run} column={column} start={start} index={pinned.length + at + 2} project={project} />
+          <Cell key={column.id} run={run} column={column} start={start} index={pinned.length + at + 2} shared={shared} />
         ))}
       </div>
     );
   },
-  (a, b) => a.run === b.run && a.top === b.top && a.index === b.index && a.color === b.color && a.places === b.places && a.onDraw === b.onDraw,
+  (a, b) => a.run === b.run && a.top === b.top && a.index === b.index && a.color === b.color && a.places === b.places && a.onDraw === b.onDraw && a.shared === b.shared,
 );
 
 interface HeadProps {
@@ -164,9 +171,9 @@ interface HeadProps {
   onMove: (column: string, to: string) => void;
 }
 
-type Shared = Pick<HeadProps, "index" | "start" | "order" | "onOrder" | "onMove">;
+type HeadShared = Pick<HeadProps, "index" | "start" | "order" | "onOrder" | "onMove">;
 
-function ColumnHead({ column, ...rest }: { column: RunColumn } & Shared) {
+function ColumnHead({ column, ...rest }: { column: RunColumn } & HeadShared) {
   const { t } = useTranslation("runs");
   const label = column.kind === "attributes" ? t(`attributes.${column.key}`) : column.key;
   return <Head id={column.id} label={label} title={column.id} width={widthOf(column)} numeric={column.kind === "metrics"} sortableBy={sortable(column) !== null} {...rest} />;
