@@ -46,5 +46,6 @@ export default defineConfig({
     host: "127.0.0.1",
     proxy: { "/api": { target: SERVER, ws: true, changeOrigin: false } },
   },
-  test: { environment: "jsdom", setupFiles: ["src/test/setup.ts"], include: ["src/**/*.test.{ts,tsx}"] },
+  // What draws says so in its first line: // @vitest-environment jsdom, and imports @/test/setup.
+  test: { environment: "node", include: ["src/**/*.test.{ts,tsx}"] },
 });

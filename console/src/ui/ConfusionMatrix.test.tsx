@@ -1,3 +1,5 @@
+// @vitest-environment jsdom
+import "@/test/setup";
 import { describe, expect, it } from "vitest";
 import { moved, percent, shares } from "./ConfusionMatrix";
 
