@@ -76,7 +76,7 @@ export function DrawPad({ image, invert, onImage }: Props) {
   };
   return (
     <div className={classes.pads}>
-      <div>
+      <div className={classes.drawing}>
         {/* The pointer draws; the keys clear and take back. What cannot be drawn by keys can be typed: the tabs beside. */}
         {/* eslint-disable-next-line jsx-a11y/no-noninteractive-element-interactions */}
         <div
@@ -108,7 +108,7 @@ export function DrawPad({ image, invert, onImage }: Props) {
             {t("draw.undo")}
           </Button>
         </Group>
-        <p id="draw-help" className={classes.help}>
+        <p id="draw-help" className={classes.help} style={{ marginTop: 8 }}>
           {t("draw.help")}
         </p>
       </div>

@@ -23,9 +23,13 @@ export interface Style {
   boxHeight: number;
   /** Whether all fill the height, however wide they are: what is too wide is pressed together. */
   tall: boolean;
+  /** How much of the slant of the writing is taken away: 0 to 1. */
+  upright: number;
   /** Width of the pen; with `ink` the one that makes the image that dark in the mean. */
   pen: number;
   ink: number | null;
+  /** The share of a pixel's ink that runs to each of its neighbours. */
+  soft: number;
   /** What lies in the middle: the centre of mass, or that of the box. */
   centre: "mass" | "box";
 }
@@ -35,14 +39,14 @@ const PEN_STEPS = 8;
 
 /**
  * Styles by size, as measured of the data: scikit-learn's digits (8 × 8) all are 8 rows high, 5 columns wide mostly
- * and 30 % ink, whatever the digit; MNIST's (28 × 28) lie in a box of 20 with a pen of one width. Other
- * sizes are as MNIST in proportion.
+ * and 30 % ink, whatever the digit, and slant little; MNIST's (28 × 28) lie in a box of 20 with a pen of one width.
+ * Other sizes are as MNIST in proportion.
  */
 export function styleOf(width: number, height: number): Style {
   const least = Math.min(width, height);
-  if (least <= 10) return { boxWidth: width * 0.625, boxHeight: height, tall: true, pen: 0.2 * least, ink: 0.34, centre: "box" };
+  if (least <= 10) return { boxWidth: width * 0.625, boxHeight: height, tall: true, upright: 0.5, pen: 0.2 * least, ink: 0.3, soft: 0.1, centre: "box" };
   const share = least / 28;
-  return { boxWidth: 20 * share, boxHeight: 20 * share, tall: false, pen: 2.6 * share, ink: null, centre: "mass" };
+  return { boxWidth: 20 * share, boxHeight: 20 * share, tall: false, upright: 0, pen: 2.6 * share, ink: null, soft: 0, centre: "mass" };
 }
 
 export function bounds(strokes: readonly Stroke[]): { left: number; top: number; right: number; bottom: number } | null {
@@ -60,9 +64,10 @@ export function bounds(strokes: readonly Stroke[]): { left: number; top: number;
 
 /** The drawing as a model of `width` × `height` saw digits in training. Nothing drawn is an empty image. */
 export function drawn(strokes: readonly Stroke[], width: number, height: number, style: Style = styleOf(width, height)): Grey {
-  const box = bounds(strokes);
+  const straight = style.upright ? uprighted(strokes, style.upright) : strokes;
+  const box = bounds(straight);
   if (!box) return { width, height, values: new Float32Array(width * height) };
-  const draw = (pen: number) => placed(strokes, box, width, height, { ...style, pen });
+  const draw = (pen: number) => softened(placed(straight, box, width, height, { ...style, pen }), style.soft);
   if (style.ink === null) return draw(style.pen);
   let [thin, thick] = [style.pen / 3, style.pen * 3];
   for (let step = 0; step < PEN_STEPS; step += 1) {
@@ -86,6 +91,40 @@ function placed(strokes: readonly Stroke[], box: Box, width: number, height: num
   if (style.centre === "box") return image;
   const mass = centreOfMass(image);
   return mass ? rasterised(at(width / 2 - mass[0], height / 2 - mass[1]), width, height, style.pen) : image;
+}
+
+function softened({ width, height, values }: Grey, share: number): Grey {
+  if (!share) return { width, height, values };
+  const along = (from: Float32Array, step: number, place: (at: number) => number, room: number) =>
+    from.map((value, at) => {
+      const before = place(at) > 0 ? from[at - step]! : 0;
+      const after = place(at) < room - 1 ? from[at + step]! : 0;
+      return (1 - 2 * share) * value + share * (before + after);
+    });
+  const across = along(values, 1, (at) => at % width, width);
+  return { width, height, values: along(across, width, (at) => Math.floor(at / width), height) };
+}
+
+const STEEPEST = 0.7;
+
+/** The strokes sheared so that `share` of their slant is gone. */
+export function uprighted(strokes: readonly Stroke[], share: number): Stroke[] {
+  const pieces = strokes.flatMap((stroke) =>
+    stroke.slice(1).map(([x, y], at) => {
+      const [fromX, fromY] = stroke[at]!;
+      const [dx, dy] = [x - fromX, y - fromY];
+      return { x: fromX + dx / 2, y: fromY + dy / 2, dx, dy, length: Math.hypot(dx, dy) };
+    }),
+  );
+  const total = (value: (piece: (typeof pieces)[0]) => number) => pieces.reduce((sum, piece) => sum + piece.length * value(piece), 0);
+  const length = total(() => 1);
+  if (!length) return [...strokes];
+  const [middleX, middleY] = [total((piece) => piece.x) / length, total((piece) => piece.y) / length];
+  // Of a piece itself, its length is spread evenly: a twelfth of its square.
+  const high = total((piece) => (piece.y - middleY) ** 2 + piece.dy ** 2 / 12);
+  const slant = high ? total((piece) => (piece.x - middleX) * (piece.y - middleY) + (piece.dx * piece.dy) / 12) / high : 0;
+  const shear = share * Math.min(STEEPEST, Math.max(-STEEPEST, slant));
+  return strokes.map((stroke) => stroke.map(([x, y]): Point => [x - shear * (y - middleY), y]));
 }
 
 /** By how much a drawing is scaled across and down; `edge` is what it grows by at its sides: the pen. */
