@@ -158,8 +158,12 @@ interface Drawn {
 /** Which runs are drawn: `?run=`, or the first rows; and their colours, which stay as others come and go. */
 function useDrawn(project: string, first: string[]): Drawn {
   const [chosen, setChosen] = useUrlList("run");
-  const { ids: named } = useRunIds(project, useMemo(() => chosen.filter((one) => one !== NONE), [chosen]));
-  const key = (chosen.length > 0 ? named : first).slice(0, MOST_DRAWN).join(" ");
+  // What was checked is shown at once; the address follows.
+  const written = chosen.join(" ");
+  const [soon, setSoon] = useState<{ after: string; chosen: string[] } | null>(null);
+  const wanted = (soon?.after === written ? soon.chosen : chosen).join(" ");
+  const { ids: named } = useRunIds(project, useMemo(() => wanted.split(" ").filter((one) => one && one !== NONE), [wanted]));
+  const key = (wanted ? named : first).slice(0, MOST_DRAWN).join(" ");
   const ids = useMemo(() => (key ? key.split(" ") : []), [key]);
   const [kept, setKept] = useState<ReadonlyMap<string, string>>(new Map());
   const colors = useMemo(() => colorsOf(ids, kept), [ids, kept]);
@@ -167,9 +171,11 @@ function useDrawn(project: string, first: string[]): Drawn {
   const draw = useCallback(
     (id: string, on: boolean) => {
       const after = on ? [...ids.filter((one) => one !== id), id].slice(-MOST_DRAWN) : ids.filter((one) => one !== id);
-      setChosen(after.length > 0 ? after : [NONE]);
+      const next = after.length > 0 ? after : [NONE];
+      setSoon({ after: written, chosen: next });
+      setChosen(next);
     },
-    [ids, setChosen],
+    [ids, setChosen, written],
   );
   return { ids, colors, draw };
 }

@@ -46,9 +46,13 @@ export function Chart({ feed, metric, settings, change, groupOf, width, height, 
   return (
     <>
       <header className={classes.head}>
-        <h3 className={classes.name} title={metric}>
-          {metric}
-        </h3>
+        {filling ? (
+          <span className={classes.name} />
+        ) : (
+          <h3 className={classes.name} title={metric}>
+            {metric}
+          </h3>
+        )}
         {range && (
           <ActionIcon size="sm" onClick={() => change(zoomed(settings, metric, null))} aria-label={t("charts.resetZoomOf", { key: metric })} title={t("charts.resetZoom")}>
             <IconZoomReset size={14} />

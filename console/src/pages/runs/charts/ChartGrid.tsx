@@ -6,7 +6,7 @@ import { useTranslation } from "react-i18next";
 import { Empty } from "@/ui/Empty";
 import { colorsOf } from "@/ui/charts/colors";
 import { Chart, ChartCard } from "./ChartCard";
-import type { ChartFeed } from "./chartFeed";
+import type { ChartFeed, FeedSpec } from "./chartFeed";
 import classes from "./Charts.module.css";
 import type { Group } from "./curves";
 import { labelsOf, type RunRecord } from "../facts";
@@ -32,9 +32,11 @@ export function ChartGrid({ project, runs, colors, settings, change }: Props) {
   const box = useRef<HTMLDivElement>(null);
   const width = useCardWidth(box);
   const starts = runs.map((run) => `${run.id}:${Date.parse(run.started_at)}`).join(" ");
-  const spec = useMemo(() => {
+  const spec = useMemo<FeedSpec>(() => {
     const found = starts.split(" ").filter(Boolean).map((one) => one.split(":"));
-    return { runs: found.map(([id, startMs]) => ({ id: id!, startMs: Number(startMs) })), axis: settings.x, width };
+    const all = found.map(([id, startMs]) => ({ id: id!, startMs: Number(startMs) }));
+    // Nothing is asked for before it is known how wide it will be.
+    return { runs: width === null ? [] : all, axis: settings.x, width: width ?? 0 };
   }, [starts, settings.x, width]);
   const feed = useFeed(project, spec);
   const { groupOf, groups } = useGroups(runs, colors, settings.group);
@@ -43,7 +45,7 @@ export function ChartGrid({ project, runs, colors, settings, change }: Props) {
     () => sections(known.split("\n").filter(Boolean), { find: settings.find, pinned: settings.pinned, hidden: settings.hidden }),
     [known, settings.find, settings.pinned, settings.hidden],
   );
-  const shared = { feed, settings, change, groupOf, width };
+  const shared = { feed, settings, change, groupOf, width: width ?? 0 };
   return (
     <div ref={box} className={classes.sections}>
       {settings.group && (
@@ -65,20 +67,28 @@ export function ChartGrid({ project, runs, colors, settings, change }: Props) {
           <Empty title={t("charts.notFound")} action={<Button variant="default" onClick={() => change({ find: "", hidden: [] })}>{t("charts.showAll")}</Button>} />
         )
       )}
-      {found.map((one) => (
+      {(width === null ? [] : found).map((one) => (
         <SectionOf key={one.name} section={one} shared={shared} />
       ))}
       <Modal
         opened={settings.full !== ""}
         onClose={() => change({ full: "" })}
         size="min(1200px, 94vw)"
-        title={t("charts.enlarged")}
+        title={settings.full}
         closeButtonProps={{ "aria-label": t("common:close") }}
       >
-        {settings.full !== "" && <Chart {...shared} metric={settings.full} height={Math.max(280, Math.min(560, window.innerHeight - 260))} filling />}
+        {settings.full !== "" && width !== null && <Enlarged project={project} spec={spec} {...shared} />}
       </Modal>
     </div>
   );
+}
+
+/** A chart as wide as the window has a feed of its own, of as many points as it has pixels. */
+function Enlarged({ project, spec, ...shared }: Shared & { project: string; spec: FeedSpec }) {
+  const width = Math.ceil(Math.min(1200, 0.94 * window.innerWidth) / 80) * 80;
+  const feed = useFeed(project, useMemo(() => ({ ...spec, width }), [spec, width]));
+  const height = Math.max(280, Math.min(560, window.innerHeight - 260));
+  return <Chart {...shared} feed={feed} width={width} metric={shared.settings.full} height={height} filling />;
 }
 
 interface Shared {
@@ -117,8 +127,8 @@ function SectionOf({ section, shared }: { section: Section; shared: Shared }) {
 }
 
 /** The width of a card's plot, in steps, so that a small change of the window asks for nothing. */
-function useCardWidth(box: React.RefObject<HTMLElement | null>): number {
-  const [width, setWidth] = useState(400);
+function useCardWidth(box: React.RefObject<HTMLElement | null>): number | null {
+  const [width, setWidth] = useState<number | null>(null);
   useEffect(() => {
     const element = box.current;
     if (!element) return undefined;

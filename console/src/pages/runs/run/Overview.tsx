@@ -31,7 +31,7 @@ export function Overview({ project, run, job }: Props) {
   return (
     <div className={classes.overview}>
       <TextInput value={find} onChange={(event) => setFind(event.currentTarget.value)} placeholder={t("overview.find")} aria-label={t("overview.find")} w={240} />
-      <section className={classes.block} aria-label={t("overview.metrics")}>
+      <section className={classes.block}>
         <h2 className={classes.heading}>{t("overview.metrics")}</h2>
         {metrics.length > 0 ? (
           <DataTable
@@ -53,7 +53,7 @@ export function Overview({ project, run, job }: Props) {
         )}
       </section>
       <div className={classes.pair}>
-        <section className={classes.block} aria-label={t("overview.params")}>
+        <section className={classes.block}>
           <h2 className={classes.heading}>{t("overview.params")}</h2>
           {params.length > 0 ? <Pairs rows={params} /> : <p className={classes.none}>{t("overview.noParams")}</p>}
         </section>
@@ -92,7 +92,7 @@ function Made({ project, job }: { project: string; job: Schemas["Job"] }) {
   const hardware = Object.entries(record?.hardware ?? {}).map(([name, value]): [string, React.ReactNode] => [name, String(value)]);
   const environment = record?.environment ?? job.spec.environment;
   return (
-    <section className={classes.block} aria-label={t("overview.made")}>
+    <section className={classes.block}>
       <h2 className={classes.heading}>{t("overview.made")}</h2>
       <Pairs
         rows={[

@@ -52,7 +52,7 @@ function Fields({ project, run, path, folder }: Omit<Props, "opened" | "close">)
     },
     onError: tellError,
   });
-  const words = ["nacre", "model", "register", model.trim() || "MODEL", "--run", run.id.slice(0, 8), "--path", what];
+  const words = ["nacre", "model", "register", `${run.id.slice(0, 8)}:${what}`, "--name", model.trim() || "MODEL"];
   return (
     <form
       onSubmit={(event) => {

@@ -22,7 +22,7 @@ export function Tags({ project, run, fits }: Props) {
   const tags = Object.entries(run.tags ?? {}).filter(([key]) => fits(key));
   const done = () => setEditing(null);
   return (
-    <section className={classes.block} aria-label={t("overview.tags")}>
+    <section className={classes.block}>
       <Group justify="space-between">
         <h2 className={classes.heading}>{t("overview.tags")}</h2>
         {may && editing === null && (

@@ -50,7 +50,7 @@ function Picker({ columns, onChange, known, onReset }: Props) {
     <Stack gap="sm">
       <TextInput value={find} onChange={(event) => setFind(event.currentTarget.value)} placeholder={t("columns.find")} aria-label={t("columns.find")} data-autofocus />
       <ScrollArea.Autosize mah={380} type="auto">
-        <Stack gap={2}>
+        <Stack gap={2} pr="sm">
           {columns.filter((one) => matcher(find)(one.id)).map((column) => {
             const at = columns.indexOf(column);
             const label = wordOf(column.id);
