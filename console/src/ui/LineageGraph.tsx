@@ -1,5 +1,5 @@
 /** What a thing was made from and what was made from it: boxes that are links, from left to right. */
-import { Alert, SegmentedControl } from "@mantine/core";
+import { SegmentedControl } from "@mantine/core";
 import {
   IconBox,
   IconChartLine,
@@ -18,6 +18,7 @@ import { Failure } from "./Failure";
 import classes from "./LineageGraph.module.css";
 import { layout, type LineageNode, NODE_HEIGHT, NODE_WIDTH, pageOf, type Placed, related } from "./lineageLayout";
 import { Loading } from "./Loading";
+import { Notice } from "./Notice";
 import { Status } from "./Status";
 
 const ICONS: Record<LineageNode["kind"], typeof IconBox> = {
@@ -57,9 +58,11 @@ export function LineageGraph({ project, subject }: { project: string; subject: s
         />
       </div>
       {graph.cut && (
-        <Alert variant="outline" color="gray" p="xs" mb="sm">
+        <div className={classes.cut}>
+          <Notice>
           {t("cut", { count: graph.nodes.length })}
-        </Alert>
+        </Notice>
+        </div>
       )}
       {form === "graph" ? <Picture {...{ project, graph }} /> : <List {...{ project, graph }} />}
     </section>

@@ -20,6 +20,15 @@ const WORDS = 20;
 const MOST_BYTES = 8 * 2 ** 20;
 const ALL = "";
 
+const collator = new Intl.Collator("en", { numeric: true });
+
+/** By folder, then by name, numbers as numbers. */
+export function inOrder<F extends { path: string }>(files: F[]): F[] {
+  const keyed = files.map((file) => ({ file, folder: folderOf(file.path) }));
+  keyed.sort((a, b) => collator.compare(a.folder, b.folder) || collator.compare(a.file.path, b.file.path));
+  return keyed.map(({ file }) => file);
+}
+
 /** The folder of a path; empty at the top. */
 export function folderOf(path: string): string {
   const cut = path.lastIndexOf("/");
@@ -31,8 +40,8 @@ export default function Images({ dataset, version }: { dataset: string; version:
   const { name: project } = useProject();
   const [folder, setFolder] = useUrlState("folder", ALL);
   const found = useQuery(filesQuery(project, dataset, version));
-  const images = useMemo(() => (found.data?.files ?? []).filter((file) => isImage(file.path)), [found.data]);
-  const folders = useMemo(() => [...new Set(images.map((file) => folderOf(file.path)))].sort(), [images]);
+  const images = useMemo(() => inOrder((found.data?.files ?? []).filter((file) => isImage(file.path))), [found.data]);
+  const folders = useMemo(() => [...new Set(images.map((file) => folderOf(file.path)))], [images]);
   const shown = useMemo(
     () => (folder ? images.filter((file) => folderOf(file.path) === folder) : images),
     [images, folder],
@@ -54,7 +63,7 @@ export default function Images({ dataset, version }: { dataset: string; version:
         )}
         <span className={classes.soft}>{t("images.count", { count: shown.length })}</span>
       </div>
-      <Grid key={folder} {...{ project, dataset, version }} images={shown} />
+      <Grid key={folder} {...{ project, dataset, version }} images={shown} folders={!folder && folders.length > 1} />
     </>
   );
 }
@@ -64,9 +73,11 @@ interface GridProps {
   dataset: string;
   version: number;
   images: FileEntry[];
+  /** Whether names are shown with their folder's. */
+  folders: boolean;
 }
 
-function Grid({ project, dataset, version, images }: GridProps) {
+function Grid({ project, dataset, version, images, folders }: GridProps) {
   const { t } = useTranslation("data");
   const { ref, width } = useElementSize();
   const scroller = useRef<HTMLDivElement>(null);
@@ -93,7 +104,7 @@ function Grid({ project, dataset, version, images }: GridProps) {
             style={{ transform: `translateY(${String(start)}px)`, gridTemplateColumns: `repeat(${String(columns)}, 1fr)`, gap: GAP }}
           >
             {images.slice(index * columns, (index + 1) * columns).map((file) => (
-              <Thumb key={file.path} file={file} src={fileUrl(project, dataset, version, file.path)} side={Math.floor(side)} />
+              <Thumb key={file.path} file={file} src={fileUrl(project, dataset, version, file.path)} side={Math.floor(side)} folder={folders} />
             ))}
           </div>
         ))}
@@ -102,10 +113,10 @@ function Grid({ project, dataset, version, images }: GridProps) {
   );
 }
 
-function Thumb({ file, src, side }: { file: FileEntry; src: string; side: number }) {
+function Thumb({ file, src, side, folder }: { file: FileEntry; src: string; side: number; folder: boolean }) {
   const { t } = useTranslation("data");
   const [state, setState] = useState<"fine" | "broken" | "small">("fine");
-  const name = file.path.split("/").at(-1)!;
+  const name = file.path.split("/").slice(folder ? -2 : -1).join("/");
   const query = new URLSearchParams({ tab: "files", path: file.path });
   const version = new URLSearchParams(window.location.search).get("version");
   if (version) query.set("version", version);

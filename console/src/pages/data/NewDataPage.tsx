@@ -1,5 +1,5 @@
 /** Make a dataset, or a dataset's next version, of files from this computer. */
-import { Alert, Button, Group, Textarea, TextInput } from "@mantine/core";
+import { Button, Group, Textarea, TextInput } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
@@ -8,6 +8,7 @@ import { Cli } from "@/ui/Cli";
 import { Failure } from "@/ui/Failure";
 import { FileTree } from "@/ui/FileTree";
 import { bytes } from "@/ui/format";
+import { Notice } from "@/ui/Notice";
 import { Page } from "@/ui/Page";
 import { useUrlState } from "@/ui/useUrlState";
 import classes from "./data.module.css";
@@ -67,9 +68,9 @@ function Form({ asked }: { asked: string }) {
       }}
     >
       {cutOff && !found && (
-        <Alert variant="outline" color="yellow" title={t("new.cutOffTitle", { name: cutOff.name })}>
+        <Notice kind="warn" title={t("new.cutOffTitle", { name: cutOff.name })}>
           {t("new.cutOff", { label: cutOff.label || cutOff.name, count: cutOff.files, size: bytes(cutOff.size) })}
-        </Alert>
+        </Notice>
       )}
       <DropZone onFound={setFound} found={found} />
       {found && found.entries.length > 0 && (

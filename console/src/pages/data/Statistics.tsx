@@ -1,5 +1,5 @@
 /** What is in a version: classes, columns of tables, images, arrays, kinds of files. */
-import { Alert, Button, SegmentedControl } from "@mantine/core";
+import { Button, SegmentedControl } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
@@ -10,6 +10,7 @@ import { Cli } from "@/ui/Cli";
 import { Failure } from "@/ui/Failure";
 import { bytes, number } from "@/ui/format";
 import { Loading } from "@/ui/Loading";
+import { Notice } from "@/ui/Notice";
 import { Arrays } from "@/ui/preview/Arrays";
 import { Columns } from "./Columns";
 import classes from "./data.module.css";
@@ -35,9 +36,9 @@ export default function Statistics({ dataset, version }: { dataset: string; vers
   return (
     <div className={classes.stats}>
       {sampled && (
-        <Alert variant="outline" color="gray" p="xs">
+        <Notice>
           {t("stats.sampled", { count: found.data.rows ?? 0 })} {message}
-        </Alert>
+        </Notice>
       )}
       {counts && <Classes counts={counts} />}
       {tables.map((table) => (
@@ -55,13 +56,15 @@ export default function Statistics({ dataset, version }: { dataset: string; vers
         </Part>
       )}
       <Part title={t("stats.endings")}>
-        <BarChart
-          label={t("stats.endings")}
-          rows={endings.map((one) => ({
-            label: `${one.ending || t("stats.noEnding")} (${bytes(one.size)})`,
-            value: one.files,
-          }))}
-        />
+        <div className={classes.bars}>
+          <BarChart
+            label={t("stats.endings")}
+            rows={endings.map((one) => ({
+              label: `${one.ending || t("stats.noEnding")} (${bytes(one.size)})`,
+              value: one.files,
+            }))}
+          />
+        </div>
       </Part>
       <div>
         <Cli words={["nacre", "data", "summary", `${dataset}@${String(version)}`]} />
@@ -102,7 +105,7 @@ function Classes({ counts }: { counts: Schemas["ClassCounts"] }) {
         t("stats.classCount", { count: counts.total }),
         whence,
         t("stats.samples", { count: samples }),
-        values.length > 1 ? t("stats.balance", { least: Math.min(...values), most: Math.max(...values) }) : "",
+        balance(t, values),
       ]
         .filter(Boolean)
         .join(" · ")}
@@ -116,7 +119,9 @@ function Classes({ counts }: { counts: Schemas["ClassCounts"] }) {
           style={{ alignSelf: "start" }}
         />
       )}
-      <BarChart label={t("stats.classes")} rows={shown} />
+      <div className={classes.bars}>
+        <BarChart label={t("stats.classes")} rows={shown} />
+      </div>
       {rows.length > shown.length && (
         <Button variant="default" style={{ alignSelf: "start" }} onClick={() => setAll(true)}>
           {t("stats.allClasses", { count: rows.length })}
@@ -124,6 +129,12 @@ function Classes({ counts }: { counts: Schemas["ClassCounts"] }) {
       )}
     </Part>
   );
+}
+
+function balance(t: ReturnType<typeof useTranslation<"data">>["t"], values: number[]): string {
+  if (values.length < 2) return "";
+  const [least, most] = [Math.min(...values), Math.max(...values)];
+  return least === most ? t("stats.equal", { most }) : t("stats.balance", { least, most });
 }
 
 function Images({ images }: { images: Schemas["ImagesSummary"] }) {

@@ -27,7 +27,7 @@ export function UseIt({ dataset, version }: { dataset: string; version: number }
         {mayEdit && (
           <Button
             component={Link}
-            to={`/p/${project}/jobs/new?data=${encodeURIComponent(ref)}`}
+            to={`/p/${project}/jobs/new?input=${encodeURIComponent(ref)}`}
             variant="default"
             leftSection={<IconPlayerPlay size={14} aria-hidden />}
           >

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { isFew, percent } from "./Columns";
 import { fileUrl, isImage } from "./dataset";
 import { firstOf } from "./Files";
-import { folderOf } from "./Images";
+import { folderOf, inOrder } from "./Images";
 import { doneShare } from "./upload/share";
 import type { Progress } from "./upload/Upload";
 import { variableOf } from "./UseIt";
@@ -17,6 +17,11 @@ it("images are those that browsers draw", () => {
   expect(["a.png", "b/C.JPG", "c.webp"].every(isImage)).toBe(true);
   expect(["a.svg", "b.tiff", "png", "a.png.txt"].some(isImage)).toBe(false);
   expect([folderOf("a/b/c.png"), folderOf("c.png")]).toEqual(["a/b", ""]);
+});
+
+it("images stand by folder and number", () => {
+  const sorted = inOrder(files("b/10.png", "b/9.png", "a/z.png", "1.png", "a/c/2.png")).map((file) => file.path);
+  expect(sorted).toEqual(["1.png", "a/z.png", "a/c/2.png", "b/9.png", "b/10.png"]);
 });
 
 it("what is shown first explains the rest", () => {

@@ -3,13 +3,14 @@
  *
  * `bytes` is the address of the file itself (`runs.artifact`, `data.file`), for images, audio and the download.
  */
-import { Alert, Button, Group } from "@mantine/core";
+import { Button, Group } from "@mantine/core";
 import { IconDownload } from "@tabler/icons-react";
 import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import type { Schemas } from "@/api/client";
 import { ConfusionMatrix } from "@/ui/ConfusionMatrix";
 import { bytes as size } from "@/ui/format";
+import { Notice } from "@/ui/Notice";
 import { Arrays } from "./Arrays";
 import { ImageView } from "./ImageView";
 import classes from "./Preview.module.css";
@@ -31,7 +32,7 @@ export function Preview({ preview, bytes, onPage, onOpen }: Props) {
   const kind = t(`kinds.${preview.kind}`);
   const facts = [kind, preview.media_type, preview.size === null || preview.size === undefined ? "" : size(preview.size)];
   return (
-    <section className={classes.preview} aria-label={preview.path || kind}>
+    <section className={classes.preview} aria-label={t("title", { path: preview.path })}>
       <header className={classes.head}>
         <span className={classes.path}>{preview.path}</span>
         <span className={classes.facts}>{facts.filter(Boolean).join(" · ")}</span>
@@ -50,9 +51,11 @@ export function Preview({ preview, bytes, onPage, onOpen }: Props) {
         )}
       </header>
       {preview.message && (
-        <Alert variant="outline" color="gray" p="xs" m="sm">
+        <div className={classes.message}>
+          <Notice>
           {preview.message}
-        </Alert>
+        </Notice>
+        </div>
       )}
       <div className={classes.body}>
         <Content {...{ preview, bytes, onPage, onOpen }} name={name} />
@@ -65,7 +68,12 @@ function Content({ preview, bytes, onPage, onOpen, name }: Props & { name: strin
   const { t } = useTranslation("preview");
   if (preview.text) return <TextView text={preview.text} />;
   if (preview.table) return <TableView table={preview.table} label={preview.path} onPage={onPage} />;
-  if (preview.confusion_matrix) return <ConfusionMatrix {...preview.confusion_matrix} label={preview.path} />;
+  if (preview.confusion_matrix)
+    return (
+      <div className={classes.padded}>
+        <ConfusionMatrix {...preview.confusion_matrix} label={preview.path} />
+      </div>
+    );
   if (preview.image) return <ImageView image={preview.image} src={bytes} name={name} />;
   if (preview.audio) return <AudioView audio={preview.audio} src={bytes} name={name} />;
   if (preview.arrays) return <Arrays arrays={preview.arrays} />;

@@ -1,9 +1,10 @@
 /** Above the pages of data: an upload that goes on, or that was cut off. */
-import { Alert, Button, Group } from "@mantine/core";
+import { Button, Group } from "@mantine/core";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
 import { useMay, useProject } from "@/app/project";
 import { bytes } from "@/ui/format";
+import { Notice } from "@/ui/Notice";
 import type { Upload } from "./Upload";
 import { dismissUpload, interrupted, useProgress, useUpload } from "./uploads";
 import { doneShare } from "./share";
@@ -18,7 +19,7 @@ export function UploadBanner() {
   const before = mayEdit ? interrupted(project) : null;
   if (!before) return null;
   return (
-    <Alert variant="outline" color="yellow" p="sm">
+    <Notice kind="warn">
       <Group gap="sm">
         <span>{t("banner.cutOff", { name: before.name, size: bytes(before.size) })}</span>
         <Button component={Link} to={`/p/${project}/data/new?name=${before.name}`} size="compact-xs" ml="auto">
@@ -28,7 +29,7 @@ export function UploadBanner() {
           {t("banner.forget")}
         </Button>
       </Group>
-    </Alert>
+    </Notice>
   );
 }
 

@@ -1,5 +1,5 @@
 /** An upload as it goes: how far, how fast, how long still, each file, and what went wrong. */
-import { Alert, Button, Group } from "@mantine/core";
+import { Button, Group } from "@mantine/core";
 import { IconPlayerPause, IconPlayerPlay, IconX } from "@tabler/icons-react";
 import { useQueryClient } from "@tanstack/react-query";
 import { useEffect } from "react";
@@ -9,6 +9,7 @@ import { Problem } from "@/api/client";
 import { Cli } from "@/ui/Cli";
 import { useConfirm } from "@/ui/confirm";
 import { bytes, duration } from "@/ui/format";
+import { Notice } from "@/ui/Notice";
 import { refresh } from "../dataset";
 import { FileUnreadable } from "./hashing";
 import { doneShare } from "./share";
@@ -83,14 +84,10 @@ export function UploadProgress({ upload }: { upload: Upload }) {
           ))}
         </p>
         {progress.away !== null && !over && (
-          <Alert variant="outline" color="yellow" p="xs" role="status">
-            {t("going.away")}
-          </Alert>
+          <Notice kind="warn">{t("going.away")}</Notice>
         )}
         {stage === "failed" && progress.error && (
-          <Alert variant="outline" color="red" p="xs" role="alert">
-            {errorWords(t, progress.error)}
-          </Alert>
+          <Notice kind="bad">{errorWords(t, progress.error)}</Notice>
         )}
         {stage === "done" && version && (
           <Group gap="sm">
