@@ -1,5 +1,6 @@
 /** What parallel coordinates and the scatter plot draw of runs. Pure. */
 import { numeric, type RunRecord } from "../facts";
+import { telling } from "../table/columns";
 
 /** A dimension: `params.lr`, `metrics.loss`. */
 export interface Dimension {
@@ -42,7 +43,7 @@ export function choices(runs: readonly RunRecord[]): { params: string[]; metrics
       return values.length > 1 && new Set(values).size > 1;
     });
   };
-  return { params: of("params"), metrics: of("metrics").sort((a, b) => Number(a.startsWith("metrics.system/")) - Number(b.startsWith("metrics.system/"))) };
+  return { params: of("params"), metrics: of("metrics").sort((a, b) => telling(nameOf(b)) - telling(nameOf(a))) };
 }
 
 export const nameOf = (id: string) => id.slice(id.indexOf(".") + 1);

@@ -9,7 +9,7 @@ import { useTranslation } from "react-i18next";
 import { useNavigate } from "react-router";
 import type { RunRecord } from "../facts";
 import { Cell, Go, type Shared as Common } from "./Cell";
-import { type Order, type RunColumn, sortable, widthOf, writeColumn } from "./columns";
+import { fallsFirst, type Order, type RunColumn, sortable, widthOf, writeColumn } from "./columns";
 import classes from "./RunTable.module.css";
 import type { Rows } from "./useRows";
 
@@ -205,7 +205,7 @@ function Head({ id, label, title, width, index, start, numeric, sortableBy, orde
       }}
     >
       {sortableBy ? (
-        <button type="button" className={classes.sort} title={title ?? t("sortBy", { column: label })} onClick={() => onOrder({ column: id, descending: mine ? !mine.descending : id !== "name" })}>
+        <button type="button" className={classes.sort} title={title ?? t("sortBy", { column: label })} onClick={() => onOrder({ column: id, descending: mine ? !mine.descending : fallsFirst(id) })}>
           <span className={classes.text}>{label}</span>
           {mine && <Arrow size={12} aria-hidden />}
         </button>

@@ -55,7 +55,7 @@ export function parseColumns(texts: readonly string[]): RunColumn[] {
 }
 
 /** Whether a key is what one looks at first: how good a run was. */
-const telling = (key: string) => Number(/loss|acc|error|score|reward|f1|auc|perplexity|^lr$|learning_rate|batch/.test(key)) + Number(/^val|^eval|^test/.test(key));
+export const telling = (key: string) => Number(/loss|acc|error|score|reward|f1|auc|perplexity|^lr$|learning_rate|batch/.test(key)) + Number(/^val|^eval|^test/.test(key));
 
 /** What is shown before anybody chose: what most runs have, the machine's metrics left out. */
 export function usualColumns(known: readonly Schemas["RunColumn"][]): RunColumn[] {
@@ -84,6 +84,11 @@ export interface Order {
   /** Id of a column, or `name`. */
   column: string;
   descending: boolean;
+}
+
+/** Whether the first click sorts great values first: not names, and not what is to be small. */
+export function fallsFirst(id: string): boolean {
+  return id !== "name" && !/(^|[^a-z])(loss|error|err|mse|rmse|mae|perplexity|latency)([^a-z]|$)/i.test(id);
 }
 
 /** `-metrics.loss`: falling. */

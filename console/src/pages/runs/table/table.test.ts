@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { RunRecord } from "../facts";
-import { filterOf, orderBy, parseColumn, parseColumns, parseOrder, quoted, usualColumns, writeColumn, writeOrder } from "./columns";
+import { fallsFirst, filterOf, orderBy, parseColumn, parseColumns, parseOrder, quoted, usualColumns, writeColumn, writeOrder } from "./columns";
 import { heard, listed, NO_HEAD } from "./rows";
 import { complete, tokenAt } from "./completion";
 
@@ -24,6 +24,10 @@ describe("columns", () => {
     expect(ids).toContain("params.lr");
     expect(ids.indexOf("metrics.loss")).toBeLessThan(ids.indexOf("metrics.rare"));
     expect(ids).not.toContain("metrics.system/gpu");
+  });
+
+  it("sort the best first", () => {
+    expect(["metrics.val/loss", "metrics.accuracy", "name", "attributes.created", "metrics.glossy"].map(fallsFirst)).toEqual([false, true, false, true, true]);
   });
 
   it("sort in the server's grammar", () => {
