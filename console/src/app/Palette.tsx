@@ -4,6 +4,8 @@ import { lazy, Suspense } from "react";
 import { useTranslation } from "react-i18next";
 import { Loading } from "@/ui/Loading";
 
+import classes from "./Palette.module.css";
+
 const PaletteBox = lazy(() => import("./palette/PaletteBox"));
 
 interface Props {
@@ -25,6 +27,7 @@ export function Palette({ opened, close, project, showShortcuts }: Props) {
       padding={0}
       withCloseButton={false}
       transitionProps={{ duration: 0 }}
+      classNames={{ content: classes.dialog }}
       attributes={{ content: { "aria-label": t("search") } }}
     >
       <Suspense fallback={<Loading />}>

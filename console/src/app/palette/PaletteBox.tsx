@@ -43,6 +43,10 @@ export default function PaletteBox({ project, close, showShortcuts }: Props) {
   const found = rows.findIndex((row) => row.item.id === chosen);
   const active = Math.max(0, found);
   const list = useRef<HTMLDivElement>(null);
+  const input = useRef<HTMLInputElement>(null);
+
+  // It comes after the dialog, which has given the focus to itself by then.
+  useEffect(() => input.current?.focus(), []);
 
   useEffect(() => {
     list.current?.querySelector('[aria-selected="true"]')?.scrollIntoView({ block: "nearest" });
@@ -72,6 +76,7 @@ export default function PaletteBox({ project, close, showShortcuts }: Props) {
       <div className={classes.field}>
         <IconSearch size={16} aria-hidden />
         <input
+          ref={input}
           className={classes.input}
           role="combobox"
           aria-label={t("nav:search")}
@@ -119,7 +124,7 @@ export default function PaletteBox({ project, close, showShortcuts }: Props) {
                     <Marked text={row.item.label} marks={row.marks} />
                   </span>
                   {row.item.hint && <span className={classes.hint}>{row.item.hint}</span>}
-                  {at === active && <IconCornerDownLeft size={14} aria-hidden />}
+                  {at === active && <IconCornerDownLeft size={14} className={classes.enter} aria-hidden />}
                 </div>
               );
             })}

@@ -41,7 +41,7 @@ export interface Item {
 
 /** Everything, in the order of the groups. */
 export function useItems(project: string | null, search: string, showShortcuts: () => void): Item[] {
-  const { t } = useTranslation(["palette", "nav", "status"]);
+  const { t, i18n } = useTranslation(["palette", "nav", "status"]);
   const user = useUser();
   const projects = useProjects().data?.items ?? [];
   const role = projects.find((one) => one.name === project)?.role;
@@ -80,7 +80,9 @@ export function useItems(project: string | null, search: string, showShortcuts: 
     { id: "zh", label: "简体中文", icon: IconLanguage, keywords: "language chinese 语言 zhongwen", act: () => void speak("zh") },
     { id: "shortcuts", label: t("nav:shortcuts.help"), icon: IconKeyboard, keywords: "keyboard shortcuts help keys", act: showShortcuts },
     { id: "signOut", label: t("nav:signOut"), icon: IconLogout, keywords: "sign out log logout", act: signOut },
-  ].map((item) => ({ ...item, group: "actions" as const }));
+  ]
+    .filter(({ id }) => id !== i18n.language)
+    .map((item) => ({ ...item, group: "actions" as const }));
   const pages = [...projectPages(project), ...accountPages(user.admin ?? false)].map((page): Item => ({
     id: `page ${page.to}`,
     group: "pages",

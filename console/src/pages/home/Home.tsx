@@ -82,6 +82,8 @@ function Overview({ projects, one }: { projects: string[]; one: string | null })
   const error = jobs.error ?? instances.error ?? endpoints.error ?? runs.error;
   const several = projects.length > 1;
   const work = jobs.items && instances.items && workOf(jobs.items, instances.items);
+  // A job has its run from the start: while it waits, there is nothing to see of that.
+  const waits = new Set(work?.filter((one) => one.waits).map((one) => `${one.project}/${one.name}`));
   return (
     <div className={classes.grid} key={again}>
       {error !== null && (
@@ -91,7 +93,7 @@ function Overview({ projects, one }: { projects: string[]; one: string | null })
       )}
       <div className={classes.main}>
         <WorkList work={work} several={several} />
-        <RecentRuns runs={runs.items} several={several} />
+        <RecentRuns runs={runs.items?.filter((run) => !waits.has(`${run.project}/${run.job}`))} several={several} />
       </div>
       <div className={classes.side}>
         <Spending project={one} />

@@ -8,6 +8,7 @@ import { mainMetric } from "./work";
 const RUNS = 8;
 const LIMIT = 100;
 const SPARK_WIDTH = 48;
+const SPARK_MS = 3_000;
 const STATS_MS = 10_000;
 const COST_MS = 30_000;
 
@@ -72,21 +73,22 @@ export function useSpending(project: string | null) {
 
 /** The curve that each run is known by, by the run's id. */
 export function useSparks(runs: HomeRun[]): Map<string, (number | null)[]> {
-  const wanted = new Map<string, { runs: string[]; keys: Set<string>; points: number }>();
+  const wanted = new Map<string, { runs: string[]; keys: Set<string>; live: number }>();
   for (const run of runs) {
     const key = mainMetric(Object.keys(run.metrics ?? {}));
     const metric = key === null ? undefined : run.metrics?.[key];
     if (!key || !metric || metric.count < 2) continue;
-    const one = wanted.get(run.project) ?? { runs: [], keys: new Set<string>(), points: 0 };
+    const one = wanted.get(run.project) ?? { runs: [], keys: new Set<string>(), live: 0 };
     one.runs.push(run.id);
     one.keys.add(key);
-    one.points += metric.count;
+    one.live += Number(run.state === "running");
     wanted.set(run.project, one);
   }
   const own = new Map(runs.map((run) => [run.id, mainMetric(Object.keys(run.metrics ?? {}))]));
   const charts = useQueries({
-    queries: [...wanted].map(([project, { runs: ids, keys, points }]) => ({
-      queryKey: ["home", "spark", project, ids, [...keys], points],
+    queries: [...wanted].map(([project, { runs: ids, keys, live }]) => ({
+      // Once more when a run has ended: `live` is another number then.
+      queryKey: ["home", "spark", project, ids, [...keys], live],
       queryFn: () =>
         ask(
           api.POST("/api/v1/projects/{project}/runs/chart", {
@@ -95,7 +97,7 @@ export function useSparks(runs: HomeRun[]): Map<string, (number | null)[]> {
           }),
         ),
       staleTime: Number.POSITIVE_INFINITY,
-      placeholderData: (before: Schemas["Chart"] | undefined) => before,
+      refetchInterval: live ? SPARK_MS : (false as const),
     })),
   });
   const found = new Map<string, (number | null)[]>();
