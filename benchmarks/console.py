@@ -156,7 +156,7 @@ def long_share(page: Page, seconds: float) -> float:
 
 
 def charts_drawn(page: Page) -> None:
-    page.wait_for_function("document.querySelectorAll('canvas').length >= 4")
+    page.locator("canvas").nth(3).wait_for()
     page.locator("tbody tr").nth(10).wait_for()
 
 

@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any, Protocol
 
-from playwright.sync_api import Browser, ConsoleMessage, Page
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 from real_server import Server
 
 CHROMIUM = shutil.which("chromium")
@@ -94,10 +94,11 @@ class Person:
         """Until nothing is loading any more."""
         self.page.wait_for_load_state("load")
         self.page.locator("#root > *").first.wait_for(state="attached")
-        self.page.wait_for_function("document.querySelectorAll('output[aria-label]').length === 0")
+        expect(self.page.locator("output[aria-label]")).to_have_count(0, timeout=PATIENCE_MS)
 
     def picture(self, name: str) -> Path:
-        """Keep what is seen now, under a name that says how it was looked at."""
+        """Keep what is seen now, from the top, under a name that says how it was looked at."""
+        self.page.evaluate("window.scrollTo(0, 0)")
         return self._screenshots.take(self.page, f"{name}-{self.look}")
 
     def violations(self) -> list[str]:

@@ -84,8 +84,6 @@ def test_eight_steps_by_clicks(
     page.get_by_label(words("door", "password"), exact=True).fill("analytical engine")
     click(page, "door", "signUp")
     page.wait_for_url("**/welcome")
-    page.get_by_label(words("common", "name"), exact=True).fill("numbers")
-    click(page, "projects", "new.make")
     done("account")
     ada.picture("steps-1-account")
 
@@ -93,7 +91,9 @@ def test_eight_steps_by_clicks(
     click(step(ada, words, "instance"), "welcome", "act.instance")
     click(page, "instances", "create.submit")
     with ada.page.context.expect_page(timeout=LONG_MS) as opened:
-        page.get_by_role("button", name=words("instances", "open.jupyterlab")).click(timeout=LONG_MS)
+        page.get_by_role("button", name=words("instances", "open.button", app="JupyterLab")).click(
+            timeout=LONG_MS
+        )
     lab = opened.value
     lab.wait_for_url(f"{server.content_url}/**", timeout=60_000)
     expect(lab.locator(".jp-LauncherCard").first).to_be_visible(timeout=60_000)

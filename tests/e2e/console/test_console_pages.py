@@ -32,14 +32,15 @@ def test_every_page(
     wrong: dict[str, list[str]] = {}
     for name, path in PAGES:
         ada.go(path)
-        ada.page.wait_for_timeout(400)  # charts, and what is read second
+        ada.page.wait_for_timeout(800)  # charts, and what is read second
         ada.picture(f"page-{name}")
         found = ada.violations()
         if ada.overflow():
             found.append(f"{ada.overflow()} px too wide")
         if ada.page.get_by_role("heading", level=1).count() != 1:
             found.append("not exactly one heading of level 1")
-        found += [f"alert: {text}" for text in ada.page.get_by_role("alert").all_inner_texts()]
+        if name != "job-failed":  # which says so in one
+            found += [f"alert: {text}" for text in ada.page.get_by_role("alert").all_inner_texts()]
         if found or ada.complaints:
             wrong[name] = found + ada.complaints
         ada.complaints.clear()

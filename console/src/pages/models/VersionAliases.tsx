@@ -52,13 +52,13 @@ export function VersionAliases({ version }: { version: Version }) {
       {!editor && !version.aliases?.length && <span className="n-soft">–</span>}
       {editor && (
         <Popover opened={open} onChange={setOpen} position="bottom-start" trapFocus width={280}>
-          <Popover.Target>
-            <span className={classes.pill}>
+          <span className={classes.pill}>
+            <Popover.Target>
               <button type="button" style={{ margin: "0 -4px" }} aria-label={t("aliases.add", { name })} title={t("aliases.add", { name })} onClick={() => setOpen(!open)}>
                 <IconPlus size={12} />
               </button>
-            </span>
-          </Popover.Target>
+            </Popover.Target>
+          </span>
           <Popover.Dropdown>
             <form onSubmit={point}>
               <Stack gap="sm">
