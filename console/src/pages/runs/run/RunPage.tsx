@@ -1,5 +1,5 @@
 /** One run: its charts, what went in and came out, its files. */
-import { ActionIcon, Alert, Button, Menu } from "@mantine/core";
+import { ActionIcon, Button, Menu } from "@mantine/core";
 import { IconArrowsDiff, IconDots, IconPencil, IconRestore, IconTrash, IconTrashX } from "@tabler/icons-react";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
@@ -45,7 +45,7 @@ export function RunPage() {
     <Page
       title={run.name}
       crumbs={[{ label: t("title"), to: `/p/${project}/runs` }]}
-      status={<Status state={run.state} />}
+      status={<Status state={run.deleted_at ? "deleted" : run.state} />}
       facts={<Facts run={run} job={job} project={project} />}
       actions={<Actions run={run} project={project} />}
       cli={<Cli words={["nacre", "show", run.id.slice(0, 8)]} />}
@@ -95,9 +95,6 @@ function Actions({ run, project }: { run: Run; project: string }) {
   if (run.deleted_at) {
     return (
       <>
-        <Alert variant="outline" color="gray" p="xs">
-          {t("trash.isIn")}
-        </Alert>
         {may && (
           <>
             <Button variant="default" leftSection={<IconRestore size={14} />} onClick={() => trash.restore()}>
@@ -170,7 +167,7 @@ export function useTrash(project: string, run: Pick<Run, "id" | "name">) {
     mutationFn: () => ask(api.POST("/api/v1/projects/{project}/runs/{run}/purge", { params })),
     onSuccess: async () => {
       await navigate(`/p/${project}/runs/trash`);
-      await changed();
+      await client.invalidateQueries({ queryKey: ["runs", project] });
     },
     onError: tellError,
   });
