@@ -35,7 +35,7 @@ export function UseIt({ endpoint }: { endpoint: Endpoint }) {
       <section className={classes.section}>
         <h2>{t("use.token")}</h2>
         <p className={classes.message}>
-          {t("use.tokenText")} <Anchor component={Link} to="/account?tab=tokens" size="sm">{t("use.tokens")}</Anchor>
+          {t("use.tokenText")} <Anchor component={Link} to="/account?tab=tokens" size="sm" underline="always">{t("use.tokens")}</Anchor>
         </p>
         <div style={{ marginTop: 8 }}>
           <Cli words={["nacre", "token", "create", `${endpoint.name}-client`, "--scope", "endpoints:predict"]} />

@@ -48,9 +48,9 @@ export function EvaluationView({ evaluation }: { evaluation: Evaluation }) {
           </div>
           <div className={classes.halves}>
             {evaluation.labels && evaluation.confusion && (
-              <section className={classes.section} aria-labelledby="confusion">
+              <div className={classes.section}>
                 <ConfusionMatrix
-                  title={<h2 id="confusion">{t("confusion.title")}</h2>}
+                  title={<h2>{t("confusion.title")}</h2>}
                   labels={evaluation.labels}
                   confusion={evaluation.confusion}
                 />
@@ -60,7 +60,7 @@ export function EvaluationView({ evaluation }: { evaluation: Evaluation }) {
                     {confused.map((one) => t("confusion.pair", { truth: one.truth, called: one.called, count: one.count })).join(t("confusion.comma"))}
                   </p>
                 )}
-              </section>
+              </div>
             )}
             <Classes evaluation={evaluation} />
           </div>
@@ -90,11 +90,11 @@ function Classes({ evaluation }: { evaluation: Evaluation }) {
   ];
   if (!rows.length) return null;
   return (
-    <section className={classes.section} aria-labelledby="classes">
-      <h2 id="classes" style={{ lineHeight: "30px" }}>
+    <div className={classes.section}>
+      <h2 style={{ lineHeight: "30px" }}>
         {t("measures.classes")}
       </h2>
       <DataTable label={t("measures.classes")} rows={rows} columns={columns} id={(row) => row.label} sort={sort} onSort={onSort} rowHeight={29} />
-    </section>
+    </div>
   );
 }
