@@ -31,6 +31,9 @@ const ICONS: Record<LineageNode["kind"], typeof IconBox> = {
   endpoint: IconPlugConnected,
 };
 
+/** In the order of making. */
+const KINDS = Object.keys(ICONS);
+
 /** `subject`: `data:digits/3`, `data:digits`, `job:NAME`, `run:ID`, `model:NAME/2`, `endpoint:NAME`, `environment:NAME`. */
 export function LineageGraph({ project, subject }: { project: string; subject: string }) {
   const { t } = useTranslation("lineage");
@@ -171,7 +174,7 @@ function List({ project, graph }: GraphProps) {
           </tr>
         </thead>
         <tbody>
-          {graph.nodes.map((node) => (
+          {[...graph.nodes].sort((a, b) => KINDS.indexOf(a.kind) - KINDS.indexOf(b.kind)).map((node) => (
             <tr key={node.id} data-subject={graph.subject.includes(node.id) || undefined}>
               <td>{t(`kinds.${node.kind}`)}</td>
               <th scope="row">

@@ -209,7 +209,7 @@ def _endings(files: list[FileEntry]) -> list[EndingCount]:
         sizes[ending] += entry.size
     return [
         EndingCount(ending=ending, files=count, size=sizes[ending])
-        for ending, count in counts.most_common(_MAX_ENDINGS)
+        for ending, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_MAX_ENDINGS]
     ]
 
 
@@ -220,7 +220,8 @@ def _spread(items: list[T], most: int) -> Iterator[T]:
 
 
 def _top(counts: Counter[str]) -> list[ValueCount]:
-    return [ValueCount(value=value, count=count) for value, count in counts.most_common(_TOP)]
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    return [ValueCount(value=value, count=count) for value, count in ordered[:_TOP]]
 
 
 def _range(values: list[int]) -> tuple[int, int] | None:

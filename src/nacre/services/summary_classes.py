@@ -96,11 +96,13 @@ def by_column(tables: list[Table]) -> ClassCounts | None:
         split = split_of(table.path) if len(mine) > 1 else None
         counts.setdefault(split, Counter()).update(column.values or {})
     found = _counts("column", name, counts)
+    if found.total < 2:
+        return None
     return found.model_copy(update={"sampled": any(table.sampled for table, _ in mine)})
 
 
 def _label_column(table: Table) -> Column | None:
-    fit = [c for c in table.columns if c.values is not None and len(c.values) > 1]
+    fit = [column for column in table.columns if column.values]
     by_name = {column.name.strip().lower(): column for column in reversed(fit)}
     found = next((by_name[name] for name in _LABELS if name in by_name), None)
     if found is not None and (found.kind != "number" or len(found.values or ()) <= _FEW):
