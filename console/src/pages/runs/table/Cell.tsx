@@ -68,7 +68,7 @@ function titleOf(run: RunRecord, column: RunColumn, { t, language }: Shared): st
     const metric = run.metrics?.[column.key];
     if (!metric) return "";
     const [low, high] = [metric.min, metric.max].map((one) => number(numeric(one)));
-    return t("table.metric", { low, high, step: metric.step, count: metric.count });
+    return t("runs:table.metric", { low, high, step: metric.step, count: metric.count });
   }
   if (column.kind !== "attributes") return run[column.kind]?.[column.key] ?? "";
   if (column.key === "created") return time(run.started_at, language);
