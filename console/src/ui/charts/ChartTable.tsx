@@ -35,7 +35,7 @@ export function ChartTable({ label, series, x, range, height }: {
   ];
   return (
     <div style={{ height, overflow: "auto" }}>
-      <DataTable label={label} rows={rows} columns={columns} id={(row) => String(row.x)} />
+      <DataTable label={label} rows={rows} columns={columns} id={(row) => String(row.x)} height={height - 2} />
     </div>
   );
 }
