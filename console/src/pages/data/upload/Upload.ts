@@ -75,6 +75,7 @@ export class Upload {
   readonly note: string;
   readonly label: string;
   readonly files: UploadFile[];
+  private readonly size: number;
   private stage: Stage = "hashing";
   private error: Error | null = null;
   private version: Schemas["VersionCreated"] | null = null;
@@ -97,6 +98,7 @@ export class Upload {
     this.note = options.note ?? "";
     this.label = options.label ?? "";
     this.files = options.entries.map(({ path, blob }) => ({ path, blob, digest: null, state: "waiting", done: 0 }));
+    this.size = this.files.reduce((sum, file) => sum + file.blob.size, 0);
     this.shown = this.look();
   }
 
@@ -114,7 +116,7 @@ export class Upload {
   }
 
   private look(): Progress {
-    const size = this.files.reduce((sum, file) => sum + file.blob.size, 0);
+    const { size } = this;
     const rate = this.rate.perSecond();
     const rest = this.stage === "hashing" ? size - this.hashed : this.lacking - this.sent;
     return {

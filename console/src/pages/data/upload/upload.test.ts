@@ -5,7 +5,8 @@ import type { Hashers } from "./hashing";
 import { isJunk, isName, nameFrom, ofInput, rooted } from "./gather";
 import { backOff, plan, Rate } from "./plan";
 import { isSettled, keyOf } from "./remembered";
-import { passes, PathFault, Upload } from "./Upload";
+import { type FileState, passes, PathFault, Upload, type UploadFile } from "./Upload";
+import { shownFiles } from "./UploadFiles";
 
 const file = (path: string) => ({ path, file: new File(["x"], path.split("/").at(-1)!) });
 
@@ -84,6 +85,12 @@ it("digests are remembered of files that are as they were", () => {
   expect(keyOf("r", "a/b", one)).not.toBe(keyOf("r/a", "b", one));
   expect(isSettled({ lastModified: 1000 }, 2000)).toBe(false);
   expect(isSettled({ lastModified: 1000 }, 4000)).toBe(true);
+});
+
+it("of very many files, those that are worked at are shown", () => {
+  const one = (path: string, state: FileState): UploadFile => ({ path, state, blob: new Blob([]), digest: null, done: 0 });
+  const files = [...Array.from({ length: 9 }, (_, at) => one(`done${at}`, "there")), one("next", "waiting"), one("now", "sending")];
+  expect(shownFiles(files, 2).map((file) => file.path)).toEqual(["now", "next", "done0", "done1"]);
 });
 
 /** A server in memory that has blobs by digest. The digest of these tests is the content itself, padded. */
