@@ -44,12 +44,22 @@ export function EndpointPage() {
 function Loaded({ endpoint, crumbs }: { endpoint: Endpoint; crumbs: { label: string; to: string }[] }) {
   const { t } = useTranslation("endpoints");
   const project = useProject().name;
+  const told = (content: ReactNode) => (
+    <div className={classes.stack}>
+      {endpoint.message && (
+        <Alert variant="outline" color={endpoint.state === "failed" ? "red" : "yellow"}>
+          {endpoint.message}
+        </Alert>
+      )}
+      {content}
+    </div>
+  );
   const tabs: Tab[] = [
-    { value: "play", label: t("tabs.play"), content: () => <Play endpoint={endpoint} /> },
-    { value: "traffic", label: t("tabs.traffic"), content: () => <Traffic endpoint={endpoint} /> },
-    { value: "revisions", label: t("tabs.revisions"), content: () => <Revisions endpoint={endpoint} /> },
-    { value: "use", label: t("tabs.use"), content: () => <UseIt endpoint={endpoint} /> },
-    { value: "info", label: t("tabs.info"), content: () => <Info endpoint={endpoint} /> },
+    { value: "play", label: t("tabs.play"), content: () => told(<Play endpoint={endpoint} />) },
+    { value: "traffic", label: t("tabs.traffic"), content: () => told(<Traffic endpoint={endpoint} />) },
+    { value: "revisions", label: t("tabs.revisions"), content: () => told(<Revisions endpoint={endpoint} />) },
+    { value: "use", label: t("tabs.use"), content: () => told(<UseIt endpoint={endpoint} />) },
+    { value: "info", label: t("tabs.info"), content: () => told(<Info endpoint={endpoint} />) },
   ];
   const facts = (
     <>
@@ -72,13 +82,7 @@ function Loaded({ endpoint, crumbs }: { endpoint: Endpoint; crumbs: { label: str
         </>
       }
       tabs={tabs}
-    >
-      {endpoint.message && (
-        <Alert variant="outline" color={endpoint.state === "failed" ? "red" : "yellow"} style={{ order: -1 }}>
-          {endpoint.message}
-        </Alert>
-      )}
-    </Page>
+    />
   );
 }
 

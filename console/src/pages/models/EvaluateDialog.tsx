@@ -98,7 +98,6 @@ function EvaluateForm({ versions, version, onClose }: Omit<Props, "opened">) {
             }}
             searchable
             required
-            data-autofocus
           />
           <Select
             label={t("common:version")}

@@ -79,7 +79,7 @@ function Loaded({ model, versions, crumbs }: { model: Model; versions: Version[]
   const tabs: Tab[] = [];
   if (version) {
     tabs.push(
-      { value: "versions", label: t("tabs.versions"), content: () => <VersionsTab model={model} versions={versions} /> },
+      { value: "versions", label: t("tabs.versions"), content: () => <VersionsTab model={model} versions={versions} described={<Described model={model} />} /> },
       { value: "version", label: t("tabs.version", { number: version.number }), content: () => <VersionTab version={version} chooser={chooser} /> },
       {
         value: "evaluations",
@@ -112,19 +112,14 @@ function Loaded({ model, versions, crumbs }: { model: Model; versions: Version[]
         cli={
           version && (
             <>
-              <Cli words={["nacre", "deploy", `${model.name}/${version.number}`]} />
+              {version.conversion === "ready" && <Cli words={["nacre", "deploy", `${model.name}/${version.number}`]} />}
               <Cli words={["nacre", "model", "pull", `${model.name}/${version.number}`]} />
             </>
           )
         }
         tabs={tabs.length ? tabs : undefined}
       >
-        {(model.description || Object.keys(model.tags ?? {}).length > 0) && !asked && (
-          <div className={classes.section} style={{ order: -1 }}>
-            {model.description && <p className={classes.described}>{model.description}</p>}
-            <TagPills tags={model.tags ?? {}} />
-          </div>
-        )}
+        {!version && <Described model={model} />}
         {!version && (
           <Empty title={t("noVersions")} cli={["nacre", "model", "register", "RUN:model.pt", "--name", model.name]}>
             {t("noVersionsText")}
@@ -134,6 +129,16 @@ function Loaded({ model, versions, crumbs }: { model: Model; versions: Version[]
       {editor && <EditModel model={model} opened={editing} onClose={() => setEditing(false)} />}
       {editor && version && <EvaluateDialog versions={versions} version={version} opened={evaluating} onClose={() => setEvaluating(false)} />}
     </>
+  );
+}
+
+function Described({ model }: { model: Model }) {
+  if (!model.description && !Object.keys(model.tags ?? {}).length) return null;
+  return (
+    <div className={classes.section}>
+      {model.description && <p className={classes.described}>{model.description}</p>}
+      <TagPills tags={model.tags ?? {}} />
+    </div>
   );
 }
 

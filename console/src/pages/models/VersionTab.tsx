@@ -54,10 +54,10 @@ export function VersionTab({ version, chooser }: { version: Version; chooser: Re
         <h2 id="signature">{t("signature.title")}</h2>
         {version.signature ? <SignatureTable signature={version.signature} /> : <p className={classes.message}>{t("signature.none")}</p>}
       </section>
-      <section className={classes.section} aria-labelledby="files">
-        <h2 id="files">{t("common:files")}</h2>
+      <div className={classes.section}>
+        <h2>{t("common:files")}</h2>
         <FilesOf version={version} />
-      </section>
+      </div>
       {editor && <EditVersion key={version.id} version={version} opened={editing} onClose={() => setEditing(false)} />}
     </div>
   );

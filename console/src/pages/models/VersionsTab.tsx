@@ -1,6 +1,7 @@
 /** Every version: what it is, whether it is converted, and what it measured on one dataset. */
 import { Group, Select } from "@mantine/core";
 import { IconStarFilled } from "@tabler/icons-react";
+import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import { useProject } from "@/app/project";
 import { type Column, DataTable } from "@/ui/DataTable";
@@ -13,7 +14,7 @@ import { best, dataOf, MEASURES, type Measure, measured, score } from "./measure
 import classes from "./models.module.css";
 import { VersionAliases } from "./VersionAliases";
 
-export function VersionsTab({ model, versions }: { model: Model; versions: Version[] }) {
+export function VersionsTab({ model, versions, described }: { model: Model; versions: Version[]; described: ReactNode }) {
   const { t, i18n } = useTranslation("models");
   const project = useProject();
   const choices = dataOf(versions);
@@ -61,6 +62,7 @@ export function VersionsTab({ model, versions }: { model: Model; versions: Versi
   });
   return (
     <div className={classes.stack} style={{ gap: 12 }}>
+      {described}
       {choices.length > 0 && (
         <Group gap="md" align="flex-end">
           <Select

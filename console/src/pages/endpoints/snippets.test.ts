@@ -1,0 +1,59 @@
+import { describe, expect, it } from "vitest";
+import { largest } from "./data";
+import { endpointName } from "./NewEndpoint";
+import { curlOf, javaScript, nacrePython, pythonRequests, pythonTriton } from "./snippets";
+import type { Signature } from "./playground/signature";
+
+const signature = {
+  inputs: [
+    { name: "in put", datatype: "FP32", shape: [-1, 2] },
+    { name: "class", datatype: "BYTES", shape: [-1] },
+    { name: "flag", datatype: "BOOL", shape: [1, 1] },
+  ],
+  outputs: [{ name: 'the "answer"', datatype: "INT64", shape: [-1] }],
+} as Signature;
+const asked = { url: "https://host:7375/endpoints/p/ask", model: "House prices", signature };
+
+describe("code", () => {
+  it("quotes what a shell would read", () => {
+    const text = curlOf(asked, { inputs: [{ name: "it's", shape: [1], datatype: "BYTES", data: ["$(x) 'y'"] }] });
+    expect(text).toContain("/v2/models/House%20prices/infer");
+    expect(text.split("-d ")[1]).toBe(`'{"inputs":[{"name":"it'\\''s","shape":[1],"datatype":"BYTES","data":["$(x) '\\''y'\\''"]}]}'`);
+  });
+  it("has variables that are names, whatever the inputs are called", () => {
+    const text = pythonRequests(asked);
+    expect(text).toContain("in_put = np.zeros((1, 2), dtype=np.float32)");
+    expect(text).toContain('input_1 = np.full((1,), "text", dtype=object)');
+    expect(text).toContain("flag = np.zeros((1, 1), dtype=np.bool_)");
+    expect(text).toContain('{"name": "class", "shape": input_1.shape');
+    expect(text).toContain('outputs["the \\"answer\\""]');
+  });
+  it("gives Triton the address without its scheme", () => {
+    expect(pythonTriton(asked)).toContain('triton.InferenceServerClient("host:7375/endpoints/p/ask", ssl=True)');
+    expect(pythonTriton({ ...asked, url: "http://host/e" })).toContain('triton.InferenceServerClient("host/e")');
+  });
+  it("has as many values as the shape says", () => {
+    expect(javaScript(asked)).toContain("shape: [1,2], datatype: \"FP32\", data: new Array(2).fill(0)");
+    expect(nacrePython({ name: "ask", signature })).toContain('"shape": [1,1], "datatype": "BOOL", "data": [False] * 1');
+  });
+});
+
+describe("names", () => {
+  it("of models become those of endpoints", () => {
+    expect([endpointName("House prices!"), endpointName("Digits-CNN"), endpointName("模型"), endpointName("a".repeat(80)).length]).toEqual([
+      "house-prices",
+      "digits-cnn",
+      "",
+      64,
+    ]);
+  });
+});
+
+describe("the largest value of data", () => {
+  it("is that of the samples, not of the labels", () => {
+    const array = (shape: number[], max: number | null) => ({ array: { shape, max } });
+    expect(largest([array([450], 9), array([450, 64], 16), array([3, 3], 99)])).toBe(16);
+    expect(largest([array([450], 9)])).toBeNull();
+    expect(largest([])).toBeNull();
+  });
+});
