@@ -34,7 +34,7 @@ def test_an_open_log_goes_on_after_a_restart(make_server: MakeServer, person: Ma
     expect(ada.page.get_by_text("line 399", exact=True)).to_be_visible(timeout=30_000)
 
     with ada.page.expect_download() as download:
-        ada.page.get_by_role("button", name="Download").click()
+        ada.page.get_by_role("link", name="Download the log").click()
     assert download.value.path().read_text().splitlines() == [f"line {n}" for n in range(400)]
     seen = ada.page.evaluate("[...document.querySelectorAll('[data-line]')].map(row => row.textContent)")
     shown = [text for text in seen if "line " in text]

@@ -101,17 +101,16 @@ def test_files_of_users_do_nothing_when_they_are_opened(
         ada.page.goto(path.format(name))
     assert download.value.path().read_text() in (HTML, SVG)
     ada.go("/")
-    framed = ada.page.evaluate(
+    ada.page.evaluate(
         """async (path) => {
             const frame = document.createElement("iframe");
             frame.src = path;
             document.body.append(frame);
             await new Promise((done) => setTimeout(done, 500));
-            return window.pwned === undefined && window.frames[0]?.pwned === undefined;
         }""",
         path.format(name),
     )
-    assert framed
+    untouched(ada)
 
 
 def test_scripts_cannot_read_the_session_and_pages_elsewhere_cannot_use_it(
@@ -139,6 +138,7 @@ def test_scripts_cannot_read_the_session_and_pages_elsewhere_cannot_use_it(
             const live = await new Promise((done) => {
                 socket.onmessage = (event) => done(event.data);
                 socket.onclose = () => done("closed");
+                setTimeout(() => done("silent"), 5000);
             });
             return [read[0].status === "fulfilled" ? "read" : "refused", live];
         }""",
