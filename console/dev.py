@@ -1,4 +1,4 @@
-"""``make dev``: a server on ``.dev``, and Vite's, which serves the console with hot reload and passes /api on."""
+"""``make dev``: a server on ``.dev``, and Vite's, which serves the console with hot reload."""
 
 from __future__ import annotations
 

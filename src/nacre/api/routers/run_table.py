@@ -64,9 +64,7 @@ def compare(project: str, body: CompareSpec, caller: Allowed, table: Found) -> R
 
 
 @routes.operation("runs.export", response_class=Response)
-def export(
-    project: str, spec: Annotated[RunExport, Query()], caller: Allowed, table: Found
-) -> Response:
+def export(project: str, spec: Annotated[RunExport, Query()], caller: Allowed, table: Found) -> Response:
     """The file, as it is made: a download that no browser takes for a page."""
     pieces = export_runs(table, caller, spec)
     kind = "text/csv; charset=utf-8" if spec.format == "csv" else "application/vnd.apache.parquet"
