@@ -49,6 +49,16 @@ describe("the layout", () => {
   });
 });
 
+it("of many, what led furthest is shown", () => {
+  const jobs = Array.from({ length: 30 }, (_, at) => node(`job:j-${at}`));
+  const runs = Array.from({ length: 30 }, (_, at) => node(`run:j-${at}`));
+  const edges: [string, string][] = [...jobs.map((job, at) => [job.id, runs[at]!.id] as [string, string]), ["run:j-3", "model:m/1"]];
+  const { placed, edges: drawn } = layout([...jobs, ...runs, node("model:m/1")], edges, []);
+  const shown = placed.map((one) => one.node.id);
+  expect(shown.filter((id) => id.startsWith("job:"))).toEqual([29, 28, 27, 26, 25, 24, 23, 3].map((at) => `job:j-${at}`));
+  expect(drawn.map((edge) => [edge.from.node.id, edge.to.node.id])).toContainEqual(["run:j-3", "model:m/1"]);
+});
+
 it("what a node came from and led to, not its siblings", () => {
   const edges: [string, string][] = [...EDGES, ["data:d/1", "job:other"]];
   expect([...related("job:j", edges)].sort()).toEqual(NODES.map((one) => one.id).sort());

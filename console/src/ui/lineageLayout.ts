@@ -38,15 +38,17 @@ export function layout(
 ): Layout {
   const columns = COLUMNS.map((kinds) => ({
     name: kinds[0]!,
-    nodes: kinds.flatMap((kind) => nodes.filter((node) => node.kind === kind)),
+    nodes: kinds.flatMap((kind) => nodes.filter((node) => node.kind === kind).sort(newestFirst)),
   })).filter((column) => column.nodes.length > 0);
   order(columns.map((column) => column.nodes), edges);
   const step = NODE_WIDTH + GAP_X;
+  const far = reach(nodes, edges);
   const shown = columns.map((column) => {
     if (open.has(column.name) || column.nodes.length <= most + 1) return column.nodes;
-    const first = column.nodes.filter((node) => subject.includes(node.id)).slice(0, most);
-    const rest = column.nodes.filter((node) => !first.includes(node)).slice(0, most - first.length);
-    return column.nodes.filter((node) => first.includes(node) || rest.includes(node));
+    // The subject, then what led furthest.
+    const worth = (node: LineageNode) => (subject.includes(node.id) ? COLUMNS.length : 0) + far.get(node.id)!;
+    const kept = new Set([...column.nodes].sort((a, b) => worth(b) - worth(a)).slice(0, most));
+    return column.nodes.filter((node) => kept.has(node));
   });
   const tall = Math.max(0, ...shown.map((column, at) => column.length + (column.length < columns[at]!.nodes.length ? 1 : 0)));
   const height = Math.max(NODE_HEIGHT, tall * (NODE_HEIGHT + GAP_Y) - GAP_Y);
@@ -70,6 +72,23 @@ export function layout(
     width: Math.max(NODE_WIDTH, columns.length * step - GAP_X),
     height,
   };
+}
+
+const collator = new Intl.Collator("en", { numeric: true });
+
+/** Names count up: the last is the newest. */
+function newestFirst(a: LineageNode, b: LineageNode): number {
+  return collator.compare(b.label, a.label);
+}
+
+const columnOf = (node: LineageNode) => COLUMNS.findIndex((kinds) => kinds.includes(node.kind));
+
+/** The last column that each node leads to. */
+function reach(nodes: LineageNode[], edges: [string, string][]): Map<string, number> {
+  const found = new Map(nodes.map((node) => [node.id, columnOf(node)]));
+  const ordered = [...edges].sort(([a], [b]) => (found.get(b) ?? 0) - (found.get(a) ?? 0));
+  for (const [from, to] of ordered) found.set(from, Math.max(found.get(from) ?? 0, found.get(to) ?? 0));
+  return found;
 }
 
 /** Sort each column by the mean place of its neighbours, back and forth. */
