@@ -36,6 +36,6 @@ def test_an_open_log_goes_on_after_a_restart(make_server: MakeServer, person: Ma
     with ada.page.expect_download() as download:
         ada.page.get_by_role("link", name="Download the log").click()
     assert download.value.path().read_text().splitlines() == [f"line {n}" for n in range(400)]
-    seen = ada.page.evaluate("[...document.querySelectorAll('[data-line]')].map(row => row.textContent)")
+    seen = ada.page.evaluate("[...document.querySelectorAll('[data-index]')].map(row => row.textContent)")
     shown = [text for text in seen if "line " in text]
     assert len(shown) == len(set(shown)) > 0
