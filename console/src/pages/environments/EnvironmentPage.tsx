@@ -1,6 +1,6 @@
 /** An environment: what was asked for, what it was locked to, how it was built, and what uses it. */
 import { ActionIcon, Alert, Button, Group, Menu } from "@mantine/core";
-import { IconAlertTriangle, IconArrowUp, IconDots, IconHammer, IconPlayerPlay, IconRefresh, IconTrash } from "@tabler/icons-react";
+import { IconAlertTriangle, IconArrowUp, IconCopy, IconDots, IconHammer, IconPlayerPlay, IconRefresh, IconTrash } from "@tabler/icons-react";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
@@ -88,6 +88,8 @@ function Loaded({ environment, setGone }: { environment: Environment; setGone: (
 /** Why it failed, in the resolver's own words. */
 function Why({ environment }: { environment: Environment }) {
   const { t } = useTranslation("environments");
+  const { name: project } = useProject();
+  const mayEdit = useMay("editor");
   const { state, reason, message } = environment;
   const [tab, setTab] = useUrlState("tab", "overview", { push: true });
   if (!message || (state !== "failed" && reason !== "upgrade_failed")) return null;
@@ -103,6 +105,11 @@ function Why({ environment }: { environment: Environment }) {
       <pre className={classes.message}>{message}</pre>
       <Group gap="sm" mt="sm">
         <span className="n-soft">{environment.catalogue ? t("failed.catalogue") : t("failed.own")}</span>
+        {mayEdit && failed && !environment.catalogue && (
+          <Button component={Link} to={`/p/${project}/environments/new?from=${encodeURIComponent(environment.name)}`} variant="default">
+            {t("failed.another")}
+          </Button>
+        )}
         {tab !== "log" && (
           <Button variant="default" onClick={() => setTab("log")}>
             {t("failed.log")}
@@ -177,27 +184,28 @@ function Actions({ environment, setGone }: { environment: Environment; setGone: 
           {state === "failed" ? t("buildAgain") : t("build")}
         </Button>
       )}
-      {(mayUpgrade || !environment.catalogue) && (
-        <Menu position="bottom-end">
-          <Menu.Target>
-            <ActionIcon variant="default" size={30} aria-label={t("common:more")} loading={busy === "delete" || busy === "upgrade"}>
-              <IconDots size={16} />
-            </ActionIcon>
-          </Menu.Target>
-          <Menu.Dropdown>
-            {mayUpgrade && (
-              <Menu.Item leftSection={<IconArrowUp size={14} />} onClick={() => void upgrade()}>
-                {t("upgrade.button")}
-              </Menu.Item>
-            )}
-            {!environment.catalogue && (
-              <Menu.Item color="red" leftSection={<IconTrash size={14} />} onClick={() => void remove()}>
-                {t("common:delete")}
-              </Menu.Item>
-            )}
-          </Menu.Dropdown>
-        </Menu>
-      )}
+      <Menu position="bottom-end">
+        <Menu.Target>
+          <ActionIcon variant="default" size={30} aria-label={t("common:more")} loading={busy === "delete" || busy === "upgrade"}>
+            <IconDots size={16} />
+          </ActionIcon>
+        </Menu.Target>
+        <Menu.Dropdown>
+          <Menu.Item component={Link} to={`/p/${project}/environments/new?from=${encodeURIComponent(name)}`} leftSection={<IconCopy size={14} />}>
+            {t("alike")}
+          </Menu.Item>
+          {mayUpgrade && (
+            <Menu.Item leftSection={<IconArrowUp size={14} />} onClick={() => void upgrade()}>
+              {t("upgrade.button")}
+            </Menu.Item>
+          )}
+          {!environment.catalogue && (
+            <Menu.Item color="red" leftSection={<IconTrash size={14} />} onClick={() => void remove()}>
+              {t("common:delete")}
+            </Menu.Item>
+          )}
+        </Menu.Dropdown>
+      </Menu>
     </Group>
   );
 }

@@ -1,5 +1,5 @@
 /** The catalogue's environments and the project's own: what is in them, and whether they are built. */
-import { Badge, Button, Group, SegmentedControl, Select, TextInput } from "@mantine/core";
+import { Button, Group, SegmentedControl, Select, TextInput } from "@mantine/core";
 import { IconPlus, IconSearch } from "@tabler/icons-react";
 import { useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
@@ -79,11 +79,7 @@ function Table({ environments }: { environments: Environment[] }) {
       cell: (one) => (
         <span className={classes.name}>
           {one.name}
-          {one.catalogue && (
-            <Badge size="xs" variant="default">
-              {t("catalogue")}
-            </Badge>
-          )}
+          {one.catalogue && <span className={classes.tag}>{t("catalogue")}</span>}
         </span>
       ),
     },
@@ -118,7 +114,7 @@ function Table({ environments }: { environments: Environment[] }) {
           onChange={setWhose}
           data={[
             { value: "all", label: t("all") },
-            { value: "catalogue", label: t("catalogue") },
+            { value: "catalogue", label: t("theCatalogue") },
             { value: "own", label: t("own") },
           ]}
         />

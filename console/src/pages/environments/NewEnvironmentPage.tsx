@@ -1,18 +1,19 @@
 /** A new environment: from requirements, from a project, or from a lock. */
 import { Alert, Button, FileButton, Group, SegmentedControl, Select, TextInput } from "@mantine/core";
 import { IconAlertTriangle, IconFileUpload } from "@tabler/icons-react";
-import { useQueryClient } from "@tanstack/react-query";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { type DragEvent, type FormEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { useNavigate } from "react-router";
+import { useNavigate, useSearchParams } from "react-router";
 import { api, ask } from "@/api/client";
 import { useMay, useProject } from "@/app/project";
 import { Cli } from "@/ui/Cli";
 import { CodeEditor } from "@/ui/CodeEditor";
+import { Loading } from "@/ui/Loading";
 import { tellError } from "@/ui/notify";
 import { Page } from "@/ui/Page";
 import { bodyOf, type Draft, isName, type Source, SOURCES, sourceOf, wordsOf, wrongLines } from "./draft";
-import { environmentKey, listKey } from "./environment";
+import { type Environment, environmentKey, getEnvironment, listKey } from "./environment";
 import classes from "./environments.module.css";
 
 const PYTHONS = ["3.10", "3.11", "3.12", "3.13", "3.14"];
@@ -23,19 +24,39 @@ export default function NewEnvironmentPage() {
   const { t } = useTranslation("environments");
   const { name: project } = useProject();
   const mayEdit = useMay("editor");
+  const from = useSearchParams()[0].get("from");
+  const source = useQuery({ queryKey: environmentKey(project, from ?? ""), queryFn: () => getEnvironment(project, from!), enabled: from !== null });
   return (
     <Page title={t("create.title")} crumbs={[{ label: t("title"), to: `/p/${project}/environments` }]}>
-      {mayEdit ? <Form /> : <p className="n-soft">{t("create.notYours")}</p>}
+      {!mayEdit ? (
+        <p className="n-soft">{t("create.notYours")}</p>
+      ) : from !== null && source.isPending ? (
+        <Loading />
+      ) : (
+        <Form key={from} start={draftFrom(source.data)} />
+      )}
     </Page>
   );
 }
 
-function Form() {
+/** An empty one, or one like another: with its requirements, or with its lock where it was made from a file. */
+function draftFrom(source: Environment | undefined): Draft {
+  const lines = source?.requirements ?? [];
+  const byLock = source !== undefined && !lines.length && Boolean(source.lock);
+  return {
+    name: source ? `${source.name.slice(0, 60)}-2` : "",
+    source: byLock ? "lock" : "requirements",
+    text: { requirements: lines.length ? `${lines.join("\n")}\n` : byLock ? "" : EXAMPLE, pyproject: "", lock: byLock ? source.lock! : "" },
+    python: source?.python ?? "",
+  };
+}
+
+function Form({ start }: { start: Draft }) {
   const { t } = useTranslation("environments");
   const { name: project } = useProject();
   const client = useQueryClient();
   const navigate = useNavigate();
-  const [draft, setDraft] = useState<Draft>({ name: "", source: "requirements", text: { requirements: EXAMPLE, pyproject: "", lock: "" }, python: "" });
+  const [draft, setDraft] = useState(start);
   const [busy, setBusy] = useState(false);
   const [tried, setTried] = useState(false);
   const [problem, setProblem] = useState<unknown>(null);
@@ -80,7 +101,7 @@ function Form() {
         />
         <Select
           label="Python"
-          data={[{ value: "", label: t("create.anyPython") }, ...PYTHONS]}
+          data={[{ value: "", label: t("create.anyPython") }, ...new Set([...PYTHONS, ...(draft.python ? [draft.python] : [])])]}
           value={draft.python}
           onChange={(python) => put({ python: python ?? "" })}
           allowDeselect={false}

@@ -20,29 +20,40 @@ export function Overview({ environment }: { environment: Environment }) {
   const lockedTo = (line: string) => versions.get((/^[A-Za-z0-9._-]+/.exec(line.trim())?.[0] ?? "").toLowerCase().replaceAll(/[-_.]+/g, "-"));
   return (
     <div className={classes.overview}>
-      <Card title={t("overview.requirements")}>
-        {requirements.length ? (
-          <table className={classes.requirements}>
-            <thead>
-              <tr>
-                <th scope="col">{t("overview.asked")}</th>
-                <th scope="col">{t("overview.locked")}</th>
-              </tr>
-            </thead>
-            <tbody>
-              {requirements.map((line, index) => (
-                // Lines have no identity but their place.
-                <tr key={index}>
-                  <td>{line}</td>
-                  <td>{lockedTo(line) ?? "–"}</td>
+      <div className={classes.stack}>
+        <Card title={t("overview.requirements")}>
+          {requirements.length ? (
+            <table className={classes.requirements}>
+              <thead>
+                <tr>
+                  <th scope="col">{t("overview.asked")}</th>
+                  <th scope="col">{t("overview.locked")}</th>
                 </tr>
-              ))}
-            </tbody>
-          </table>
-        ) : (
-          <p className="n-soft">{t("overview.fromFile")}</p>
+              </thead>
+              <tbody>
+                {requirements.map((line, index) => (
+                  // Lines have no identity but their place.
+                  <tr key={index}>
+                    <td>{line}</td>
+                    <td>{lockedTo(line) ?? "–"}</td>
+                  </tr>
+                ))}
+              </tbody>
+            </table>
+          ) : (
+            <p className="n-soft">{t("overview.fromFile")}</p>
+          )}
+        </Card>
+        {environment.state !== "failed" && (
+          <Card title={t("overview.use")}>
+            <p className="n-soft">{environment.state === "ready" ? t("overview.useText") : t("overview.useSoon")}</p>
+            <div className={classes.lines}>
+              <Cli words={["nacre", "run", "--environment", name, "train.py"]} />
+              <Cli words={["nacre", "instance", "create", "lab", "--env", name]} />
+            </div>
+          </Card>
         )}
-      </Card>
+      </div>
       <Card title={t("overview.facts")}>
         <dl className={classes.facts}>
           {environment.description && <Fact name={t("common:description")}>{environment.description}</Fact>}
@@ -64,13 +75,6 @@ export function Overview({ environment }: { environment: Environment }) {
             </Fact>
           )}
         </dl>
-      </Card>
-      <Card title={t("overview.use")}>
-        <p className="n-soft">{environment.state === "ready" ? t("overview.useText") : t("overview.useSoon")}</p>
-        <div className={classes.lines}>
-          <Cli words={["nacre", "run", "--environment", name, "train.py"]} />
-          <Cli words={["nacre", "instance", "create", "lab", "--env", name]} />
-        </div>
       </Card>
     </div>
   );

@@ -1,5 +1,5 @@
 /** The project's instances: which run, what they cost, when they stop by themselves. */
-import { Badge, Button, Group, Select, TextInput } from "@mantine/core";
+import { Button, Group, Select, TextInput } from "@mantine/core";
 import { IconPlus, IconSearch } from "@tabler/icons-react";
 import { useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
@@ -88,11 +88,7 @@ function Table({ instances, asOf }: { instances: Instance[]; asOf: number }) {
       cell: (one) => (
         <span className={classes.name}>
           {one.name}
-          {isTensorBoard(one) && (
-            <Badge size="xs" variant="default">
-              TensorBoard
-            </Badge>
-          )}
+          {isTensorBoard(one) && <span className={classes.tag}>TensorBoard</span>}
         </span>
       ),
     },

@@ -48,21 +48,30 @@ export function Overview({ instance }: { instance: Instance }) {
           </Fact>
         </dl>
       </Card>
-      {board ? <Runs instance={instance} /> : <Data instance={instance} />}
-      {!board && (
-        <Card title={t("overview.inside")}>
-          <dl className={classes.facts}>
-            <Fact name={<code>/home/user</code>}>{t("overview.home")}</Fact>
-            <Fact name={<code>/data</code>}>{t("overview.dataFolder")}</Fact>
-            <Fact name={<code>import nacre</code>}>{t("overview.nacre")}</Fact>
-          </dl>
-          <div className={classes.lines}>
-            <Cli words={["nacre", "instance", "terminal", instance.name]} />
-            <Cli words={["nacre", "instance", "exec", instance.name, "1+1"]} />
-          </div>
-        </Card>
-      )}
+      <div className={classes.stack}>
+        {board ? <Runs instance={instance} /> : <Data instance={instance} />}
+        {!board && <Inside instance={instance} />}
+      </div>
     </div>
+  );
+}
+
+function Inside({ instance }: { instance: Instance }) {
+  const { t } = useTranslation("instances");
+  return (
+    <Card title={t("overview.inside")}>
+      <dl className={classes.facts}>
+        <Fact name={<code>/home/user</code>}>{t("overview.home")}</Fact>
+        <Fact name={<code>/data</code>}>{t("overview.dataFolder")}</Fact>
+        <Fact name={<code>import nacre</code>}>{t("overview.nacre")}</Fact>
+      </dl>
+      {instance.state === "running" && (
+        <div className={classes.lines}>
+          <Cli words={["nacre", "instance", "terminal", instance.name]} />
+          <Cli words={["nacre", "instance", "exec", instance.name, "1+1"]} />
+        </div>
+      )}
+    </Card>
   );
 }
 
