@@ -87,7 +87,8 @@ function DeployForm({ models, types, endpoints, fixedName }: FormProps) {
   const of = endpoints.find((one) => one.name === fixedName);
   const asked = params.get("model") ?? of?.model ?? models[0]!;
   const model = models.includes(asked) ? asked : models[0]!;
-  const version = params.get("version") ?? "latest";
+  const versions = useVersions(project, model);
+  const version = params.get("version") ?? likely(versions.data?.items ?? []);
   const [typed, setTyped] = useState<string | null>(null);
   const name = fixedName ?? typed ?? endpointName(model);
   const there = endpoints.find((one) => one.name === name);
@@ -104,7 +105,6 @@ function DeployForm({ models, types, endpoints, fixedName }: FormProps) {
       }
       return after;
     }, { replace: true });
-  const versions = useVersions(project, model);
   const meant = find(versions.data?.items ?? [], version);
   const nameOk = NAME.test(name);
   const submit = async (event: FormEvent) => {
@@ -146,7 +146,7 @@ function DeployForm({ models, types, endpoints, fixedName }: FormProps) {
             label={t("common:version")}
             data={versionChoices(versions.data?.items ?? [], t("deploy.latest"))}
             value={version}
-            onChange={(value) => value && set({ version: value === "latest" ? "" : value })}
+            onChange={(value) => value && set({ version: value })}
             allowDeselect={false}
           />
         </Group>
@@ -193,6 +193,12 @@ function DeployForm({ models, types, endpoints, fixedName }: FormProps) {
       </Stack>
     </form>
   );
+}
+
+/** The newest version, or where that one cannot be served, the newest that can. */
+function likely(versions: Version[]): string {
+  const ready = versions.find((one) => one.conversion === "ready");
+  return ready && ready !== versions[0] ? String(ready.number) : "latest";
 }
 
 /** The version that a number, an alias or `latest` means. */
