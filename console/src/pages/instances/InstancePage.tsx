@@ -107,7 +107,7 @@ function Lines({ instance, mayOpen }: { instance: Instance; mayOpen: boolean }) 
   const line = (verb: string) => <Cli key={verb} words={["nacre", "instance", verb, instance.name]} />;
   const lines: ReactNode[] = [];
   if (isAtRest(instance)) lines.push(line("start"));
-  else {
+  else if (instance.state !== "stopping") {
     if (mayOpen) lines.push(line("open"));
     lines.push(line("stop"));
   }
@@ -127,7 +127,7 @@ function Why({ instance }: { instance: Instance }) {
       </Alert>
     );
   }
-  if (state === "stopped" && reason === "stopped_by_user" && !message) return null;
+  if (reason === "stopped_by_user" && !message) return null;
   return (
     <Group gap="sm" wrap="nowrap" className={classes.notice} role="status">
       <IconClock size={16} aria-hidden />
