@@ -6,24 +6,15 @@
  * trying again would not mend.
  */
 import { missingBlobs, putBlob, putBlobs } from "@/api/blobs";
-import { fetchApi, Problem, type Schemas } from "@/api/client";
+import { Problem, type Schemas } from "@/api/client";
 import { canonical, type FileEntry, pathsFault } from "@/api/manifest";
 import { FileUnreadable, type Hashers, startHashers } from "./hashing";
+import { hashWork, type UploadFile } from "./hashWork";
 import { backOff, type Piece, plan, Rate } from "./plan";
-import { forget, isSettled, keyOf, recall, remember, WORTH_BYTES } from "./remembered";
+import { forget, keyOf } from "./remembered";
+import { createVersion, missingParts, type Parts, putPart } from "./wire";
 
 export type Stage = "hashing" | "asking" | "sending" | "naming" | "done" | "failed" | "cancelled";
-export type FileState = "waiting" | "hashing" | "hashed" | "sending" | "there";
-
-export interface UploadFile {
-  path: string;
-  blob: Blob;
-  digest: string | null;
-  state: FileState;
-  /** Bytes hashed, or sent, of it. */
-  done: number;
-}
-
 /** What is shown; a new one at each change, a few times a second. */
 export interface Progress {
   stage: Stage;
@@ -53,8 +44,6 @@ export interface UploadOptions {
   /** The folder's name: where remembered digests are looked for. */
   label?: string;
 }
-
-type Parts = [offset: number, length: number][];
 
 const AT_ONCE = 4;
 const ROUNDS = 3;
@@ -169,7 +158,8 @@ export class Upload {
       this.become("sending");
       await this.send(manifest, text, missing);
       this.become("naming");
-      this.version = await this.again(() => this.create(manifest));
+      const { project, name, note } = this;
+      this.version = await this.again(() => createVersion(project, name, manifest, note, this.aborter.signal));
       this.become("done");
       return this.version;
     } catch (error) {
@@ -212,48 +202,17 @@ export class Upload {
     const rest = this.files.filter((file) => file.digest === null);
     this.hashed = this.files.reduce((sum, file) => sum + (file.digest === null ? 0 : file.blob.size), 0);
     const hashers = this.hashers();
+    const read = (bytes: number) => {
+      this.hashed += bytes;
+      this.rate.add(this.hashed);
+      this.tell();
+    };
     try {
-      await this.together(
-        rest.map((file) => () => this.hashOne(file, hashers)),
-        hashers.width,
-      );
+      const work = hashWork(rest, { hashers, label: this.label, signal: this.aborter.signal, read });
+      await this.together(work, hashers.width);
     } finally {
       hashers.end();
     }
-  }
-
-  private async hashOne(file: UploadFile, hashers: Hashers): Promise<void> {
-    file.state = "hashing";
-    file.done = 0;
-    const { blob } = file;
-    const worth = blob instanceof File && blob.size >= WORTH_BYTES && isSettled(blob);
-    const key = worth ? keyOf(this.label, file.path, blob) : "";
-    const glance = worth ? await hashers.glance(blob) : "";
-    const known = worth ? await recall(key) : null;
-    if (known && known.glance === glance) {
-      file.digest = known.digest;
-      this.hashed += blob.size;
-    } else {
-      try {
-        file.digest = await hashers.hash(
-          blob,
-          (bytes) => {
-            file.done += bytes;
-            this.hashed += bytes;
-            this.rate.add(this.hashed);
-            this.tell();
-          },
-          this.aborter.signal,
-        );
-      } catch (error) {
-        throw error instanceof FileUnreadable ? new FileUnreadable(file.path) : error;
-      }
-      if (worth) await remember({ key, glance, digest: file.digest, at: Date.now() });
-    }
-    file.state = "hashed";
-    file.done = 0;
-    this.rate.add(this.hashed);
-    this.tell();
   }
 
   private async ask(): Promise<{ manifest: string; text: Blob; missing: Set<string> }> {
@@ -265,7 +224,8 @@ export class Upload {
     }));
     const text = new Blob([canonical(entries)]);
     const hashers = this.hashers();
-    const manifest = await hashers.hash(text).finally(() => hashers.end());
+    const [digest] = await hashers.hash([text]).finally(() => hashers.end());
+    const manifest = digest!;
     const digests = [...entries.map((entry) => entry.digest), manifest];
     const missing = await this.again(() => missingBlobs(this.project, digests, this.aborter.signal));
     this.lacking = this.sent = this.spared = 0;
@@ -318,7 +278,7 @@ export class Upload {
     });
     const parts = new Map<string, Parts>();
     for (const { digest, blob } of large) {
-      const mine = await this.again(() => this.parts(digest, blob.size));
+      const mine = await this.again(() => missingParts(this.project, digest, blob.size, this.aborter.signal));
       const there = blob.size - mine.reduce((sum, [, length]) => sum + length, 0);
       this.spared += there;
       this.lacking -= there;
@@ -337,29 +297,17 @@ export class Upload {
     }
   }
 
-  private partsPath(digest: string): string {
-    return `/api/v1/projects/${encodeURIComponent(this.project)}/blobs/${digest}/parts`;
-  }
-
-  private async parts(digest: string, size: number): Promise<Parts> {
-    const response = await fetchApi(`${this.partsPath(digest)}?size=${String(size)}`, { signal: this.aborter.signal });
-    return ((await response.json()) as Schemas["BlobParts"]).missing as Parts;
-  }
-
   /** `known`: the parts that are missing, where that was asked just before. */
   private async sendLarge({ digest, blob }: Piece, count: (digest: string, bytes: number) => void, known?: Parts): Promise<void> {
     const signal = this.aborter.signal;
-    const headers = { "Content-Type": "application/octet-stream" };
     for (let round = 0; round < ROUNDS; round += 1) {
-      const parts = round === 0 && known ? known : await this.again(() => this.parts(digest, blob.size));
+      const parts = round === 0 && known ? known : await this.again(() => missingParts(this.project, digest, blob.size, this.aborter.signal));
       let complete = false;
       await this.together(
         parts.map(([offset, length]) => async () => {
           if (complete) return;
-          const body = blob.slice(offset, offset + length);
-          const path = `${this.partsPath(digest)}/${String(offset)}?size=${String(blob.size)}`;
-          const response = await this.again(() => fetchApi(path, { method: "PUT", body, headers, signal }), [blob]);
-          complete ||= ((await response.json()) as Schemas["PartStored"]).complete;
+          const part = blob.slice(offset, offset + length);
+          complete ||= await this.again(() => putPart(this.project, digest, blob.size, offset, part, signal), [blob]);
           count(digest, length);
         }),
         AT_ONCE,
@@ -370,17 +318,6 @@ export class Upload {
       }
     }
     throw new Problem(503, "unavailable", "the server did not keep all parts of a large file: try again to go on");
-  }
-
-  private async create(manifest: string): Promise<Schemas["VersionCreated"]> {
-    const names = [this.project, this.name].map(encodeURIComponent);
-    const response = await fetchApi(`/api/v1/projects/${names[0]!}/data/${names[1]!}/versions`, {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ manifest, note: this.note }),
-      signal: this.aborter.signal,
-    });
-    return (await response.json()) as Schemas["VersionCreated"];
   }
 
   /** Do these, so many at a time; the first error ends it. Waits at the gate before each. */

@@ -4,7 +4,8 @@ import { useTranslation } from "react-i18next";
 import { type Column, DataTable } from "@/ui/DataTable";
 import { bytes } from "@/ui/format";
 import classes from "./upload.module.css";
-import type { FileState, Upload, UploadFile } from "./Upload";
+import type { FileState, UploadFile } from "./hashWork";
+import type { Upload } from "./Upload";
 import { useProgress } from "./uploads";
 
 const MOST = 500;

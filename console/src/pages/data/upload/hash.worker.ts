@@ -3,14 +3,16 @@ import { createBLAKE3, type IHasher } from "hash-wasm";
 
 export interface HashRequest {
   id: number;
-  file: Blob;
-  /** Only the file's ends and middle: enough to tell whether a remembered digest is still its own. */
+  /** One file of any size, or several small ones. */
+  files: Blob[];
+  /** Only the files' ends and middle: enough to tell whether a remembered digest is still its own. */
   glance: boolean;
 }
 export type HashAnswer =
   | { id: number; kind: "read"; bytes: number }
-  | { id: number; kind: "digest"; digest: string }
-  | { id: number; kind: "failed"; message: string };
+  | { id: number; kind: "digests"; digests: string[] }
+  /** `file`: which of them cannot be read. */
+  | { id: number; kind: "failed"; file: number; message: string };
 
 const SLICE = 4 * 2 ** 20;
 const GLANCE = 64 * 2 ** 10;
@@ -26,20 +28,31 @@ function say(message: HashAnswer): void {
   self.postMessage(message);
 }
 
-async function answer({ id, file, glance }: HashRequest): Promise<void> {
+async function answer({ id, files, glance }: HashRequest): Promise<void> {
+  let at = 0;
   try {
     hasher ??= createBLAKE3();
-    const hash = (await hasher).init();
-    for (const [start, end] of glance ? glances(file.size) : slices(file.size)) {
-      if (cancelled.delete(id)) return;
-      const bytes = new Uint8Array(await file.slice(start, end).arrayBuffer());
-      if (bytes.length !== end - start) throw new Error("shorter than it was");
-      hash.update(bytes);
-      if (!glance) say({ id, kind: "read", bytes: bytes.length });
+    const hash = await hasher;
+    const digests: string[] = [];
+    // Opening a file takes longer than hashing a small one: all are opened at once.
+    const first = files.map((file) => (files.length > 1 ? file.arrayBuffer() : null));
+    for (const reading of first) reading?.catch(() => undefined);
+    for (const file of files) {
+      hash.init();
+      for (const [start, end] of glance ? glances(file.size) : slices(file.size)) {
+        if (cancelled.delete(id)) return;
+        const bytes = new Uint8Array((await first[at]) ?? (await file.slice(start, end).arrayBuffer()));
+        if (bytes.length !== end - start) throw new Error("shorter than it was");
+        hash.update(bytes);
+        if (!glance) say({ id, kind: "read", bytes: bytes.length });
+      }
+      digests.push(hash.digest("hex"));
+      first[at] = null;
+      at += 1;
     }
-    say({ id, kind: "digest", digest: hash.digest("hex") });
+    say({ id, kind: "digests", digests });
   } catch (error) {
-    say({ id, kind: "failed", message: String(error) });
+    say({ id, kind: "failed", file: at, message: String(error) });
   }
 }
 

@@ -2,8 +2,12 @@
 import type { HashAnswer, HashRequest } from "./hash.worker";
 
 export interface Hashers {
-  /** BLAKE3, hex. `onBytes` is told as it goes. @throws Error when the file cannot be read, or was aborted. */
-  hash(file: Blob, onBytes?: (bytes: number) => void, signal?: AbortSignal): Promise<string>;
+  /**
+   * BLAKE3, hex, of one file, or of several that are small. `onBytes` is told as it goes.
+   *
+   * @throws FileUnreadable; AbortError.
+   */
+  hash(files: Blob[], onBytes?: (bytes: number) => void, signal?: AbortSignal): Promise<string[]>;
   /** The same of the file's ends and middle only. */
   glance(file: Blob): Promise<string>;
   /** So many at once make sense. */
@@ -12,12 +16,20 @@ export interface Hashers {
 }
 
 interface Waiting {
-  done: (digest: string) => void;
+  done: (digests: string[]) => void;
   fail: (error: Error) => void;
   onBytes?: ((bytes: number) => void) | undefined;
 }
 
-export class FileUnreadable extends Error {}
+export class FileUnreadable extends Error {
+  constructor(
+    message: string,
+    /** Which of the files. */
+    readonly at = 0,
+  ) {
+    super(message);
+  }
+}
 
 export function startHashers(width = Math.max(1, Math.min(4, (navigator.hardwareConcurrency || 2) - 1))): Hashers {
   const waiting = new Map<number, Waiting>();
@@ -32,8 +44,8 @@ export function startHashers(width = Math.max(1, Math.min(4, (navigator.hardware
         return;
       }
       waiting.delete(event.data.id);
-      if (event.data.kind === "digest") one.done(event.data.digest);
-      else one.fail(new FileUnreadable(event.data.message));
+      if (event.data.kind === "digests") one.done(event.data.digests);
+      else one.fail(new FileUnreadable(event.data.message, event.data.file));
     };
     worker.onerror = (event) => {
       for (const one of waiting.values()) one.fail(new Error(event.message || "the hashing worker failed"));
@@ -41,13 +53,13 @@ export function startHashers(width = Math.max(1, Math.min(4, (navigator.hardware
     };
     return { worker, busy: Promise.resolve() as Promise<unknown> };
   });
-  const ask = (file: Blob, glance: boolean, onBytes?: (bytes: number) => void, signal?: AbortSignal) => {
+  const ask = (files: Blob[], glance: boolean, onBytes?: (bytes: number) => void, signal?: AbortSignal) => {
     const id = next++;
-    // One file at a time in each worker: its hasher has one state.
+    // One request at a time in each worker: its hasher has one state.
     const mine = workers[id % workers.length]!;
     const found = mine.busy.then(
       () =>
-        new Promise<string>((done, fail) => {
+        new Promise<string[]>((done, fail) => {
           if (signal?.aborted) {
             fail(signal.reason as Error);
             return;
@@ -62,7 +74,7 @@ export function startHashers(width = Math.max(1, Math.min(4, (navigator.hardware
             },
             { once: true },
           );
-          mine.worker.postMessage({ id, file, glance } satisfies HashRequest);
+          mine.worker.postMessage({ id, files, glance } satisfies HashRequest);
         }),
     );
     mine.busy = found.catch(() => undefined);
@@ -70,8 +82,8 @@ export function startHashers(width = Math.max(1, Math.min(4, (navigator.hardware
   };
   return {
     width,
-    hash: (file, onBytes, signal) => ask(file, false, onBytes, signal),
-    glance: (file) => ask(file, true),
+    hash: (files, onBytes, signal) => ask(files, false, onBytes, signal),
+    glance: async (file) => (await ask([file], true))[0]!,
     end: () => {
       for (const { worker } of workers) worker.terminate();
       for (const one of waiting.values()) one.fail(new DOMException("cancelled", "AbortError"));

@@ -5,7 +5,8 @@ import type { Hashers } from "./hashing";
 import { isJunk, isName, nameFrom, ofInput, rooted } from "./gather";
 import { backOff, plan, Rate } from "./plan";
 import { isSettled, keyOf } from "./remembered";
-import { type FileState, passes, PathFault, Upload, type UploadFile } from "./Upload";
+import type { FileState, UploadFile } from "./hashWork";
+import { passes, PathFault, Upload } from "./Upload";
 import { shownFiles } from "./UploadFiles";
 
 const file = (path: string) => ({ path, file: new File(["x"], path.split("/").at(-1)!) });
@@ -157,10 +158,13 @@ async function fakeDigest(blob: Blob): Promise<string> {
 
 const hashers = (): Hashers => ({
   width: 2,
-  hash: async (blob, onBytes) => {
-    onBytes?.(blob.size);
-    return fakeDigest(blob);
-  },
+  hash: (blobs, onBytes) =>
+    Promise.all(
+      blobs.map((blob) => {
+        onBytes?.(blob.size);
+        return fakeDigest(blob);
+      }),
+    ),
   glance: fakeDigest,
   end: () => undefined,
 });
