@@ -3,6 +3,7 @@ import { type RouteObject, useRoutes } from "react-router";
 import { InProject } from "./project";
 import { Layout } from "./Layout";
 import { NotFoundPage, RouteFailure } from "./NotFoundPage";
+import { Loading } from "@/ui/Loading";
 import { SignedIn } from "./session";
 
 type Area = { default: RouteObject[] };
@@ -18,9 +19,12 @@ function subtree(routes: RouteObject[]) {
   };
 }
 
+/** While the first page's chunk is on its way. */
+const hydrateFallbackElement = <Loading />;
+
 export const routes: RouteObject[] = [
-  { path: "/sign-in", lazy: async () => ({ Component: (await import("@/pages/door/SignIn")).SignIn }) },
-  { path: "/sign-up", lazy: async () => ({ Component: (await import("@/pages/door/SignUp")).SignUp }) },
+  { path: "/sign-in", hydrateFallbackElement, lazy: async () => ({ Component: (await import("@/pages/door/SignIn")).SignIn }) },
+  { path: "/sign-up", hydrateFallbackElement, lazy: async () => ({ Component: (await import("@/pages/door/SignUp")).SignUp }) },
   {
     path: "/",
     element: (
@@ -29,6 +33,7 @@ export const routes: RouteObject[] = [
       </SignedIn>
     ),
     errorElement: <RouteFailure />,
+    hydrateFallbackElement,
     children: [
       { index: true, lazy: async () => ({ Component: (await import("@/pages/home/Home")).Home }) },
       { path: "welcome", lazy: async () => ({ Component: (await import("@/pages/welcome/Welcome")).Welcome }) },
