@@ -178,9 +178,7 @@ def invite(
 
     def render() -> None:
         into = f" and join {to} as {role}" if to else ""
-        out.print(
-            f"one person may sign up{into} until {when(invitation.expires_at)}; send them this link:"
-        )
+        out.print(f"one person may sign up{into} until {when(invitation.expires_at)}; send them this link:")
         out.print(f"{nacre.transport.url}/sign-up?invitation={invitation.secret}", markup=False)
         out.print("or this command:")
         out.print(f"nacre user sign-up {nacre.transport.url} --invitation {invitation.secret}")
