@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import hashlib
 import secrets
 from collections import defaultdict
@@ -20,14 +19,15 @@ from nacre.db.queries.pages import newest_first
 from nacre.db.tables.projects import MemberRow, ProjectRow
 from nacre.db.tables.users import TokenRow, UserRow
 from nacre.domain.identity import Caller, ProjectRef, check_unlimited
-from nacre.errors import Conflict, InvalidSpec, NotFound, PermissionDenied
+from nacre.errors import Conflict, NotFound, PermissionDenied
 from nacre.ids import new_id
-from nacre.schema.access import Access, Role
+from nacre.schema.access import Role
 from nacre.schema.base import Page
-from nacre.schema.operations import OPERATIONS, PREDICT_SCOPE, SCOPES
+from nacre.schema.operations import PREDICT_SCOPE
 from nacre.schema.serving import TokenGrant
-from nacre.schema.users import IssuedToken, Token, TokenCreate, TokenScope, TokenScopes, User
+from nacre.schema.users import IssuedToken, Token, TokenCreate, User
 from nacre.services.brief import Brief
+from nacre.services.scopes import clean
 from nacre.services.signals import Signals
 
 REPORT_SCOPES = ("attempts:report",)
@@ -128,7 +128,7 @@ class Tokens:
             Conflict: the caller has a token of that name.
         """
         check_unlimited(caller, "make tokens")
-        scopes = _clean(body.scopes)
+        scopes = clean(body.scopes)
         if "*" not in caller.scopes and not caller.scopes.issuperset(scopes):
             raise PermissionDenied(
                 "a token cannot make one that may do more than itself: leave out "
@@ -183,15 +183,6 @@ class Tokens:
                 cursor=cursor,
                 limit=limit,
             )
-
-    def scopes(self) -> TokenScopes:
-        """Every scope that a token may carry, and what it opens."""
-        opens: defaultdict[str, builtins.list[str]] = defaultdict(list, {PREDICT_SCOPE: ["Call endpoints"]})
-        for operation in OPERATIONS.values():
-            if operation.scope and operation.access is not Access.ATTEMPT:
-                opens[operation.scope].append(operation.summary)
-        items = [TokenScope(name=name, operations=opens[name]) for name in sorted(opens)]
-        return TokenScopes(items=items)
 
     def delete(self, caller: Caller, token: str) -> None:
         """Revoke one of the caller's own tokens, by id or name.
@@ -393,22 +384,6 @@ def _granted(row: TokenRow, own_project: str | None, reach: dict[str, str]) -> l
         return sorted(reach.values())
     allowed = row.kind == "attempt" or row.project_id in reach
     return [own_project] if allowed and own_project is not None else []
-
-
-def _clean(scopes: Iterable[str]) -> list[str]:
-    """The scopes, sorted, each once; ``*`` stands for all.
-
-    Raises:
-        InvalidSpec: one that does not exist.
-    """
-    wanted = set(scopes)
-    unknown = sorted(wanted - SCOPES - {"*"})
-    if unknown:
-        raise InvalidSpec(
-            f"there is no scope {unknown[0]}: use '*' or some of {', '.join(sorted(SCOPES))}",
-            fields=[{"field": "scopes", "message": f"unknown: {', '.join(unknown)}"}],
-        )
-    return ["*"] if "*" in wanted else sorted(wanted)
 
 
 def _count(result: Any) -> int:
