@@ -34,7 +34,7 @@ export function Tokens() {
   };
   const columns: Column<Token>[] = [
     { key: "name", label: t("tokens.name"), cell: (token) => token.name },
-    { key: "scopes", label: t("tokens.reach"), cell: (token) => <Scopes scopes={token.scopes} /> },
+    { key: "scopes", label: t("tokens.reach"), wide: true, cell: (token) => <Scopes scopes={token.scopes} /> },
     {
       key: "expires",
       label: t("tokens.expires"),
