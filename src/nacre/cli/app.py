@@ -59,7 +59,8 @@ def table(columns: Iterable[str], rows: Iterable[Iterable[Any]], *, empty: str =
         return
     grid = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
-        grid.add_column(column, overflow="fold")
+        # an id is there to be copied: in one piece, however narrow the terminal is
+        grid.add_column(column, overflow="fold", no_wrap=column == "id")
     for row in listed:
         grid.add_row(*row)
     out.print(grid)
