@@ -157,7 +157,7 @@ def long_share(page: Page, seconds: float) -> float:
 
 def charts_drawn(page: Page) -> None:
     page.locator("canvas").nth(3).wait_for()
-    page.locator("tbody tr").nth(10).wait_for()
+    page.locator("[role=row]").nth(10).wait_for()
 
 
 def loads(
@@ -229,10 +229,10 @@ async def viewers(server: Server, runs: list[Made], count: int, seconds: float, 
 
 def scrolling(browser: Browser, server: Server, seconds: float, table: Table) -> None:
     page, _, _ = visit(
-        browser, server, "/p/default/runs", lambda p: p.locator("tbody tr").nth(10).wait_for()
+        browser, server, "/p/default/runs", lambda p: p.locator("[role=row]").nth(10).wait_for()
     )
     box = page.evaluate(
-        """() => { const row = document.querySelector("tbody tr"); let box = row;
+        """() => { const row = document.querySelector("[role=cell]"); let box = row;
                    while (box && box.scrollHeight <= box.clientHeight + 4) box = box.parentElement;
                    if (box) box.dataset.bench = "table"; return box !== null; }"""
     )
