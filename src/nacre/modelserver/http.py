@@ -52,6 +52,8 @@ class Connection(asyncio.Protocol):
         self._chunks: list[bytes] = []
         self._busy: Request | None = None
         self._in_head = False
+        self._completed = False
+        """Whether the last read ended a message."""
         self._head_size = 0
         self._head_bytes = 0
         self._deaf = False
@@ -83,13 +85,15 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._deaf:
             return
+        self._completed = False
         try:
             self._feed(data)
         except httptools.HttpParserError as wrong:
             if not self._deaf:
                 self._end(error(400, f"this is not HTTP/1.1: {wrong}", close=True))
         if self._in_head:
-            self._head_bytes += len(data)
+            # A read that also ended the message before is not counted: most of it may be a body.
+            self._head_bytes += 0 if self._completed else len(data)
             if self._head_bytes > self._limits.max_headers:
                 self._refuse_headers()
         self._pump()
@@ -195,6 +199,7 @@ class Connection(asyncio.Protocol):
             request.body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
             self._chunks = []
         self._current = None
+        self._completed = True
         self._queue.append(request)
 
     # ---- refusing early

@@ -290,6 +290,18 @@ def test_a_pipeline_is_not_read_further_than_it_is_answered() -> None:
     play(Limits(), scene)
 
 
+def test_a_body_read_with_the_start_of_the_next_head_is_not_counted_as_headers() -> None:
+    async def scene(
+        _l: Listener, _a: Echo, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        writer.write(b"POST / HTTP/1.1\r\nContent-Length: 40000\r\n\r\n" + bytes(40_000) + b"GET / HT")
+        assert await status(reader) == 200
+        writer.write(b"TP/1.1\r\n\r\n")
+        assert await status(reader) == 200
+
+    play(Limits(max_headers=1000), scene)
+
+
 def test_a_connection_over_the_limit_is_told_so() -> None:
     async def scene(
         _l: Listener, _a: Echo, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
