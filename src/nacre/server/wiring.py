@@ -59,6 +59,7 @@ from nacre.services.nodes import Nodes
 from nacre.services.prices import Prices
 from nacre.services.projects import Projects
 from nacre.services.queue import JobQueue
+from nacre.services.recent_use import RecentUse
 from nacre.services.registry import Services
 from nacre.services.retention import Retention
 from nacre.services.run_records import RunRecords
@@ -147,6 +148,7 @@ def wire(settings: Settings, db: Database, clock: Clock, plugins: Plugins | None
     secrets = Secrets(db, clock, events, read_key(settings.home / "secret.key"))
     prices = Prices(settings.home / "prices.toml")
     usage = UsageLedger(db, clock, prices)
+    recent = RecentUse(db)
     ledger = BlobLedger(db, clock, plugins.blobs)
     datasets = Datasets(db, clock, ledger, events)
     dataset_files = DatasetFiles(datasets, ledger)
@@ -206,6 +208,7 @@ def wire(settings: Settings, db: Database, clock: Clock, plugins: Plugins | None
         locks=locks,
         events=events,
         engine=engine,
+        recent=recent,
         version=__version__,
     )
     jobs = Jobs(
@@ -338,12 +341,14 @@ def wire(settings: Settings, db: Database, clock: Clock, plugins: Plugins | None
         QueueLoop(
             JobQueue(
                 db=db,
+                clock=clock,
                 signals=signals,
                 attempts=attempts,
                 launches=launches,
                 environments=environments,
                 locks=locks,
                 engine=engine,
+                recent=recent,
             )
         ),
         InstanceLoop(

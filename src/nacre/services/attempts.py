@@ -16,6 +16,8 @@ from sqlalchemy.orm import Session
 from nacre.clock import Clock
 from nacre.db.connect import Database
 from nacre.db.tables.attempts import AttemptRow, ReplicaRow
+from nacre.db.tables.jobs import JobRow
+from nacre.db.tables.projects import ProjectRow
 from nacre.db.tables.usage import UsageRow
 from nacre.domain.identity import Caller
 from nacre.domain.jobs import end_reason, joined
@@ -209,21 +211,33 @@ class Attempts:
 
     def holdings(self, session: Session) -> list[Holding]:
         """What each attempt that has not ended takes of its node."""
+        limit = JobRow.spec["max_duration"].as_float()
+        grace = JobRow.spec["stop_duration"].as_float()
         rows = session.execute(
-            select(AttemptRow, UsageRow.subject_name)
+            select(AttemptRow, UsageRow.subject_name, UsageRow.user_id, ProjectRow.name, limit, grace)
             .join(UsageRow, UsageRow.allocation_id == AttemptRow.id)
+            .join(ProjectRow, ProjectRow.id == AttemptRow.project_id)
+            .outerjoin(JobRow, JobRow.id == AttemptRow.subject_id)
             .where(AttemptRow.ended_at.is_(None))
             .order_by(AttemptRow.id)
         )
+        now = self._clock.now().timestamp()
         return [
             Holding(
-                row.node,
-                name if row.kind == "job" else f"{row.kind} {name}",
-                row.cpu,
-                row.memory,
-                tuple(row.gpus),
+                node=row.node,
+                name=name if row.kind == "job" else f"{row.kind} {name}",
+                cpu=row.cpu,
+                memory=row.memory,
+                gpus=dict.fromkeys(row.gpus, 1.0),
+                id=row.id,
+                project=project,
+                user=user,
+                since=row.allocated_at.timestamp(),
+                ends_by=longest
+                and (row.started_at.timestamp() if row.started_at else now) + longest + rest,
+                job=row.kind == "job",
             )
-            for row, name in rows
+            for row, name, user, project, longest, rest in rows
         ]
 
     def claim(self, session: Session) -> list[Holding]:

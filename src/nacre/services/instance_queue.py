@@ -17,7 +17,7 @@ from nacre.db.tables.instances import InstanceRow
 from nacre.db.tables.projects import ProjectRow
 from nacre.domain.instances import IDLE, NOT_READY
 from nacre.domain.jobs import ENVIRONMENT_BUILDING, ENVIRONMENT_FAILED
-from nacre.domain.scheduling import Demand, Placement, Waiting, place
+from nacre.domain.scheduling import Demand, Lane, Seat, Shape, Waiting, plan, still_free
 from nacre.errors import NacreError, Unavailable
 from nacre.ids import new_id
 from nacre.ports.engines import Engine, NodeFacts
@@ -139,26 +139,29 @@ class InstanceQueue:
         self._signals.notify(f"instance:{instance_id}")
 
     def _try(self, row: InstanceRow, facts: dict[str, NodeFacts]) -> int:
-        demand = Demand(row.id, f"instance {row.name}", row.cpu, row.memory, row.gpu, row.gpu_name)
+        shape = Shape(row.cpu, row.memory, row.gpu, row.gpu_name)
         with self._db.read() as session:
-            plan = place([demand], machines(facts.values()), self._attempts.holdings(session))
+            holdings = self._attempts.holdings(session)
             project = session.get(ProjectRow, row.project_id)
-        found = plan.placed.get(row.id)
-        if found is None:
-            self._note(row, plan.waiting[row.id])
-            return 0
         if project is None:
             return 0
+        demand = Demand(row.id, f"instance {row.name}", Lane(shape), project.name, row.user_id)
+        now = self._clock.now().timestamp()
+        made = plan([demand], machines(facts.values()), holdings, now=now)
+        if row.id not in made.placed:
+            self._note(row, made.waiting[row.id])
+            return 0
+        found = made.placed[row.id][0]
         attempt_id = new_id("att")
         try:
-            spec = self._launches.spec(row, project, attempt_id, facts[found.node], found.gpus)
+            spec = self._launches.spec(row, project, attempt_id, facts[found.node], [*found.gpus])
         except Unavailable:
             raise
         except (NacreError, OSError, ValueError) as error:
             _log.warning("instance %s cannot be launched: %s", row.id, error)
             self._fail(row.id, ExitReason.LAUNCH_FAILED.value, str(error))
             return 0
-        if not self._store(demand, facts, found, project.id, row.user_id, spec):
+        if not self._store(row.id, shape, facts, found, project.id, row.user_id, spec):
             self._signals.notify(TOPIC)  # something else took the place meanwhile: look again
             return 0
         self._attempts.launch(attempt_id)
@@ -167,22 +170,23 @@ class InstanceQueue:
 
     def _store(
         self,
-        demand: Demand,
+        instance_id: str,
+        shape: Shape,
         facts: dict[str, NodeFacts],
-        found: Placement,
+        found: Seat,
         project_id: str,
         user_id: str,
         spec: LaunchSpec,
     ) -> bool:
         """Store the attempt, its usage and its token; false when it waits no more, or has no place."""
         with self._db.write() as session:
-            row = session.get(InstanceRow, demand.id, with_for_update=True)
+            row = session.get(InstanceRow, instance_id, with_for_update=True)
             if row is None or row.state != InstanceState.QUEUED:
                 return False
             if self._attempts.active(session, row.id) is not None:
                 return False
-            again = place([demand], machines(facts.values()), self._attempts.claim(session))
-            if again.placed.get(demand.id) != found:
+            machine = machines([facts[found.node]])[0]
+            if not still_free(machine, shape, found.gpus, self._attempts.claim(session)):
                 return False
             row.state, row.reason = InstanceState.STARTING, None
             row.message = "the sandbox is being prepared"
@@ -195,7 +199,7 @@ class InstanceQueue:
                 node=found.node,
                 cpu=row.cpu,
                 memory=row.memory,
-                gpus=found.gpus,
+                gpus=[*found.gpus],
                 price_per_hour=row.price_per_hour,
             )
         return True

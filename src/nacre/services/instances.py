@@ -21,7 +21,7 @@ from nacre.db.tables.projects import ProjectRow
 from nacre.db.tables.users import UserRow
 from nacre.domain.identity import Caller
 from nacre.domain.instances import ALIVE, STOPPED_BY_USER
-from nacre.domain.scheduling import Demand, never_fits
+from nacre.domain.scheduling import Lane, Shape, never_fits
 from nacre.errors import Conflict, InvalidSpec, NotFound
 from nacre.ids import new_id
 from nacre.schema.base import Page
@@ -100,8 +100,8 @@ class Instances:
             NotFound: the type, the environment, a dataset, a run or a secret is not there.
         """
         shape = self._prices.type(body.type)
-        demand = Demand("", "", shape.cpu, shape.memory, shape.gpu, shape.gpu_name)
-        if impossible := never_fits(demand, machines(self._attempts.engine.nodes())):
+        lane = Lane(Shape(shape.cpu, shape.memory, shape.gpu, shape.gpu_name))
+        if impossible := never_fits(lane, machines(self._attempts.engine.nodes())):
             raise InvalidSpec(impossible, fields=[{"field": "type", "message": impossible}])
         self._secrets.reveal(caller.project_id, body.secrets)
         try:

@@ -14,7 +14,17 @@ from nacre.db.connect import Database
 from nacre.db.tables.jobs import JobRow
 from nacre.domain.identity import Caller
 from nacre.domain.jobs import ENVIRONMENT_BUILDING, next_name, stem
-from nacre.domain.scheduling import Demand, never_fits, place
+from nacre.domain.scheduling import (
+    Demand,
+    Holding,
+    Lane,
+    Machine,
+    Policy,
+    Shape,
+    Waiting,
+    never_fits,
+    plan,
+)
 from nacre.errors import Conflict, InvalidSpec, NotFound
 from nacre.ids import new_id
 from nacre.ports.engines import Engine
@@ -32,6 +42,7 @@ from nacre.services.job_launch import HOLDER
 from nacre.services.job_locks import JobLocks
 from nacre.services.prices import Prices
 from nacre.services.queue import machines, waiting_demands
+from nacre.services.recent_use import RecentUse
 from nacre.services.runs import Runs
 from nacre.services.secrets import Secrets
 from nacre.services.signals import Signals
@@ -57,6 +68,7 @@ class JobSubmissions:
         locks: JobLocks,
         events: Events,
         engine: Engine,
+        recent: RecentUse,
         version: str,
     ) -> None:
         """``version``: of Nacre, for the record."""
@@ -73,6 +85,7 @@ class JobSubmissions:
         self._locks = locks
         self._events = events
         self._engine = engine
+        self._recent = recent
         self._version = version
 
     def plan(self, caller: Caller, spec: JobSpec) -> JobPlan:
@@ -88,17 +101,17 @@ class JobSubmissions:
         inputs = self._inputs(caller.project_id, spec)
         self._single_files(spec, inputs)
         state, digest, problem = self._environment(caller, spec)
-        demand = _demand("plan", spec.name or stem(spec.commands), resources)
+        lane = _lane(spec, resources)
         there = machines(self._engine.nodes())
         with self._db.read() as session:
             queue, holdings = waiting_demands(session), self._attempts.holdings(session)
         starts: Literal["now", "waits", "never"] = "now"
         reason = message = None
-        if impossible := never_fits(demand, there):
+        if impossible := never_fits(lane, there):
             starts, reason, message = "never", "no_capacity", impossible
         elif state is EnvironmentState.FAILED:
             starts, reason, message = "never", "environment_failed", problem
-        elif waiting := place([*queue, demand], there, holdings).waiting.get(demand.id):
+        elif waiting := self._would_wait(caller, spec, lane, there, queue, holdings):
             starts, reason, message = "waits", waiting.reason, waiting.message
         elif state is not EnvironmentState.READY:
             starts, reason = "waits", ENVIRONMENT_BUILDING
@@ -119,6 +132,24 @@ class JobSubmissions:
             message=message,
         )
 
+    def _would_wait(
+        self,
+        caller: Caller,
+        spec: JobSpec,
+        lane: Lane,
+        there: Sequence[Machine],
+        queue: Sequence[Demand],
+        holdings: Sequence[Holding],
+    ) -> Waiting | None:
+        """What it would wait for if it were submitted now; None when it would start."""
+        now = self._clock.now()
+        assert caller.project is not None
+        name = spec.name or stem(spec.commands)
+        demand = Demand("plan", name, lane, caller.project.name, caller.user_id, queued_at=now.timestamp())
+        used, used_by = self._recent.shares(there, now)
+        policy = Policy(used=used, used_by=used_by)
+        return plan([*queue, demand], there, holdings, policy, now.timestamp()).waiting.get(demand.id)
+
     def submit(self, caller: Caller, spec: JobSpec) -> str:
         """Freeze everything that the job needs and queue it; the job's id.
 
@@ -128,7 +159,7 @@ class JobSubmissions:
             Conflict: the name is taken.
         """
         resources, price = self._shape(spec)
-        if impossible := never_fits(_demand("", "", resources), machines(self._engine.nodes())):
+        if impossible := never_fits(_lane(spec, resources), machines(self._engine.nodes())):
             raise InvalidSpec(impossible, fields=[{"field": "resources", "message": impossible}])
         self._secrets.reveal(caller.project_id, spec.secrets)
         if spec.code is not None:
@@ -358,5 +389,6 @@ def _reference(version: DatasetVersion) -> str:
     return f"{version.dataset}@{version.number}"
 
 
-def _demand(job_id: str, name: str, resources: Resources) -> Demand:
-    return Demand(job_id, name, resources.cpu, resources.memory, resources.gpu, resources.gpu_name)
+def _lane(spec: JobSpec, resources: Resources) -> Lane:
+    shape = Shape(resources.cpu, resources.memory, resources.gpu, resources.gpu_name)
+    return Lane(shape, time_limit=spec.max_duration and spec.max_duration + spec.stop_duration)

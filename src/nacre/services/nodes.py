@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -23,7 +23,7 @@ from nacre.services.usage import visible
 
 
 class Holding(Protocol):
-    """What one attempt holds of a node. ``gpus``: their indices."""
+    """What one attempt holds of a node. ``gpus``: the part of each device, by its index."""
 
     @property
     def node(self) -> str: ...
@@ -32,7 +32,7 @@ class Holding(Protocol):
     @property
     def memory(self) -> int: ...
     @property
-    def gpus(self) -> Sequence[int]: ...
+    def gpus(self) -> Mapping[int, float]: ...
 
 
 @dataclass

@@ -3,28 +3,40 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from nacre.clock import Clock
 from nacre.db.connect import Database
 from nacre.db.tables.jobs import JobRow
 from nacre.db.tables.projects import ProjectRow
 from nacre.domain.jobs import ENVIRONMENT_BUILDING, ENVIRONMENT_FAILED
-from nacre.domain.scheduling import Demand, Holding, Machine, Placement, Taken, Waiting, place, taken
+from nacre.domain.scheduling import (
+    Demand,
+    Lane,
+    Machine,
+    Policy,
+    Seat,
+    Shape,
+    Waiting,
+    plan,
+    still_free,
+)
 from nacre.errors import NacreError, Unavailable
 from nacre.ids import new_id
 from nacre.ports.engines import Engine, NodeFacts
 from nacre.schema.environments import Environment, EnvironmentState
 from nacre.schema.jobs import JobState
-from nacre.schema.launch import ExitReason, LaunchSpec
+from nacre.schema.launch import ExitReason
 from nacre.services.attempts import Attempts
 from nacre.services.environments import EnvironmentCatalogue
 from nacre.services.job_launch import JobLaunches
 from nacre.services.job_locks import JobLocks, KeptLock
+from nacre.services.recent_use import RecentUse
 from nacre.services.signals import Signals
 
 _log = logging.getLogger("nacre.queue")
@@ -41,7 +53,7 @@ class _Queued:
 
 
 class JobQueue:
-    """One pass brings every queued job as far as it can go now. First come, first served.
+    """One pass brings every queued job as far as it can go now, in the order that the scheduler finds.
 
     Load, decide, then one guarded transaction per job: whatever is killed in between, the next pass finds
     either a queued job or a stored attempt, which ``Attempts.launch`` starts.
@@ -51,20 +63,24 @@ class JobQueue:
         self,
         *,
         db: Database,
+        clock: Clock,
         signals: Signals,
         attempts: Attempts,
         launches: JobLaunches,
         environments: EnvironmentCatalogue,
         locks: JobLocks,
         engine: Engine,
+        recent: RecentUse,
     ) -> None:
         self._db = db
+        self._clock = clock
         self._signals = signals
         self._attempts = attempts
         self._launches = launches
         self._environments = environments
         self._locks = locks
         self._engine = engine
+        self._recent = recent
 
     def warm(self) -> None:
         """Ask the engine for its machines, so that the first job need not wait for their discovery."""
@@ -95,15 +111,22 @@ class JobQueue:
         if not ready:
             return 0
         facts = {node.name: node for node in self._engine.nodes()}
-        plan = place([item.demand for item in ready], machines(facts.values()), holdings)
+        now = self._clock.now()
+        there = machines(facts.values())
+        made = plan([item.demand for item in ready], there, holdings, self.policy(there), now.timestamp())
         started = 0
         for item in ready:
-            found = plan.placed.get(item.demand.id)
-            if found is None:
-                self._note(item, plan.waiting[item.demand.id])
-            elif self._start(item.demand.id, found, facts[found.node], known[item.environment_id]):
+            seats = made.placed.get(item.demand.id)
+            if seats is None:
+                self._note(item, made.waiting[item.demand.id])
+            elif self._start(item.demand.id, seats[0], facts[seats[0].node], known[item.environment_id]):
                 started += 1
         return started
+
+    def policy(self, there: Sequence[Machine]) -> Policy:
+        """How turns are taken now: what projects and people used of late counts."""
+        used, used_by = self._recent.shares(there, self._clock.now())
+        return Policy(used=used, used_by=used_by)
 
     def _wait_for_environment(self, item: _Queued, environment: Environment) -> None:
         if environment.state is EnvironmentState.FAILED:
@@ -130,7 +153,7 @@ class JobQueue:
             job.reason, job.message = waiting.reason, waiting.message
         self._signals.notify(f"job:{item.demand.id}")
 
-    def _start(self, job_id: str, found: Placement, facts: NodeFacts, environment: Environment) -> bool:
+    def _start(self, job_id: str, found: Seat, facts: NodeFacts, environment: Environment) -> bool:
         attempt_id = self._place(job_id, found, facts, environment)
         if attempt_id is None:
             return False
@@ -138,9 +161,7 @@ class JobQueue:
         self._signals.notify(f"job:{job_id}")
         return True
 
-    def _place(
-        self, job_id: str, found: Placement, facts: NodeFacts, environment: Environment
-    ) -> str | None:
+    def _place(self, job_id: str, found: Seat, facts: NodeFacts, environment: Environment) -> str | None:
         """Store the attempt, its usage and its token; null when the job waits no more."""
         with self._db.read() as session:
             job = session.get(JobRow, job_id)
@@ -151,7 +172,7 @@ class JobQueue:
         job.record = _complete(job.record, environment, lock, facts)
         attempt_id = new_id("att")
         try:
-            spec = self._launches.spec(job, project, attempt_id, facts, found.gpus)
+            spec = self._launches.spec(job, project, attempt_id, facts, [*found.gpus])
         except Unavailable:
             raise
         except (NacreError, ValueError) as error:
@@ -165,7 +186,8 @@ class JobQueue:
                 return None
             if self._attempts.active(session, job_id) is not None:
                 return None
-            if not _still_free(spec, current, facts, self._attempts.claim(session)):
+            shape = Shape(current.cpu, current.memory, current.gpu, current.gpu_name)
+            if not still_free(machines([facts])[0], shape, found.gpus, self._attempts.claim(session)):
                 return None  # an instance was faster; the next pass finds another place
             current.state, current.reason, current.message = JobState.PREPARING, None, None
             current.record = job.record
@@ -179,20 +201,9 @@ class JobQueue:
                 node=facts.name,
                 cpu=current.cpu,
                 memory=current.memory,
-                gpus=found.gpus,
+                gpus=[*found.gpus],
                 price_per_hour=current.price_per_hour,
             )
-
-
-def _still_free(spec: LaunchSpec, job: JobRow, facts: NodeFacts, holdings: list[Holding]) -> bool:
-    """Whether the place that was found is free now, with these very devices."""
-    held = taken(holdings).get(facts.name, Taken())
-    demand = Demand(job.id, job.name, job.cpu, job.memory)
-    here = [Holding(facts.name, "", held.cpu, held.memory)]
-    return (
-        not held.gpus & set(spec.limits.gpus)
-        and demand.id in place([demand], machines([facts]), here).placed
-    )
 
 
 def machines(nodes: Iterable[NodeFacts]) -> list[Machine]:
@@ -206,6 +217,8 @@ def waiting_demands(session: Session) -> list[Demand]:
 
 
 def _load(session: Session) -> list[_Queued]:
+    longest = JobRow.spec["max_duration"].as_float()
+    grace = JobRow.spec["stop_duration"].as_float()
     rows = session.execute(
         select(
             JobRow.id,
@@ -214,16 +227,34 @@ def _load(session: Session) -> list[_Queued]:
             JobRow.memory,
             JobRow.gpu,
             JobRow.gpu_name,
+            JobRow.user_id,
+            JobRow.queued_at,
             JobRow.environment_id,
             JobRow.reason,
             JobRow.message,
+            ProjectRow.name.label("project"),
+            longest.label("longest"),
+            grace.label("grace"),
         )
+        .join(ProjectRow, ProjectRow.id == JobRow.project_id)
         .where(JobRow.state == JobState.QUEUED)
         .order_by(JobRow.queued_at, JobRow.id)
     )
     return [
         _Queued(
-            Demand(r.id, r.name, r.cpu, r.memory, r.gpu, r.gpu_name), r.environment_id, r.reason, r.message
+            Demand(
+                id=r.id,
+                name=r.name,
+                lane=Lane(
+                    Shape(r.cpu, r.memory, r.gpu, r.gpu_name), time_limit=r.longest and r.longest + r.grace
+                ),
+                project=r.project,
+                user=r.user_id,
+                queued_at=r.queued_at.timestamp(),
+            ),
+            r.environment_id,
+            r.reason,
+            r.message,
         )
         for r in rows
     ]

@@ -29,6 +29,7 @@ from nacre.services.jobs import Jobs
 from nacre.services.launches import LaunchPlace
 from nacre.services.prices import Prices
 from nacre.services.queue import JobQueue
+from nacre.services.recent_use import RecentUse
 from nacre.services.runs import Runs
 from nacre.services.secrets import Secrets
 from nacre.services.signals import Signals
@@ -94,6 +95,7 @@ class JobsWorld:
             engine=self.engine,
             place=self.place,
         )
+        self.recent = RecentUse(database)
         self.submissions = JobSubmissions(
             db=database,
             clock=clock,
@@ -108,6 +110,7 @@ class JobsWorld:
             locks=self.locks,
             events=self.events,
             engine=self.engine,
+            recent=self.recent,
             version="0.0.0",
         )
         self.jobs = Jobs(
@@ -127,12 +130,14 @@ class JobsWorld:
         )
         self.queue = JobQueue(
             db=database,
+            clock=clock,
             signals=self.signals,
             attempts=self.attempts,
             launches=self.launches,
             environments=self.environments,
             locks=self.locks,
             engine=self.engine,
+            recent=self.recent,
         )
         self.seconds = 0.0
         self.loop = AttemptsLoop(self.attempts, clock, monotonic=lambda: self.seconds)

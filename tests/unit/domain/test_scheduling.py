@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from nacre.domain.scheduling import (
@@ -68,6 +69,19 @@ class TestRoom:
         made = plan([job("big", cpu=2, gib=6)], [SMALL], [held("train-3", cpu=0.1, gib=7.5)])
         assert (
             made.waiting["big"].message == "waits for 6 GiB of memory: 7.5 GiB of 8 GiB in use by train-3"
+        )
+
+    def test_what_other_projects_run_is_counted_and_not_named(self) -> None:
+        taken = [held("mine", 0.5, project="p"), held("secret", 0.5, project="q")]
+        made = plan([job("big", cpu=2, project="p")], [SMALL], taken)
+        assert made.waiting["big"].message == (
+            "waits for 2 cpu: 1 of 2 in use by mine and work of another project"
+        )
+        queue = [job("big", cpu=2, project="q", queued_at=1), job("small", project="p", queued_at=2)]
+        taken = [held("other", 1.0, project="r"), held("more", 0.5, project="p")]
+        made = plan(queue, [Machine("m", 2.5, 8 * GIB)], [replace(one, node="m") for one in taken])
+        assert made.waiting["small"].message.startswith(
+            "waits for what is kept for work of another project"
         )
 
     def test_of_many_machines_the_most_that_one_has_is_told(self) -> None:

@@ -299,9 +299,9 @@ class TestNodes:
     def test_what_is_taken_and_what_fits(self, database: Database, prices: Prices, people: People) -> None:
         there = [NodeFacts("here", 4, 8 * 2**30, ["A10", "A10"], isolation="full")]
         held = [
-            Holding("here", "one", 1.0, 2**30, (1,)),
-            Holding("here", "two", 0.5, 2**30, ()),
-            Holding("gone", "three", 2.0, 2**30, (0,)),
+            Holding("here", "one", 1.0, 2**30, {1: 1.0}),
+            Holding("here", "two", 0.5, 2**30),
+            Holding("gone", "three", 2.0, 2**30, {0: 1.0}),
         ]
         nodes = Nodes(database, lambda: there, lambda session: held, prices)
         gone, here = nodes.list(people.viewer).items

@@ -1,5 +1,6 @@
 """Scheduling: who starts now, where, who makes room, and why the others wait."""
 
+from nacre.domain.scheduling.capacity import still_free
 from nacre.domain.scheduling.model import (
     GANG_INCOMPLETE,
     NO_CAPACITY,
@@ -37,4 +38,5 @@ __all__ = [
     "decayed",
     "never_fits",
     "plan",
+    "still_free",
 ]

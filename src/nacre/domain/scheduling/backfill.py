@@ -25,15 +25,15 @@ NEVER = math.inf
 class Guard:
     """``at``: when the job surely fits. ``rest``: what is free then for others. ``seats``: its place."""
 
-    id: str
     name: str
+    project: str
     at: float
     rest: Capacity
     seats: list[Seat]
 
 
 def guard(
-    ident: str, name: str, lane: Lane, free: Capacity, held: Sequence[Holding], now: float
+    name: str, project: str, lane: Lane, free: Capacity, held: Sequence[Holding], now: float
 ) -> Guard | None:
     """The guard of a job that does not fit now; None when it does not even when all has ended.
 
@@ -65,7 +65,7 @@ def guard(
         done += 1
     seats = _late_seats(rest, free, lane)
     rest.take(lane.shape, seats)
-    return Guard(ident, name, at, rest, seats)
+    return Guard(name, project, at, rest, seats)
 
 
 def _end(held: Holding, now: float) -> float:

@@ -23,6 +23,18 @@ def is_kind(device: str, wanted: str | None) -> bool:
     return wanted is None or wanted.lower() in device.lower()
 
 
+def still_free(machine: Machine, shape: Shape, gpus: Mapping[int, float], held: Iterable[Holding]) -> bool:
+    """Whether one replica has its place on a machine now, with these very devices."""
+    free = Capacity([machine])
+    free.hold(held)
+    parts = free.devices[0]
+    return (
+        bool(free.cpu[0] + SLACK >= shape.cpu)
+        and bool(free.memory[0] >= shape.memory)
+        and all(device < len(parts) and parts[device] + SLACK >= part for device, part in gpus.items())
+    )
+
+
 class Capacity:
     """Free cpu, memory and devices of machines, in the order of their names. Changes in place."""
 

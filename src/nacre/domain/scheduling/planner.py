@@ -22,7 +22,7 @@ from nacre.domain.scheduling.model import (
 )
 from nacre.domain.scheduling.order import Turns
 from nacre.domain.scheduling.preempt import victims
-from nacre.domain.scheduling.reasons import Short
+from nacre.domain.scheduling.reasons import Named, Short
 from nacre.domain.scheduling.shares import Shares, Totals
 
 GUARDS = 8
@@ -73,8 +73,8 @@ class _Planner:
         self._shares = Shares(Totals(machines), policy, holdings)
         self._turns = Turns(queue, self._shares)
         self._plan = Plan()
-        self._full: dict[tuple[Lane, int], list[str]] = {}
-        """Who is in a lane that does not fit under these guards. Room only shrinks as a plan is made."""
+        self._full: dict[tuple[Lane, int], list[tuple[str, list[str]]]] = {}
+        """Who waits in a lane that does not fit under these guards, by project. Room only shrinks."""
         self._never: dict[tuple[Shape, int], str | None] = {}
 
     def plan(self) -> Plan:
@@ -92,7 +92,7 @@ class _Planner:
             elif len(self._room.guards) < GUARDS:
                 self._block(demand)
             else:
-                self._full.setdefault(key, []).extend(self._turns.passed())
+                self._full.setdefault(key, []).append((demand.project, self._turns.passed()))
         self._explain()
         return self._plan
 
@@ -108,15 +108,20 @@ class _Planner:
     def _explain(self) -> None:
         """Say why the others wait, as it is once everything has started that does."""
         known: dict[Shape, Short] = {}
-        for (lane, mask), ids in self._full.items():
+        for (lane, mask), rows in self._full.items():
             found = known.get(lane.shape)
             if found is None:
                 found = known[lane.shape] = reasons.short(lane.shape, self._room.free, self._held)
-            waiting = reasons.waiting(lane, found, self._ahead(mask), [], None, self._now)
-            self._plan.waiting.update(dict.fromkeys(ids, waiting))
+            ahead = self._ahead(mask)
+            said: dict[str, Waiting] = {}
+            for project, ids in rows:
+                if project not in said:
+                    said[project] = reasons.waiting(lane, project, found, ahead, [], None, self._now)
+                self._plan.waiting.update(dict.fromkeys(ids, said[project]))
 
-    def _ahead(self, mask: int) -> list[str]:
-        return [one.name for bit, one in enumerate(self._room.guards) if mask >> bit & 1]
+    def _ahead(self, mask: int) -> list[Named]:
+        guards = enumerate(self._room.guards)
+        return [Named(one.name, one.project) for bit, one in guards if mask >> bit & 1]
 
     def _seats(self, demand: Demand, mask: int) -> list[Seat]:
         """Places in what is free for it; empty when the gang does not fit whole."""
@@ -148,11 +153,11 @@ class _Planner:
         gone = self._make_room(demand)
         free = self._room.free.copy()
         free.hold(self._promised)
-        kept = guard(demand.id, demand.name, lane, free, [*self._held, *self._promised], self._now)
+        kept = guard(demand.name, demand.project, lane, free, [*self._held, *self._promised], self._now)
         found = reasons.short(lane.shape, self._room.free, self._held)
         starts_by = None if kept is None or kept.at == NEVER else kept.at
         self._plan.waiting[demand.id] = reasons.waiting(
-            lane, found, self._ahead(mask), gone, starts_by, self._now
+            lane, demand.project, found, self._ahead(mask), gone, starts_by, self._now
         )
         if kept is not None:
             self._room.add(kept)
@@ -160,13 +165,13 @@ class _Planner:
             self._promised.extend(_held(demand, kept.seats, kept.at, ends_by))
         self._turns.skipped()
 
-    def _make_room(self, demand: Demand) -> list[str]:
-        """Names of the spot work that goes for it: none when it fits once those told to go have gone."""
+    def _make_room(self, demand: Demand) -> list[Named]:
+        """The spot work that goes for it: none when it fits once those told to go have gone."""
         lane = demand.lane
         if lane.spot or not self._policy.preempt:
             return []
         counts = self._coming.slots(lane.shape)
-        names: list[str] = []
+        gone: list[Named] = []
         if counts.sum() < lane.replicas:
             going = victims(lane, self._coming, [h for h in self._held if h.id not in self._plan.placed])
             if not going:
@@ -177,10 +182,10 @@ class _Planner:
             ids = {held.id for held in going}
             self._coming.hold([h for h in self._held if h.id in ids], +1)
             self._held = [_told_to_go(h, ends) if h.id in ids else h for h in self._held]
-            names = sorted({held.name for held in going})
+            gone = sorted(Named(held.name, held.project) for held in going)
             counts = self._coming.slots(lane.shape)
         self._coming.take(lane.shape, self._coming.seats(lane.shape, counts, lane.replicas))
-        return names
+        return gone
 
 
 def _held(demand: Demand, seats: Sequence[Seat], since: float, ends_by: float | None) -> list[Holding]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,37 +81,52 @@ def _quota(demand: Demand, limit: str, used: str) -> Waiting:
     return Waiting(QUOTA_EXCEEDED, f"{where} may have {limit}: {used}")
 
 
-def waiting(
-    lane: Lane, short: Short, ahead: Sequence[str], gone: Sequence[str], starts_by: float | None, now: float
-) -> Waiting:
-    """The binding reason of a gang that does not fit.
+class Named(NamedTuple):
+    """A piece of work by the name that people call it, and its project."""
 
-    ``ahead``: those whose place is kept; ``gone``: spot work that was told to go for it.
-    """
-    tail = "" if starts_by is None else f"; it starts in at most {span(starts_by - now)}"
-    if gone:
-        does = "ends" if len(gone) == 1 else "end"
-        text = f"waits until {listed(gone)} {does}, spot work that makes room for it{tail}"
-        return Waiting(NO_CAPACITY, text, starts_by)
-    if short.room >= lane.replicas:
-        text = f"waits for what is kept for {listed(ahead)}, before it in the queue{tail}"
-        return Waiting(NO_CAPACITY, text, starts_by)
-    if lane.replicas > 1 and short.room:
-        text = (
-            f"waits for {lane.replicas} replicas of {short.need}: room for {short.room} now, {short.used}"
-        )
-        return Waiting(GANG_INCOMPLETE, text + tail, starts_by)
-    times = f"{lane.replicas} replicas of " if lane.replicas > 1 else ""
-    return Waiting(NO_CAPACITY, f"waits for {times}{short.need}: {short.used}{tail}", starts_by)
+    name: str
+    project: str
 
 
 @dataclass(frozen=True, slots=True)
 class Short:
-    """``room``: for how many replicas. ``need``: what is short. ``used``: how much of it is, by whom."""
+    """``room``: for how many replicas. ``need``: what is short. ``used``: how much of it is."""
 
     room: int
     need: str
     used: str
+    users: Sequence[Named] = ()
+
+
+def waiting(
+    lane: Lane,
+    project: str,
+    short: Short,
+    ahead: Sequence[Named],
+    gone: Sequence[Named],
+    starts_by: float | None,
+    now: float,
+) -> Waiting:
+    """The binding reason of a gang of a project that does not fit.
+
+    ``ahead``: those whose place is kept; ``gone``: spot work that was told to go for it. What other
+    projects run is counted, not named.
+    """
+    tail = "" if starts_by is None else f"; it starts in at most {span(starts_by - now)}"
+    if gone:
+        does = "ends" if len(gone) == 1 else "end"
+        text = f"waits until {who(gone, project)} {does}, spot work that makes room for it{tail}"
+        return Waiting(NO_CAPACITY, text, starts_by)
+    if short.room >= lane.replicas:
+        text = f"waits for what is kept for {who(ahead, project)}, before it in the queue{tail}"
+        return Waiting(NO_CAPACITY, text, starts_by)
+    by = f" by {who(short.users, project)}" if short.users else ""
+    used = f"{short.used}{by}{tail}"
+    if lane.replicas > 1 and short.room:
+        text = f"waits for {lane.replicas} replicas of {short.need}: room for {short.room} now, {used}"
+        return Waiting(GANG_INCOMPLETE, text, starts_by)
+    times = f"{lane.replicas} replicas of " if lane.replicas > 1 else ""
+    return Waiting(NO_CAPACITY, f"waits for {times}{short.need}: {used}", starts_by)
 
 
 def short(shape: Shape, free: Capacity, held: Sequence[Holding]) -> Short:
@@ -134,16 +150,18 @@ def short(shape: Shape, free: Capacity, held: Sequence[Holding]) -> Short:
         total = sum(free.matching(int(at), shape) for at in able)
         users = [h for h in held if h.gpus and h.node in here]
         used = sum(sum(h.gpus.values()) for h in users)
-        return Short(room, gpus(shape.gpu, shape.gpu_name), _in_use(f"{_round(used)} of {total}", users))
+        return Short(
+            room, gpus(shape.gpu, shape.gpu_name), f"{_round(used)} of {total} in use", _names(users)
+        )
     if len(able) > 1:
         return Short(room, *_cluster(kind, shape, free, able))
     users = [h for h in held if h.node == machine.name and getattr(h, kind)]
     used = sum(getattr(h, kind) for h in users)
     if kind == "cpu":
-        return Short(room, f"{shape.cpu:g} cpu", _in_use(f"{_round(used)} of {machine.cpu:g}", users))
-    return Short(
-        room, f"{gib(shape.memory)} of memory", _in_use(f"{gib(used)} of {gib(machine.memory)}", users)
-    )
+        amount = f"{_round(used)} of {machine.cpu:g} in use"
+        return Short(room, f"{shape.cpu:g} cpu", amount, _names(users))
+    amount = f"{gib(used)} of {gib(machine.memory)} in use"
+    return Short(room, f"{gib(shape.memory)} of memory", amount, _names(users))
 
 
 def _cluster(kind: str, shape: Shape, free: Capacity, able: NDArray[np.int64]) -> tuple[str, str]:
@@ -175,9 +193,18 @@ def _lacks(free: Capacity, able: NDArray[np.int64], shape: Shape) -> dict[str, F
     return lacks
 
 
-def _in_use(amount: str, users: Iterable[Holding]) -> str:
-    names = list(dict.fromkeys(h.name for h in users))
-    return f"{amount} in use" + (f" by {listed(names)}" if names else "")
+def _names(users: Iterable[Holding]) -> list[Named]:
+    return list(dict.fromkeys(Named(h.name, h.project) for h in users))
+
+
+def who(work: Sequence[Named], project: str) -> str:
+    """Work of the project by name, that of others as a number."""
+    own = [one.name for one in work if one.project == project]
+    others = len(work) - len(own)
+    if not others:
+        return listed(own)
+    foreign = "work of another project" if others == 1 else f"{others} pieces of work of other projects"
+    return listed([*own[:2], foreign]) if len(own) < 3 else f"{listed(own)}, and {foreign}"
 
 
 def span(seconds: float) -> str:
