@@ -26,6 +26,7 @@ from nacre.cli.commands import (
     models,
     previews,
     projects,
+    queue,
     resources,
     run,
     runs,
@@ -85,6 +86,7 @@ projects.register(app)
 run.register(app)
 resources.register(app)
 previews.register(runs.app)
+queue.register(app)
 app.add_typer(runs.app)
 secrets.register(app)
 server.register(app)

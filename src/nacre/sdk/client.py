@@ -17,6 +17,7 @@ from nacre.sdk.resources.lineage import Lineage
 from nacre.sdk.resources.models import Evaluations, Models
 from nacre.sdk.resources.nodes import Nodes
 from nacre.sdk.resources.projects import Events, Members, Projects
+from nacre.sdk.resources.queue import Queue, Quotas
 from nacre.sdk.resources.runs import Runs
 from nacre.sdk.resources.secrets import Secrets
 from nacre.sdk.resources.server import Server
@@ -65,6 +66,8 @@ class Client:
         self.members = Members(self.transport, self.project)
         self.models = Models(self.transport, self.project)
         self.nodes = Nodes(self.transport, self.project)
+        self.queue = Queue(self.transport, self.project)
+        self.quotas = Quotas(self.transport, self.project)
         self.projects = Projects(self.transport, self.project)
         self.runs = Runs(self.transport, self.project)
         self.secrets = Secrets(self.transport, self.project)

@@ -59,12 +59,14 @@ from nacre.services.nodes import Nodes
 from nacre.services.prices import Prices
 from nacre.services.projects import Projects
 from nacre.services.queue import JobQueue
+from nacre.services.quotas import Quotas
 from nacre.services.recent_use import RecentUse
 from nacre.services.registry import Services
 from nacre.services.retention import Retention
 from nacre.services.run_records import RunRecords
 from nacre.services.run_table import RunTable
 from nacre.services.runs import Runs
+from nacre.services.scheduling import Scheduling
 from nacre.services.sealing import Sealing
 from nacre.services.secrets import Secrets, read_key
 from nacre.services.sessions import Sessions
@@ -148,7 +150,7 @@ def wire(settings: Settings, db: Database, clock: Clock, plugins: Plugins | None
     secrets = Secrets(db, clock, events, read_key(settings.home / "secret.key"))
     prices = Prices(settings.home / "prices.toml")
     usage = UsageLedger(db, clock, prices)
-    recent = RecentUse(db)
+    quotas = Quotas(db, events, signals)
     ledger = BlobLedger(db, clock, plugins.blobs)
     datasets = Datasets(db, clock, ledger, events)
     dataset_files = DatasetFiles(datasets, ledger)
@@ -169,6 +171,14 @@ def wire(settings: Settings, db: Database, clock: Clock, plugins: Plugins | None
         ledger=ledger,
         engine=engine,
         logs=settings.logs,
+    )
+    scheduling = Scheduling(
+        db=db,
+        clock=clock,
+        quotas=quotas,
+        recent=RecentUse(db),
+        nodes=engine.nodes,
+        holdings=attempts.holdings,
     )
     place = LaunchPlace(
         server=f"unix:{settings.api_socket}",  # stays the same when the server comes back on another port
@@ -208,7 +218,7 @@ def wire(settings: Settings, db: Database, clock: Clock, plugins: Plugins | None
         locks=locks,
         events=events,
         engine=engine,
-        recent=recent,
+        scheduling=scheduling,
         version=__version__,
     )
     jobs = Jobs(
@@ -282,6 +292,8 @@ def wire(settings: Settings, db: Database, clock: Clock, plugins: Plugins | None
         secrets=secrets,
         prices=prices,
         usage=usage,
+        quotas=quotas,
+        scheduling=scheduling,
         nodes=Nodes(db, engine.nodes, attempts.holdings, prices),
         blobs=ledger,
         datasets=datasets,
@@ -348,7 +360,7 @@ def wire(settings: Settings, db: Database, clock: Clock, plugins: Plugins | None
                 environments=environments,
                 locks=locks,
                 engine=engine,
-                recent=recent,
+                scheduling=scheduling,
             )
         ),
         InstanceLoop(

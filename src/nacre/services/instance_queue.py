@@ -28,7 +28,7 @@ from nacre.services.attempts import Attempts
 from nacre.services.environments import EnvironmentCatalogue
 from nacre.services.instance_launch import InstanceLaunches
 from nacre.services.instances import TOPIC, Instances
-from nacre.services.queue import machines
+from nacre.services.scheduling import machines
 from nacre.services.signals import Signals
 
 _log = logging.getLogger("nacre.instances")

@@ -35,7 +35,7 @@ from nacre.services.events import Events
 from nacre.services.instance_door import InstanceDoor
 from nacre.services.instance_launch import InstanceLaunches
 from nacre.services.prices import Prices
-from nacre.services.queue import machines
+from nacre.services.scheduling import machines
 from nacre.services.secrets import Secrets
 from nacre.services.signals import Signals
 from nacre.services.tokens import Tokens

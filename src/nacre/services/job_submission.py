@@ -19,7 +19,6 @@ from nacre.domain.scheduling import (
     Holding,
     Lane,
     Machine,
-    Policy,
     Shape,
     Waiting,
     never_fits,
@@ -41,9 +40,8 @@ from nacre.services.events import Events
 from nacre.services.job_launch import HOLDER
 from nacre.services.job_locks import JobLocks
 from nacre.services.prices import Prices
-from nacre.services.queue import machines, waiting_demands
-from nacre.services.recent_use import RecentUse
 from nacre.services.runs import Runs
+from nacre.services.scheduling import Scheduling, machines, waiting_demands
 from nacre.services.secrets import Secrets
 from nacre.services.signals import Signals
 from nacre.services.tokens import after_commit
@@ -68,7 +66,7 @@ class JobSubmissions:
         locks: JobLocks,
         events: Events,
         engine: Engine,
-        recent: RecentUse,
+        scheduling: Scheduling,
         version: str,
     ) -> None:
         """``version``: of Nacre, for the record."""
@@ -85,7 +83,7 @@ class JobSubmissions:
         self._locks = locks
         self._events = events
         self._engine = engine
-        self._recent = recent
+        self._scheduling = scheduling
         self._version = version
 
     def plan(self, caller: Caller, spec: JobSpec) -> JobPlan:
@@ -146,8 +144,7 @@ class JobSubmissions:
         assert caller.project is not None
         name = spec.name or stem(spec.commands)
         demand = Demand("plan", name, lane, caller.project.name, caller.user_id, queued_at=now.timestamp())
-        used, used_by = self._recent.shares(there, now)
-        policy = Policy(used=used, used_by=used_by)
+        policy = self._scheduling.policy(there)
         return plan([*queue, demand], there, holdings, policy, now.timestamp()).waiting.get(demand.id)
 
     def submit(self, caller: Caller, spec: JobSpec) -> str:

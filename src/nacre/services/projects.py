@@ -29,7 +29,7 @@ _ENTERED_SECONDS = 5.0
 _RESERVED = frozenset({"all", "current", "default", "me", "new", "none"})
 _NUMBER = "projects.last_number"
 
-GOES_ALONG = frozenset({"events", "invitations", "members", "project_blobs", "secrets", "tokens"})
+GOES_ALONG = frozenset({"events", "invitations", "members", "project_blobs", "quotas", "secrets", "tokens"})
 """Tables whose rows do not keep a project from being deleted. A row of any other table that has a column
 ``project_id`` does, so a new noun is protected without being named here."""
 

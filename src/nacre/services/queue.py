@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,9 +16,6 @@ from nacre.db.tables.projects import ProjectRow
 from nacre.domain.jobs import ENVIRONMENT_BUILDING, ENVIRONMENT_FAILED
 from nacre.domain.scheduling import (
     Demand,
-    Lane,
-    Machine,
-    Policy,
     Seat,
     Shape,
     Waiting,
@@ -36,7 +32,7 @@ from nacre.services.attempts import Attempts
 from nacre.services.environments import EnvironmentCatalogue
 from nacre.services.job_launch import JobLaunches
 from nacre.services.job_locks import JobLocks, KeptLock
-from nacre.services.recent_use import RecentUse
+from nacre.services.scheduling import Scheduling, machines, waiting_demands
 from nacre.services.signals import Signals
 
 _log = logging.getLogger("nacre.queue")
@@ -70,7 +66,7 @@ class JobQueue:
         environments: EnvironmentCatalogue,
         locks: JobLocks,
         engine: Engine,
-        recent: RecentUse,
+        scheduling: Scheduling,
     ) -> None:
         self._db = db
         self._clock = clock
@@ -80,7 +76,7 @@ class JobQueue:
         self._environments = environments
         self._locks = locks
         self._engine = engine
-        self._recent = recent
+        self._scheduling = scheduling
 
     def warm(self) -> None:
         """Ask the engine for its machines, so that the first job need not wait for their discovery."""
@@ -113,7 +109,13 @@ class JobQueue:
         facts = {node.name: node for node in self._engine.nodes()}
         now = self._clock.now()
         there = machines(facts.values())
-        made = plan([item.demand for item in ready], there, holdings, self.policy(there), now.timestamp())
+        made = plan(
+            [item.demand for item in ready],
+            there,
+            holdings,
+            self._scheduling.policy(there),
+            now.timestamp(),
+        )
         started = 0
         for item in ready:
             seats = made.placed.get(item.demand.id)
@@ -122,11 +124,6 @@ class JobQueue:
             elif self._start(item.demand.id, seats[0], facts[seats[0].node], known[item.environment_id]):
                 started += 1
         return started
-
-    def policy(self, there: Sequence[Machine]) -> Policy:
-        """How turns are taken now: what projects and people used of late counts."""
-        used, used_by = self._recent.shares(there, self._clock.now())
-        return Policy(used=used, used_by=used_by)
 
     def _wait_for_environment(self, item: _Queued, environment: Environment) -> None:
         if environment.state is EnvironmentState.FAILED:
@@ -206,57 +203,17 @@ class JobQueue:
             )
 
 
-def machines(nodes: Iterable[NodeFacts]) -> list[Machine]:
-    """Nodes as the scheduler sees them."""
-    return [Machine(node.name, node.cpu, node.memory, tuple(node.gpus)) for node in nodes]
-
-
-def waiting_demands(session: Session) -> list[Demand]:
-    """What waits, in the order of the queue."""
-    return [item.demand for item in _load(session)]
-
-
 def _load(session: Session) -> list[_Queued]:
-    longest = JobRow.spec["max_duration"].as_float()
-    grace = JobRow.spec["stop_duration"].as_float()
+    demands = {demand.id: demand for demand in waiting_demands(session)}
     rows = session.execute(
-        select(
-            JobRow.id,
-            JobRow.name,
-            JobRow.cpu,
-            JobRow.memory,
-            JobRow.gpu,
-            JobRow.gpu_name,
-            JobRow.user_id,
-            JobRow.queued_at,
-            JobRow.environment_id,
-            JobRow.reason,
-            JobRow.message,
-            ProjectRow.name.label("project"),
-            longest.label("longest"),
-            grace.label("grace"),
+        select(JobRow.id, JobRow.environment_id, JobRow.reason, JobRow.message).where(
+            JobRow.state == JobState.QUEUED
         )
-        .join(ProjectRow, ProjectRow.id == JobRow.project_id)
-        .where(JobRow.state == JobState.QUEUED)
-        .order_by(JobRow.queued_at, JobRow.id)
     )
     return [
-        _Queued(
-            Demand(
-                id=r.id,
-                name=r.name,
-                lane=Lane(
-                    Shape(r.cpu, r.memory, r.gpu, r.gpu_name), time_limit=r.longest and r.longest + r.grace
-                ),
-                project=r.project,
-                user=r.user_id,
-                queued_at=r.queued_at.timestamp(),
-            ),
-            r.environment_id,
-            r.reason,
-            r.message,
-        )
-        for r in rows
+        _Queued(demands[row.id], row.environment_id, row.reason, row.message)
+        for row in rows
+        if row.id in demands
     ]
 
 

@@ -29,9 +29,11 @@ if TYPE_CHECKING:
     from nacre.services.nodes import Nodes
     from nacre.services.prices import Prices
     from nacre.services.projects import Projects
+    from nacre.services.quotas import Quotas
     from nacre.services.run_records import RunRecords
     from nacre.services.run_table import RunTable
     from nacre.services.runs import Runs
+    from nacre.services.scheduling import Scheduling
     from nacre.services.secrets import Secrets
     from nacre.services.sessions import Sessions
     from nacre.services.settings import ServerSettings
@@ -61,6 +63,8 @@ class Services:
     secrets: Secrets
     prices: Prices
     usage: UsageLedger
+    quotas: Quotas
+    scheduling: Scheduling
     nodes: Nodes
     blobs: BlobLedger
     datasets: Datasets

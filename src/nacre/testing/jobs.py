@@ -29,8 +29,10 @@ from nacre.services.jobs import Jobs
 from nacre.services.launches import LaunchPlace
 from nacre.services.prices import Prices
 from nacre.services.queue import JobQueue
+from nacre.services.quotas import Quotas
 from nacre.services.recent_use import RecentUse
 from nacre.services.runs import Runs
+from nacre.services.scheduling import Scheduling
 from nacre.services.secrets import Secrets
 from nacre.services.signals import Signals
 from nacre.services.tokens import Tokens
@@ -95,7 +97,15 @@ class JobsWorld:
             engine=self.engine,
             place=self.place,
         )
-        self.recent = RecentUse(database)
+        self.quotas = Quotas(database, self.events, self.signals)
+        self.scheduling = Scheduling(
+            db=database,
+            clock=clock,
+            quotas=self.quotas,
+            recent=RecentUse(database),
+            nodes=self.engine.nodes,
+            holdings=self.attempts.holdings,
+        )
         self.submissions = JobSubmissions(
             db=database,
             clock=clock,
@@ -110,7 +120,7 @@ class JobsWorld:
             locks=self.locks,
             events=self.events,
             engine=self.engine,
-            recent=self.recent,
+            scheduling=self.scheduling,
             version="0.0.0",
         )
         self.jobs = Jobs(
@@ -137,7 +147,7 @@ class JobsWorld:
             environments=self.environments,
             locks=self.locks,
             engine=self.engine,
-            recent=self.recent,
+            scheduling=self.scheduling,
         )
         self.seconds = 0.0
         self.loop = AttemptsLoop(self.attempts, clock, monotonic=lambda: self.seconds)

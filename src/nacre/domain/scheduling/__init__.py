@@ -16,6 +16,7 @@ from nacre.domain.scheduling.model import (
     Shape,
     Waiting,
 )
+from nacre.domain.scheduling.order import line
 from nacre.domain.scheduling.planner import plan
 from nacre.domain.scheduling.reasons import never_fits
 from nacre.domain.scheduling.shares import HALF_LIFE_S, decayed
@@ -36,6 +37,7 @@ __all__ = [
     "Shape",
     "Waiting",
     "decayed",
+    "line",
     "never_fits",
     "plan",
     "still_free",

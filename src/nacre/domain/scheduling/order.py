@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-from nacre.domain.scheduling.model import Demand, Lane
-from nacre.domain.scheduling.shares import Shares
+from nacre.domain.scheduling.model import Demand, Holding, Lane, Machine, Policy
+from nacre.domain.scheduling.shares import Shares, Totals
 
 
 class _User:
@@ -150,6 +150,21 @@ class Turns:
             heapq.heapreplace(self._heap, (self._heap[0][0], project.heap[0][1], project.name))
         else:
             heapq.heappop(self._heap)
+
+
+def line(
+    queue: Iterable[Demand], machines: Sequence[Machine], holdings: Iterable[Holding], policy: Policy
+) -> list[Demand]:
+    """The queue in the order of turns, as if each started when its turn comes and none ended."""
+    shares = Shares(Totals(machines), policy, holdings)
+    turns = Turns(queue, shares)
+    order = []
+    for demand in turns:
+        order.append(demand)
+        lane = demand.lane
+        shares.start(demand.project, demand.user, demand.id, lane.shape, lane.replicas)
+        turns.started()
+    return order
 
 
 def _age(demand: Demand) -> tuple[float, str]:

@@ -1,0 +1,114 @@
+"""``nacre queue`` and ``nacre quota``: whose turn it is, and how much a project may have."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from nacre.cli.app import client, emit, group, out, table
+from nacre.cli.render import size
+from nacre.schema.queue import QueueEntry, Quota, Share
+
+quotas = group("quota", "The most that a project's work holds at one moment.")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command("queue")(queue)
+    app.add_typer(quotas)
+
+
+def queue() -> None:
+    """Show what waits, in the order of turns, and why; and what projects hold."""
+    with client() as connected:
+        entries, shares = connected.queue.list(), connected.queue.shares()
+
+    def render() -> None:
+        rows = [
+            (
+                str(entry.position),
+                escape(f"{entry.project}/{entry.job}") if entry.job else "[dim]of another project[/dim]",
+                escape(entry.user or ""),
+                _needs(entry),
+                _starts(entry.starts_by),
+                escape(entry.message or ""),
+            )
+            for entry in entries
+        ]
+        table(("", "job", "by", "needs", "starts", "waits because"), rows, empty="nothing waits")
+        out.print()
+        table(
+            ("project", "now", "of late", "cpu", "memory", "gpu", "runs", "waits", "quota"),
+            [_share(one) for one in shares],
+        )
+
+    emit({"queue": entries, "shares": shares}, render)
+
+
+def _needs(entry: QueueEntry) -> str:
+    gpu = f", {entry.gpu:g} GPU" if entry.gpu else ""
+    return f"{entry.cpu:g} cpu, {size(entry.memory)}{gpu}"
+
+
+def _starts(at: datetime | None) -> str:
+    if at is None:
+        return ""
+    minutes = max(0, round((at - datetime.now(UTC)).total_seconds() / 60))
+    return f"in at most {minutes} min"
+
+
+def _share(one: Share) -> tuple[str, ...]:
+    return (
+        escape(one.project) if one.project else "[dim]others[/dim]",
+        f"{one.share:.0%}",
+        f"{one.recent_share:.0%}",
+        f"{one.cpu:g}",
+        size(one.memory),
+        f"{one.gpu:g}",
+        str(one.running),
+        str(one.waiting),
+        "" if one.quota is None else _limits(one.quota),
+    )
+
+
+def _limits(quota: Quota) -> str:
+    parts = [
+        f"{quota.cpu:g} cpu" if quota.cpu is not None else "",
+        f"{size(quota.memory)} memory" if quota.memory is not None else "",
+        f"{quota.gpu:g} GPU" if quota.gpu is not None else "",
+        f"{quota.running_jobs} running" if quota.running_jobs is not None else "",
+        f"weight {quota.weight:g}" if quota.weight != 1 else "",
+    ]
+    return ", ".join(filter(None, parts)) or "no limit"
+
+
+def _show(quota: Quota) -> None:
+    emit(quota, lambda: out.print(f"{escape(quota.project)}: {_limits(quota)}"))
+
+
+@quotas.command("show")
+def show() -> None:
+    """Show the project's quota."""
+    with client() as connected:
+        _show(connected.quotas.get())
+
+
+@quotas.command("set")
+def change(
+    project: Annotated[str, typer.Argument(help="name or id")],
+    cpu: Annotated[str | None, typer.Option(help="cpus, or none")] = None,
+    memory: Annotated[str | None, typer.Option(help="such as 64GB, or none")] = None,
+    gpu: Annotated[str | None, typer.Option(help="GPUs, or none")] = None,
+    running_jobs: Annotated[str | None, typer.Option(help="a number, or none")] = None,
+    weight: Annotated[float | None, typer.Option(help="its part of turns; 1 is usual")] = None,
+) -> None:
+    """Change a project's quota (administrators)."""
+    given = {"cpu": cpu, "memory": memory, "gpu": gpu, "running_jobs": running_jobs, "weight": weight}
+    said = {name: None if value == "none" else value for name, value in given.items() if value is not None}
+    if not said:
+        raise typer.BadParameter("say what to set, such as --cpu 8 or --cpu none")
+    with client() as connected:
+        _show(connected.quotas.update(project, **said))

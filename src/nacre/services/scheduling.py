@@ -1,0 +1,200 @@
+"""What the scheduler is told: who waits, what is held, how turns are taken; and what one may see of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from nacre.clock import Clock
+from nacre.db.connect import Database
+from nacre.db.tables.jobs import JobRow
+from nacre.db.tables.projects import MemberRow, ProjectRow
+from nacre.db.tables.users import UserRow
+from nacre.domain.identity import Caller
+from nacre.domain.scheduling import Demand, Holding, Lane, Machine, Policy, Shape, line, plan
+from nacre.domain.scheduling.shares import Held, Shares, Totals
+from nacre.ports.engines import NodeFacts
+from nacre.schema.base import Page
+from nacre.schema.jobs import JobState
+from nacre.schema.queue import QueueEntry, Share
+from nacre.services.quotas import Quotas, limits
+from nacre.services.recent_use import RecentUse
+
+_SHOWN = 1000
+"""Entries of the queue that are listed at most: the first ones."""
+
+
+class Scheduling:
+    """Reads only; ``JobQueue`` and ``InstanceQueue`` act on the plans."""
+
+    def __init__(
+        self,
+        *,
+        db: Database,
+        clock: Clock,
+        quotas: Quotas,
+        recent: RecentUse,
+        nodes: Callable[[], list[NodeFacts]],
+        holdings: Callable[[Session], list[Holding]],
+    ) -> None:
+        self._db = db
+        self._clock = clock
+        self._quotas = quotas
+        self._recent = recent
+        self._nodes = nodes
+        self._holdings = holdings
+
+    def policy(self, there: Sequence[Machine]) -> Policy:
+        """How turns are taken now: quotas, weights, and what projects and people used of late."""
+        used, used_by = self._recent.shares(there, self._clock.now())
+        with self._db.read() as session:
+            quotas = self._quotas.every(session)
+        return Policy(
+            quotas={name: limits(quota) for name, quota in quotas.items()},
+            weights={name: quota.weight for name, quota in quotas.items()},
+            used=used,
+            used_by=used_by,
+        )
+
+    def list(self, caller: Caller) -> Page[QueueEntry]:
+        """The jobs that wait, in the order of turns; the first 1,000.
+
+        What it says of a job is what holds at this moment, also for one whose environment is still built.
+        """
+        there = machines(self._nodes())
+        policy = self.policy(there)
+        now = self._clock.now().timestamp()
+        with self._db.read() as session:
+            queue, holdings = waiting_demands(session), self._holdings(session)
+            seen = _seen(session, caller)
+            users = {row.id: row.name for row in session.execute(select(UserRow.id, UserRow.name))}
+            first = line(queue, there, holdings, policy)[:_SHOWN]
+            noted = _noted(session, [demand.id for demand in first])
+        made = plan(queue, there, holdings, policy, now)
+        items = []
+        for position, demand in enumerate(first, start=1):
+            shape = demand.lane.shape
+            entry = QueueEntry(
+                position=position,
+                cpu=shape.cpu,
+                memory=shape.memory,
+                gpu=shape.gpu,
+                queued_at=datetime.fromtimestamp(demand.queued_at, UTC),
+            )
+            if seen is None or demand.project in seen:
+                waiting = made.waiting.get(demand.id)
+                reason, message = noted.get(demand.id, (None, None))
+                entry = entry.model_copy(
+                    update={
+                        "project": demand.project,
+                        "job": demand.name,
+                        "id": demand.id,
+                        "user": users.get(demand.user, demand.user),
+                        "reason": waiting.reason if waiting else reason,
+                        "message": waiting.message if waiting else message,
+                        "starts_by": waiting
+                        and waiting.starts_by
+                        and datetime.fromtimestamp(waiting.starts_by, UTC),
+                    }
+                )
+            items.append(entry)
+        return Page(items=items)
+
+    def shares(self, caller: Caller) -> Page[Share]:
+        """What projects hold now, the largest share first; those of others are one line."""
+        there = machines(self._nodes())
+        policy = self.policy(there)
+        with self._db.read() as session:
+            queue, holdings = waiting_demands(session), self._holdings(session)
+            seen = _seen(session, caller)
+            quotas = self._quotas.every(session)
+            names = {row.name for row in session.execute(select(ProjectRow.name))}
+        totals = Totals(there)
+        held = Shares(totals, policy, holdings).projects
+        work = {name: {h.id for h in holdings if h.project == name} for name in held}
+        waiting = {name: sum(d.project == name for d in queue) for name in names}
+
+        def share(name: str | None, projects: Iterable[str]) -> Share:
+            mine = [held.get(one, Held()) for one in projects]
+            cpu, memory, gpu = (sum(getattr(h, kind) for h in mine) for kind in ("cpu", "memory", "gpu"))
+            return Share(
+                project=name,
+                cpu=cpu,
+                memory=int(memory),
+                gpu=gpu,
+                running=sum(len(work.get(one, ())) for one in projects),
+                waiting=sum(waiting.get(one, 0) for one in projects),
+                share=totals.share(cpu, memory, gpu),
+                recent_share=min(1.0, sum(policy.used.get(one, 0.0) for one in projects)),
+                weight=policy.weights.get(name or "", 1.0),
+                quota=quotas.get(name or ""),
+            )
+
+        own = sorted(names if seen is None else names & seen)
+        items = sorted((share(name, [name]) for name in own), key=lambda s: (-s.share, s.project or ""))
+        others = sorted(names - set(own))
+        return Page(items=[*items, *([share(None, others)] if others else [])])
+
+
+def machines(nodes: Iterable[NodeFacts]) -> list[Machine]:
+    """Nodes as the scheduler sees them."""
+    return [Machine(node.name, node.cpu, node.memory, tuple(node.gpus)) for node in nodes]
+
+
+def waiting_demands(session: Session) -> list[Demand]:
+    """All queued jobs, oldest first."""
+    longest = JobRow.spec["max_duration"].as_float()
+    grace = JobRow.spec["stop_duration"].as_float()
+    rows = session.execute(
+        select(
+            JobRow.id,
+            JobRow.name,
+            JobRow.cpu,
+            JobRow.memory,
+            JobRow.gpu,
+            JobRow.gpu_name,
+            JobRow.user_id,
+            JobRow.queued_at,
+            ProjectRow.name.label("project"),
+            longest.label("longest"),
+            grace.label("grace"),
+        )
+        .join(ProjectRow, ProjectRow.id == JobRow.project_id)
+        .where(JobRow.state == JobState.QUEUED)
+        .order_by(JobRow.queued_at, JobRow.id)
+    )
+    return [
+        Demand(
+            id=row.id,
+            name=row.name,
+            lane=Lane(
+                Shape(row.cpu, row.memory, row.gpu, row.gpu_name),
+                time_limit=row.longest and row.longest + row.grace,
+            ),
+            project=row.project,
+            user=row.user_id,
+            queued_at=row.queued_at.timestamp(),
+        )
+        for row in rows
+    ]
+
+
+def _seen(session: Session, caller: Caller) -> set[str] | None:
+    """Names of the projects that the caller may look into; None: all."""
+    wanted = select(ProjectRow.name)
+    if caller.project_ids is not None:
+        wanted = wanted.where(ProjectRow.id.in_(caller.project_ids))
+    elif caller.admin:
+        return None
+    if not caller.admin:
+        wanted = wanted.join(MemberRow, MemberRow.project_id == ProjectRow.id)
+        wanted = wanted.where(MemberRow.user_id == caller.user_id)
+    return set(session.scalars(wanted))
+
+
+def _noted(session: Session, ids: Sequence[str]) -> dict[str, tuple[str | None, str | None]]:
+    rows = select(JobRow.id, JobRow.reason, JobRow.message).where(JobRow.id.in_(ids))
+    return {row.id: (row.reason, row.message) for row in session.execute(rows)}
