@@ -35,6 +35,8 @@ def app_of(world: JobsWorld, people: People) -> FastAPI:
         "usage": world.usage,
         "attempts": world.attempts,
         "jobs": world.jobs,
+        "quotas": world.quotas,
+        "scheduling": world.scheduling,
     }
     return make_app(Services(**cast("dict[str, Any]", known)), "0")
 

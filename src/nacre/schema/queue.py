@@ -102,7 +102,7 @@ OPERATIONS = (
     Operation(
         "quotas.update",
         "PATCH",
-        "/api/v1/quotas/{project}",
+        "/api/v1/quotas/{name}",
         "Change a project's quota (administrators)",
         Access.ADMIN,
         "quotas:write",

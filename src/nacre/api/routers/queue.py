@@ -28,6 +28,6 @@ def quota(caller: Allowed, services: Wired) -> Quota:
 
 
 @routes.operation("quotas.update")
-def update(project: str, body: QuotaUpdate, caller: Allowed, services: Wired) -> Quota:
+def update(name: str, body: QuotaUpdate, caller: Allowed, services: Wired) -> Quota:
     """Change the fields that are sent; null takes a limit away. What runs goes on."""
-    return services.quotas.update(caller, project, body)
+    return services.quotas.update(caller, name, body)

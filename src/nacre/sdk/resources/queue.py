@@ -39,5 +39,5 @@ class Quotas(Noun):
             NotFound: there is no such project.
         """
         body = QuotaUpdate.model_validate(change).model_dump(exclude_unset=True)
-        found: Quota = self._transport.call("quotas.update", Quota, json=body, project=project)
+        found: Quota = self._transport.call("quotas.update", Quota, json=body, name=project)
         return found
