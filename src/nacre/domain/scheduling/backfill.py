@@ -9,8 +9,10 @@ Where no limit on time tells when it fits, the moment is unknown, and everybody 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from bisect import insort
+from collections.abc import Iterable, Sequence, Set
+from dataclasses import dataclass, replace
+from itertools import count
 
 import numpy as np
 
@@ -32,15 +34,60 @@ class Guard:
     seats: list[Seat]
 
 
+class Releases:
+    """What occupies the machines, in the order in which it surely ends; what may go on forever is last."""
+
+    def __init__(self, held: Iterable[Holding], now: float) -> None:
+        self._now = now
+        self._rows = sorted(map(self._row, held, count()), key=_place)
+
+    def _row(self, held: Holding, number: int) -> _Release:
+        end = NEVER if held.ends_by is None else max(held.ends_by, self._now)
+        return end, held.since, held.id, number, held
+
+    def add(self, held: Holding) -> None:
+        """One more."""
+        insort(self._rows, self._row(held, len(self._rows)), key=_place)
+
+    def hasten(self, ids: Set[str], ends_by: float) -> None:
+        """These are told to go, and have gone by then."""
+        told = [
+            replace(row[4], ends_by=min(row[0], ends_by), leaving=True) if row[2] in ids else row[4]
+            for row in self._rows
+        ]
+        self._rows = sorted(map(self._row, told, count()), key=_place)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def end(self, at: int) -> float:
+        """When the one at this place has ended."""
+        return self._rows[at][0]
+
+    def part(self, start: int, stop: int) -> list[Holding]:
+        """Those at these places."""
+        return [row[4] for row in self._rows[start:stop]]
+
+    def all(self) -> list[Holding]:
+        """Every one."""
+        return self.part(0, len(self._rows))
+
+
+_Release = tuple[float, float, str, int, Holding]
+
+
+def _place(row: _Release) -> tuple[float, float, str, int]:
+    return row[:4]
+
+
 def guard(
-    name: str, project: str, lane: Lane, free: Capacity, held: Sequence[Holding], now: float
+    name: str, project: str, lane: Lane, free: Capacity, releases: Releases, now: float
 ) -> Guard | None:
     """The guard of a job that does not fit now; None when it does not even when all has ended.
 
-    ``held``: all that occupies the machines, with what the plan started, and with the places that are kept
-    for earlier guards: those are taken from ``free`` as well, so ``at`` is the latest it can be.
+    The places that are kept for earlier guards are taken from ``free`` and are among the ``releases``, so
+    ``at`` is the latest it can be.
     """
-    releases = sorted(held, key=lambda h: (_end(h, now), h.since, h.id))
     rest = free.copy()
     done, step = 0, 1
     while rest.slots(lane.shape).sum() < lane.replicas:  # gallop, then look back for the first that does
@@ -48,28 +95,24 @@ def guard(
             return None
         before, start = rest.copy(), done
         done = min(len(releases), done + step)
-        rest.hold(releases[start:done], +1)
+        rest.hold(releases.part(start, done), +1)
         step *= 2
     if done:
         low, high = start + 1, done
         while low < high:
             half = (low + high) // 2
-            if _after(before, releases[start:half]).slots(lane.shape).sum() >= lane.replicas:
+            if _after(before, releases.part(start, half)).slots(lane.shape).sum() >= lane.replicas:
                 high = half
             else:
                 low = half + 1
-        done, rest = high, _after(before, releases[start:high])
-    at = _end(releases[done - 1], now) if done else now
-    while at != NEVER and done < len(releases) and _end(releases[done], now) <= at:
-        rest.hold([releases[done]], +1)
+        done, rest = high, _after(before, releases.part(start, high))
+    at = releases.end(done - 1) if done else now
+    while at != NEVER and done < len(releases) and releases.end(done) <= at:
+        rest.hold(releases.part(done, done + 1), +1)
         done += 1
     seats = _late_seats(rest, free, lane)
     rest.take(lane.shape, seats)
     return Guard(name, project, at, rest, seats)
-
-
-def _end(held: Holding, now: float) -> float:
-    return NEVER if held.ends_by is None else max(held.ends_by, now)
 
 
 def _after(free: Capacity, ended: Sequence[Holding]) -> Capacity:

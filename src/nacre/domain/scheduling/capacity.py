@@ -46,8 +46,8 @@ class Capacity:
         self.cpu, self.memory = self.all_cpu.copy(), self.all_memory.copy()
         self.devices: list[list[float]] = [[1.0] * len(m.gpus) for m in self.machines]
         self.has_gpu = np.array([bool(m.gpus) for m in self.machines], dtype=bool)
-        self._whole: dict[str | None, Counts] = {}
-        """Devices of a kind that nobody uses, counted per machine, for kinds that were asked for."""
+        self._fitting: dict[tuple[float, str | None], Counts] = {}
+        """For how many replicas there are devices, per machine, for the needs that were asked about."""
 
     def copy(self) -> Capacity:
         """An independent one that starts from here."""
@@ -56,7 +56,7 @@ class Capacity:
         twin.all_cpu, twin.all_memory = self.all_cpu, self.all_memory
         twin.cpu, twin.memory = self.cpu.copy(), self.memory.copy()
         twin.devices = [d.copy() if d else d for d in self.devices]
-        twin._whole = {kind: counts.copy() for kind, counts in self._whole.items()}
+        twin._fitting = {need: counts.copy() for need, counts in self._fitting.items()}
         return twin
 
     # ---- changes
@@ -70,8 +70,7 @@ class Capacity:
             for device, part in gpus.items():
                 if device < len(devices):
                     devices[device] = min(1.0, devices[device] + sign * part)
-            for kind, counts in self._whole.items():
-                counts[at] = self._count(at, kind)
+            self._recount(at)
 
     def hold(self, holdings: Iterable[Holding], sign: int = -1) -> None:
         """Take what is held, or give it back. A machine that is not known here is passed over."""
@@ -95,7 +94,7 @@ class Capacity:
             self.devices[at] = [
                 min(parts) for parts in zip(mine, *(o.devices[at] for o in others), strict=True)
             ]
-        self._whole = {}
+        self._fitting = {}
 
     def follow(self, free: Capacity, others: Sequence[Capacity], touched: Sequence[int]) -> None:
         """Be the least of ``free`` and the others again on the machines that were changed."""
@@ -105,24 +104,33 @@ class Capacity:
             self.memory[at] = min(one.memory[at] for one in every)
             if self.has_gpu[at]:
                 self.devices[at] = [min(p) for p in zip(*(o.devices[at] for o in every), strict=True)]
-                for kind, counts in self._whole.items():
-                    counts[at] = self._count(at, kind)
+                self._recount(at)
 
     # ---- questions
 
-    def _count(self, at: int, kind: str | None) -> int:
-        names = self.machines[at].gpus
-        return sum(
-            free > 1 - SLACK and is_kind(name, kind)
-            for free, name in zip(self.devices[at], names, strict=True)
-        )
+    def _count(self, at: int, gpu: float, kind: str | None) -> int:
+        """For how many replicas a machine has devices."""
+        free = [
+            part
+            for part, name in zip(self.devices[at], self.machines[at].gpus, strict=True)
+            if is_kind(name, kind)
+        ]
+        if gpu >= 1:
+            return sum(part > 1 - SLACK for part in free) // int(gpu)
+        return sum(int((part + SLACK) // gpu) for part in free)
 
-    def whole(self, kind: str | None) -> Counts:
-        """Devices of a kind that nobody uses, per machine."""
-        counts = self._whole.get(kind)
+    def _recount(self, at: int) -> None:
+        for (gpu, kind), counts in self._fitting.items():
+            counts[at] = self._count(at, gpu, kind)
+
+    def fitting(self, gpu: float, kind: str | None) -> Counts:
+        """For how many replicas that need so much of this kind there are devices, per machine."""
+        counts = self._fitting.get((gpu, kind))
         if counts is None:
-            every = (self._count(at, kind) for at in range(len(self.machines)))
-            counts = self._whole[kind] = np.fromiter(every, dtype=np.int64, count=len(self.machines))
+            counts = np.zeros(len(self.machines), dtype=np.int64)
+            for at in np.flatnonzero(self.has_gpu):
+                counts[at] = self._count(int(at), gpu, kind)
+            self._fitting[gpu, kind] = counts
         return counts
 
     def able(self, shape: Shape) -> NDArray[np.bool_]:
@@ -144,21 +152,10 @@ class Capacity:
             room = np.minimum(room, ((self.cpu + SLACK) // shape.cpu).astype(np.int64))
         if shape.memory > 0:
             room = np.minimum(room, (self.memory // shape.memory).astype(np.int64))
-        if shape.gpu >= 1:
-            room = np.minimum(room, self.whole(shape.gpu_name) // int(shape.gpu))
-        elif shape.gpu > 0:
-            parts = (self._parts(at, shape) for at in range(len(self.machines)))
-            room = np.minimum(room, np.fromiter(parts, dtype=np.int64, count=len(self.machines)))
+        if shape.gpu > 0:
+            room = np.minimum(room, self.fitting(shape.gpu, shape.gpu_name))
         counts: Counts = np.maximum(room, 0)
         return counts
-
-    def _parts(self, at: int, shape: Shape) -> int:
-        names = self.machines[at].gpus
-        return sum(
-            int((free + SLACK) // shape.gpu)
-            for free, name in zip(self.devices[at], names, strict=True)
-            if is_kind(name, shape.gpu_name)
-        )
 
     def pick(self, at: int, shape: Shape) -> dict[int, float]:
         """Devices for one replica on a machine that has them: whole ones, or the fullest that fits."""

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from nacre.domain.scheduling import reasons
-from nacre.domain.scheduling.backfill import NEVER, Room, guard
+from nacre.domain.scheduling.backfill import NEVER, Releases, Room, guard
 from nacre.domain.scheduling.capacity import Capacity
 from nacre.domain.scheduling.model import (
     NO_CAPACITY,
@@ -22,7 +21,7 @@ from nacre.domain.scheduling.model import (
 )
 from nacre.domain.scheduling.order import Turns
 from nacre.domain.scheduling.preempt import victims
-from nacre.domain.scheduling.reasons import Named, Short
+from nacre.domain.scheduling.reasons import Short
 from nacre.domain.scheduling.shares import Shares, Totals
 
 GUARDS = 8
@@ -61,6 +60,8 @@ class _Planner:
         self._policy = policy
         self._now = now
         self._held = list(holdings)
+        self._releases = Releases(holdings, now)
+        self._spot = [held for held in holdings if held.spot and not held.leaving]
         self._promised: list[Holding] = []
         """The places that are kept for guarded jobs."""
         self._empty = Capacity(machines)
@@ -116,12 +117,12 @@ class _Planner:
             said: dict[str, Waiting] = {}
             for project, ids in rows:
                 if project not in said:
-                    said[project] = reasons.waiting(lane, project, found, ahead, [], None, self._now)
+                    said[project] = reasons.waiting(lane, project, found, ahead, {}, None, self._now)
                 self._plan.waiting.update(dict.fromkeys(ids, said[project]))
 
-    def _ahead(self, mask: int) -> list[Named]:
+    def _ahead(self, mask: int) -> dict[str, list[str]]:
         guards = enumerate(self._room.guards)
-        return [Named(one.name, one.project) for bit, one in guards if mask >> bit & 1]
+        return reasons.by_project((one.project, one.name) for bit, one in guards if mask >> bit & 1)
 
     def _seats(self, demand: Demand, mask: int) -> list[Seat]:
         """Places in what is free for it; empty when the gang does not fit whole."""
@@ -142,7 +143,9 @@ class _Planner:
         self._coming.take(lane.shape, seats)
         self._shares.start(demand.project, demand.user, demand.id, lane.shape, len(seats))
         ends_by = None if lane.time_limit is None else self._now + lane.time_limit
-        self._held.extend(_held(demand, seats, self._now, ends_by))
+        for held in _held(demand, seats, self._now, ends_by):
+            self._held.append(held)
+            self._releases.add(held)
         self._plan.placed[demand.id] = seats
         self._turns.started()
 
@@ -153,7 +156,7 @@ class _Planner:
         gone = self._make_room(demand)
         free = self._room.free.copy()
         free.hold(self._promised)
-        kept = guard(demand.name, demand.project, lane, free, [*self._held, *self._promised], self._now)
+        kept = guard(demand.name, demand.project, lane, free, self._releases, self._now)
         found = reasons.short(lane.shape, self._room.free, self._held)
         starts_by = None if kept is None or kept.at == NEVER else kept.at
         self._plan.waiting[demand.id] = reasons.waiting(
@@ -162,27 +165,30 @@ class _Planner:
         if kept is not None:
             self._room.add(kept)
             ends_by = None if lane.time_limit is None else kept.at + lane.time_limit
-            self._promised.extend(_held(demand, kept.seats, kept.at, ends_by))
+            for held in _held(demand, kept.seats, kept.at, ends_by):
+                self._promised.append(held)
+                self._releases.add(held)
         self._turns.skipped()
 
-    def _make_room(self, demand: Demand) -> list[Named]:
+    def _make_room(self, demand: Demand) -> dict[str, list[str]]:
         """The spot work that goes for it: none when it fits once those told to go have gone."""
         lane = demand.lane
         if lane.spot or not self._policy.preempt:
-            return []
+            return {}
         counts = self._coming.slots(lane.shape)
-        gone: list[Named] = []
+        gone: dict[str, list[str]] = {}
         if counts.sum() < lane.replicas:
-            going = victims(lane, self._coming, [h for h in self._held if h.id not in self._plan.placed])
+            going = victims(lane, self._coming, self._spot)
             if not going:
-                return []
+                return {}
             ends = self._now + self._policy.grace
             for held in going:
                 self._plan.preempted[held.id] = demand.id
             ids = {held.id for held in going}
             self._coming.hold([h for h in self._held if h.id in ids], +1)
-            self._held = [_told_to_go(h, ends) if h.id in ids else h for h in self._held]
-            gone = sorted(Named(held.name, held.project) for held in going)
+            self._releases.hasten(ids, ends)
+            self._spot = [held for held in self._spot if held.id not in ids]
+            gone = reasons.by_project(sorted((held.project, held.name) for held in going))
             counts = self._coming.slots(lane.shape)
         self._coming.take(lane.shape, self._coming.seats(lane.shape, counts, lane.replicas))
         return gone
@@ -206,7 +212,3 @@ def _held(demand: Demand, seats: Sequence[Seat], since: float, ends_by: float | 
         )
         for seat in seats
     ]
-
-
-def _told_to_go(held: Holding, ends: float) -> Holding:
-    return replace(held, ends_by=ends if held.ends_by is None else min(held.ends_by, ends), leaving=True)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,13 +80,6 @@ def _quota(demand: Demand, limit: str, used: str) -> Waiting:
     return Waiting(QUOTA_EXCEEDED, f"{where} may have {limit}: {used}")
 
 
-class Named(NamedTuple):
-    """A piece of work by the name that people call it, and its project."""
-
-    name: str
-    project: str
-
-
 @dataclass(frozen=True, slots=True)
 class Short:
     """``room``: for how many replicas. ``need``: what is short. ``used``: how much of it is."""
@@ -95,26 +87,27 @@ class Short:
     room: int
     need: str
     used: str
-    users: Sequence[Named] = ()
+    users: Mapping[str, list[str]] = field(default_factory=dict)
+    """Names of the work that uses it, by project."""
 
 
 def waiting(
     lane: Lane,
     project: str,
     short: Short,
-    ahead: Sequence[Named],
-    gone: Sequence[Named],
+    ahead: Mapping[str, list[str]],
+    gone: Mapping[str, list[str]],
     starts_by: float | None,
     now: float,
 ) -> Waiting:
     """The binding reason of a gang of a project that does not fit.
 
-    ``ahead``: those whose place is kept; ``gone``: spot work that was told to go for it. What other
-    projects run is counted, not named.
+    ``ahead``: those whose place is kept; ``gone``: spot work that was told to go for it; both by project.
+    What other projects run is counted, not named.
     """
     tail = "" if starts_by is None else f"; it starts in at most {span(starts_by - now)}"
     if gone:
-        does = "ends" if len(gone) == 1 else "end"
+        does = "ends" if sum(map(len, gone.values())) == 1 else "end"
         text = f"waits until {who(gone, project)} {does}, spot work that makes room for it{tail}"
         return Waiting(NO_CAPACITY, text, starts_by)
     if short.room >= lane.replicas:
@@ -185,22 +178,29 @@ def _lacks(free: Capacity, able: NDArray[np.int64], shape: Shape) -> dict[str, F
     lacks = {"cpu": np.clip((shape.cpu - SLACK - free.cpu[able]) / shape.cpu, 0, None)}
     if shape.memory:
         lacks["memory"] = np.clip((shape.memory - free.memory[able]) / shape.memory, 0, None)
-    if shape.gpu >= 1:
-        lacks["gpu"] = np.clip((shape.gpu - free.whole(shape.gpu_name)[able]) / shape.gpu, 0, None)
-    elif shape.gpu:
-        largest = [max(free.devices[at], default=0.0) for at in able]
-        lacks["gpu"] = np.where(np.array(largest) < shape.gpu - SLACK, 1.0, 0.0)
+    if shape.gpu:
+        whole = free.fitting(1.0 if shape.gpu >= 1 else shape.gpu, shape.gpu_name)[able]
+        need = int(shape.gpu) if shape.gpu >= 1 else 1
+        lacks["gpu"] = np.clip((need - whole) / need, 0, None)
     return lacks
 
 
-def _names(users: Iterable[Holding]) -> list[Named]:
-    return list(dict.fromkeys(Named(h.name, h.project) for h in users))
+def by_project(work: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+    """Names (each once, in their order) by project, from pairs of project and name."""
+    found: dict[str, list[str]] = {}
+    for project, name in dict.fromkeys(work):
+        found.setdefault(project, []).append(name)
+    return found
 
 
-def who(work: Sequence[Named], project: str) -> str:
+def _names(users: Iterable[Holding]) -> dict[str, list[str]]:
+    return by_project((held.project, held.name) for held in users)
+
+
+def who(work: Mapping[str, list[str]], project: str) -> str:
     """Work of the project by name, that of others as a number."""
-    own = [one.name for one in work if one.project == project]
-    others = len(work) - len(own)
+    own = work.get(project, [])
+    others = sum(map(len, work.values())) - len(own)
     if not others:
         return listed(own)
     foreign = "work of another project" if others == 1 else f"{others} pieces of work of other projects"

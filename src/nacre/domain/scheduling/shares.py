@@ -63,10 +63,16 @@ class Shares:
 
     def of(self, project: str) -> Held:
         """What a project holds."""
-        return self.projects.setdefault(project, Held())
+        held = self.projects.get(project)
+        if held is None:
+            held = self.projects[project] = Held()
+        return held
 
     def _of_user(self, project: str, user: str) -> Held:
-        return self._users.setdefault((project, user), Held())
+        held = self._users.get((project, user))
+        if held is None:
+            held = self._users[project, user] = Held()
+        return held
 
     def start(self, project: str, user: str, job: str, shape: Shape, replicas: int) -> None:
         """Count a job that starts."""

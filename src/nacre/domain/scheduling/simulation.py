@@ -61,11 +61,24 @@ class Simulation:
 
     def step(self, now: float) -> Plan:
         """Let what ended by now end, and carry out one plan."""
+        self.settle(now)
+        made = self.plan(now)
+        self.carry_out(made, now)
+        return made
+
+    def settle(self, now: float) -> None:
+        """Let what ended by now end."""
         while (at := self.next_end()) is not None and at <= now:
             self._use(at)
             self._end(*heapq.heappop(self._ends))
         self._use(now)
-        made = plan(list(self.queue.values()), self.machines, self.holdings, self.policy(), now)
+
+    def plan(self, now: float) -> Plan:
+        """What the scheduler says now."""
+        return plan(list(self.queue.values()), self.machines, self.holdings, self.policy(), now)
+
+    def carry_out(self, made: Plan, now: float) -> None:
+        """Start and send away what the plan says."""
         for ident, seats in made.placed.items():
             demand = self.queue.pop(ident)
             lane = demand.lane
@@ -92,7 +105,6 @@ class Simulation:
         for ident in made.preempted:
             self._send_away(ident, now)
         self.last = made
-        return made
 
     def _send_away(self, ident: str, now: float) -> None:
         gone = now + self._policy.grace
