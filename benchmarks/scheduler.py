@@ -1,12 +1,12 @@
-"""The scheduler alone: a day of 1,000 machines with 100,000 jobs waiting, simulated; and how its cost grows.
+"""The scheduler alone: a day of 1,000 machines with 100,000 jobs waiting, and how its cost grows.
 
     python benchmarks/scheduler.py [--hours 24] [--nodes 1000] [--queue 100000] [--every 60]
 
 Jobs of many shapes (cpu, memory, parts of a GPU, GPUs, gangs), from 40 projects with 5 people each, a tenth
 of them spot work, most with a limit on time, arrive as fast as they end. Each cycle is one call of
-``nacre.domain.scheduling.plan`` on everything that waits and runs. Aim: the 99th percentile of a cycle under
-1 s of wall time. Sorting the same queue once with Python's ``sorted`` is measured in the same run: a ratio
-travels better than seconds of a shared machine.
+``nacre.domain.scheduling.plan`` on everything that waits and runs. Aim: the 99th percentile of a cycle
+under 1 s of wall time. Sorting the same queue once with Python's ``sorted`` is measured in the same run: a
+ratio travels better than seconds of a shared machine.
 """
 
 from __future__ import annotations
