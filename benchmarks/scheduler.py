@@ -58,7 +58,7 @@ class Work:
 
 def a_day(nodes: int, waiting: int, hours: float, every: float) -> list[float]:
     """Seconds that each cycle took."""
-    work, world = Work(1), Simulation(machines(nodes), Policy(grace=30.0))
+    work, world = Work(1), Simulation(machines(nodes))
     for number in range(waiting):
         world.submit(*work.job(-float(waiting - number)))
     cycles, now, started = [], 0.0, 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from nacre.schema.jobs import FINAL_STATES, JobState
@@ -39,10 +39,10 @@ _RETRIED = frozenset(
         ExitReason.OUT_OF_MEMORY.value,
         ExitReason.DISK_FULL.value,
         ExitReason.LAUNCH_FAILED.value,
-        NODE_LOST,
-        PREEMPTED,
     }
 )
+FREE_RESTARTS: dict[str, int | None] = {PREEMPTED: None, NODE_LOST: 5}
+"""Ends that are nobody's fault: how often a job is started again after each (None: always), uncounted."""
 _NOT_THE_WORK = frozenset({ExitReason.LAUNCH_FAILED.value, NODE_LOST, PREEMPTED, CANCELLED})
 
 
@@ -59,15 +59,16 @@ class Outcome:
     restart: bool = False
 
 
-def outcome(reason: str, attempts: int, max_restarts: int, *, stopping: bool) -> Outcome:
+def outcome(reason: str, before: Sequence[str | None], max_restarts: int, *, stopping: bool) -> Outcome:
     """What follows from the end of an attempt.
 
     ``max_restarts`` counts restarts after any failure but a time limit, missing data and a stop by the
-    user. A job that somebody asked to stop is never started again.
+    user. Coming back after pre-emption or a lost node is not counted. A job that somebody asked to stop is
+    never started again.
 
     Args:
         reason: of the attempt's end: an ``ExitReason``, ``node_lost`` or ``preempted``.
-        attempts: how many attempts there were, this one included.
+        before: the reasons of the attempts before it.
         max_restarts: of the job.
         stopping: whether somebody asked the job to stop.
     """
@@ -75,7 +76,12 @@ def outcome(reason: str, attempts: int, max_restarts: int, *, stopping: bool) ->
         return Outcome(JobState.SUCCEEDED)
     if reason == CANCELLED or (stopping and reason in _NOT_THE_WORK):
         return Outcome(JobState.CANCELLED)
-    if not stopping and reason in _RETRIED and attempts <= max_restarts:
+    if not stopping and reason in FREE_RESTARTS:
+        free = FREE_RESTARTS[reason]
+        if free is None or list(before).count(reason) < free:
+            return Outcome(JobState.QUEUED, restart=True)
+    counted = sum(earlier not in FREE_RESTARTS for earlier in before)
+    if not stopping and reason in _RETRIED and counted < max_restarts:
         return Outcome(JobState.QUEUED, restart=True)
     return Outcome(JobState.FAILED)
 

@@ -46,6 +46,11 @@ BARE_NAMES = (
 """Names that mean: wherever frameworks look that know it."""
 
 
+Priority = Literal["low", "normal", "high"]
+PRIORITIES: tuple[Priority, ...] = ("low", "normal", "high")
+"""From the last to the first in the queue."""
+
+
 class JobInput(Wire):
     """A dataset version (``digits``, ``digits@3``) under a name of the job's choosing.
 
@@ -107,7 +112,17 @@ class JobSpec(Wire):
     resources: Resources = Resources()
     instance_type: Name | None = Field(None, description="a named shape, instead of resources")
     max_duration: Duration | None = None
-    max_restarts: int = Field(0, ge=0, le=1000)
+    max_restarts: int = Field(
+        0, ge=0, le=1000, description="after failures; coming back after pre-emption or a lost node is free"
+    )
+    priority: Priority = Field(
+        "normal",
+        description="classes: a higher one comes first; high needs the project's quota to allow it",
+    )
+    spot: bool = Field(
+        False,
+        description="cheaper; it makes room for work that is not spot, and comes back from its checkpoint",
+    )
     stop_duration: Duration = 10.0
     capture: Literal["on", "off"] = Field(
         "on",
@@ -142,8 +157,18 @@ class JobSpec(Wire):
 
     @model_validator(mode="before")
     @classmethod
-    def _limits(cls, value: Any) -> Any:
-        """Azure ML's ``limits: {timeout}`` is our ``max_duration``."""
+    def _azure(cls, value: Any) -> Any:
+        """Azure ML's ``limits: {timeout}`` is our ``max_duration``; its ``queue_settings`` are fields here."""
+        if isinstance(value, dict) and isinstance(value.get("queue_settings"), dict):
+            value = dict(value)
+            queue = {str(k): str(v).lower() for k, v in value.pop("queue_settings").items()}
+            if "priority" in queue:
+                value.setdefault("priority", {"medium": "normal"}.get(queue["priority"], queue["priority"]))
+                del queue["priority"]
+            if "job_tier" in queue:
+                value.setdefault("spot", queue.pop("job_tier") == "spot")
+            if queue:
+                raise ValueError(f"queue_settings: unknown field {sorted(queue)[0]!r}")
         if isinstance(value, dict) and isinstance(value.get("limits"), dict):
             value = dict(value)
             limits = dict(value.pop("limits"))

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from nacre.schema.access import PROJECT, Access, Operation
 from nacre.schema.base import Answer, Wire
+from nacre.schema.jobs import Priority
 from nacre.schema.resources import Size
 
 Limit = Annotated[float, Field(ge=0, le=1e6)]
@@ -25,6 +26,7 @@ class Quota(Answer):
     weight: float = Field(
         1.0, description="a project of weight 2 is given twice the share of one of weight 1"
     )
+    priority: Priority = Field("normal", description="the highest that its jobs may ask for")
 
 
 class QuotaUpdate(Wire):
@@ -35,6 +37,7 @@ class QuotaUpdate(Wire):
     gpu: Limit | None = None
     running_jobs: Annotated[int, Field(ge=0, le=1_000_000)] | None = None
     weight: float = Field(1.0, gt=0, le=1000)
+    priority: Priority = "normal"
 
 
 class QueueEntry(Answer):
@@ -53,6 +56,8 @@ class QueueEntry(Answer):
     cpu: float
     memory: int
     gpu: float = 0
+    priority: Priority = "normal"
+    spot: bool = False
     queued_at: datetime
 
 

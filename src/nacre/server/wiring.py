@@ -219,6 +219,7 @@ def wire(settings: Settings, db: Database, clock: Clock, plugins: Plugins | None
         events=events,
         engine=engine,
         scheduling=scheduling,
+        quotas=quotas,
         version=__version__,
     )
     jobs = Jobs(

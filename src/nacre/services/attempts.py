@@ -211,10 +211,16 @@ class Attempts:
 
     def holdings(self, session: Session) -> list[Holding]:
         """What each attempt that has not ended takes of its node."""
-        limit = JobRow.spec["max_duration"].as_float()
-        grace = JobRow.spec["stop_duration"].as_float()
         rows = session.execute(
-            select(AttemptRow, UsageRow.subject_name, UsageRow.user_id, ProjectRow.name, limit, grace)
+            select(
+                AttemptRow,
+                UsageRow.subject_name,
+                UsageRow.user_id,
+                ProjectRow.name.label("project"),
+                JobRow.spec["max_duration"].as_float().label("longest"),
+                JobRow.spec["stop_duration"].as_float().label("grace"),
+                JobRow.spec["spot"].as_boolean().label("spot"),
+            )
             .join(UsageRow, UsageRow.allocation_id == AttemptRow.id)
             .join(ProjectRow, ProjectRow.id == AttemptRow.project_id)
             .outerjoin(JobRow, JobRow.id == AttemptRow.subject_id)
@@ -222,23 +228,7 @@ class Attempts:
             .order_by(AttemptRow.id)
         )
         now = self._clock.now().timestamp()
-        return [
-            Holding(
-                node=row.node,
-                name=name if row.kind == "job" else f"{row.kind} {name}",
-                cpu=row.cpu,
-                memory=row.memory,
-                gpus=dict.fromkeys(row.gpus, 1.0),
-                id=row.id,
-                project=project,
-                user=user,
-                since=row.allocated_at.timestamp(),
-                ends_by=longest
-                and (row.started_at.timestamp() if row.started_at else now) + longest + rest,
-                job=row.kind == "job",
-            )
-            for row, name, user, project, longest, rest in rows
-        ]
+        return [_holding(now, *row) for row in rows]
 
     def claim(self, session: Session) -> list[Holding]:
         """The holdings, which nobody else adds to until this transaction ends: look again, then create."""
@@ -411,3 +401,36 @@ class Attempts:
             PermissionDenied: the blob is not part of them.
         """
         return self._blobs.open(caller, attempt, digest)
+
+
+def _holding(
+    now: float,
+    row: AttemptRow,
+    name: str,
+    user: str,
+    project: str,
+    longest: float | None,
+    grace: float | None,
+    spot: bool | None,
+) -> Holding:
+    leaving = row.desired != "run"
+    grace = grace or 0.0
+    ends_by = longest and (row.started_at.timestamp() if row.started_at else now) + longest + grace
+    if leaving:
+        ends_by = min(now + grace, ends_by or now + grace)
+    return Holding(
+        node=row.node,
+        name=name if row.kind == "job" else f"{row.kind} {name}",
+        cpu=row.cpu,
+        memory=row.memory,
+        gpus=dict.fromkeys(row.gpus, 1.0),
+        id=row.id,
+        project=project,
+        user=user,
+        spot=bool(spot),
+        since=row.allocated_at.timestamp(),
+        ends_by=ends_by,
+        grace=grace,
+        leaving=leaving,
+        job=row.kind == "job",
+    )

@@ -13,7 +13,7 @@ from nacre.db.connect import Database
 from nacre.db.tables.attempts import AttemptRow
 from nacre.db.tables.jobs import JobRow
 from nacre.db.tables.projects import ProjectRow
-from nacre.domain.jobs import CANCELLED, command_line, may_follow, outcome
+from nacre.domain.jobs import CANCELLED, FREE_RESTARTS, PREEMPTED, command_line, may_follow, outcome
 from nacre.errors import NotFound, PluginError, Unavailable
 from nacre.ports.engines import Engine, NodeFacts
 from nacre.schema.jobs import JobRecord, JobSpec, JobState
@@ -161,16 +161,18 @@ class JobLaunches:
             return
         spec = JobSpec.model_validate(job.spec)
         stopping = job.stop_reason is not None
-        decided = outcome(attempt.reason, attempt.number, spec.max_restarts, stopping=stopping)
+        before = [
+            earlier.reason
+            for earlier in self._attempts.of(session, [job.id])[job.id]
+            if earlier.number < attempt.number
+        ]
+        decided = outcome(attempt.reason, before, spec.max_restarts, stopping=stopping)
         if not may_follow(JobState(job.state), decided.state):
             return
         job.exit_code = attempt.exit_code
         if decided.restart:
             job.state, job.reason = JobState.QUEUED, attempt.reason
-            job.message = (
-                f"attempt {attempt.number} ended ({attempt.message or attempt.reason}); "
-                f"attempt {attempt.number + 1} of {spec.max_restarts + 1} is next"
-            )
+            job.message = again(attempt, before, spec.max_restarts)
             return
         assert attempt.ended_at is not None
         reason, message = attempt.reason, attempt.message
@@ -215,6 +217,17 @@ class JobLaunches:
         for attempt in attempts:
             self._attempts.remove_files(attempt)
         shutil.rmtree(self._place.checkpoints / job_id, ignore_errors=True)
+
+
+def again(attempt: AttemptRow, before: Sequence[str | None], max_restarts: int) -> str:
+    """Why a job waits once more."""
+    if attempt.reason == PREEMPTED:
+        return f"attempt {attempt.number} made room for work that is not spot; it waits for its place again"
+    ended = f"attempt {attempt.number} ended ({attempt.message or attempt.reason})"
+    if attempt.reason in FREE_RESTARTS:
+        return f"{ended}; it starts again, which is not counted"
+    used = sum(reason not in FREE_RESTARTS for reason in before) + 1
+    return f"{ended}; restart {used} of {max_restarts} is next"
 
 
 def end_job(job: JobRow, state: JobState, reason: str | None, message: str | None, at: datetime) -> None:

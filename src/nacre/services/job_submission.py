@@ -30,7 +30,7 @@ from nacre.ports.engines import Engine
 from nacre.ports.environments import Lock
 from nacre.schema.data import DatasetVersion
 from nacre.schema.environments import EnvironmentState
-from nacre.schema.jobs import JobPlan, JobRecord, JobSpec, JobState
+from nacre.schema.jobs import PRIORITIES, JobPlan, JobRecord, JobSpec, JobState
 from nacre.schema.resources import Resources
 from nacre.services.attempts import Attempts
 from nacre.services.blobs import BlobLedger
@@ -40,6 +40,7 @@ from nacre.services.events import Events
 from nacre.services.job_launch import HOLDER
 from nacre.services.job_locks import JobLocks
 from nacre.services.prices import Prices
+from nacre.services.quotas import Quotas
 from nacre.services.runs import Runs
 from nacre.services.scheduling import Scheduling, machines, waiting_demands
 from nacre.services.secrets import Secrets
@@ -67,6 +68,7 @@ class JobSubmissions:
         events: Events,
         engine: Engine,
         scheduling: Scheduling,
+        quotas: Quotas,
         version: str,
     ) -> None:
         """``version``: of Nacre, for the record."""
@@ -84,6 +86,7 @@ class JobSubmissions:
         self._events = events
         self._engine = engine
         self._scheduling = scheduling
+        self._quotas = quotas
         self._version = version
 
     def plan(self, caller: Caller, spec: JobSpec) -> JobPlan:
@@ -92,6 +95,7 @@ class JobSubmissions:
         Raises:
             NotFound: an input, environment, type or secret does not exist.
         """
+        self._quotas.check_priority(caller, spec.priority)
         resources, price = self._shape(spec)
         self._secrets.reveal(caller.project_id, spec.secrets)
         if spec.code is not None:
@@ -143,7 +147,9 @@ class JobSubmissions:
         now = self._clock.now()
         assert caller.project is not None
         name = spec.name or stem(spec.commands)
-        demand = Demand("plan", name, lane, caller.project.name, caller.user_id, queued_at=now.timestamp())
+        priority = PRIORITIES.index(spec.priority)
+        at = now.timestamp()
+        demand = Demand("plan", name, lane, caller.project.name, caller.user_id, priority, at)
         policy = self._scheduling.policy(there)
         return plan([*queue, demand], there, holdings, policy, now.timestamp()).waiting.get(demand.id)
 
@@ -155,6 +161,7 @@ class JobSubmissions:
             NotFound: an input, environment, type or secret does not exist.
             Conflict: the name is taken.
         """
+        self._quotas.check_priority(caller, spec.priority)
         resources, price = self._shape(spec)
         if impossible := never_fits(_lane(spec, resources), machines(self._engine.nodes())):
             raise InvalidSpec(impossible, fields=[{"field": "resources", "message": impossible}])
@@ -236,10 +243,12 @@ class JobSubmissions:
     def _shape(self, spec: JobSpec) -> tuple[Resources, int]:
         """What the job gets and what an hour of it costs."""
         if spec.instance_type is None:
-            return spec.resources, self._prices.per_hour(spec.resources)
+            price = self._prices.per_hour(spec.resources)
+            return spec.resources, self._prices.spot(price) if spec.spot else price
         found = self._prices.type(spec.instance_type)
         shape = {"cpu": found.cpu, "memory": found.memory, "gpu": found.gpu, "gpu_name": found.gpu_name}
-        return spec.resources.model_copy(update=shape), found.price_per_hour
+        price = found.price_per_hour
+        return spec.resources.model_copy(update=shape), self._prices.spot(price) if spec.spot else price
 
     def _inputs(self, project_id: str, spec: JobSpec) -> dict[str, DatasetVersion]:
         return {
@@ -388,4 +397,5 @@ def _reference(version: DatasetVersion) -> str:
 
 def _lane(spec: JobSpec, resources: Resources) -> Lane:
     shape = Shape(resources.cpu, resources.memory, resources.gpu, resources.gpu_name)
-    return Lane(shape, time_limit=spec.max_duration and spec.max_duration + spec.stop_duration)
+    limit = spec.max_duration and spec.max_duration + spec.stop_duration
+    return Lane(shape, time_limit=limit, spot=spec.spot)

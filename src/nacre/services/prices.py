@@ -24,6 +24,9 @@ DEFAULTS = """\
 
 currency = "USD"
 
+# A job that is 'spot' costs this part of the price, and makes room for others when it has to.
+spot = 0.5
+
 # Per hour, in units of the currency.
 [rates]
 cpu = 0.02     # one CPU
@@ -82,6 +85,7 @@ class _Type(_Section):
 
 class _PriceFile(_Section):
     currency: str = Field(min_length=1, max_length=12)
+    spot: Annotated[Decimal, Field(ge=0, le=1)] = Decimal("0.5")
     rates: _Rates
     types: dict[Name, _Type]
 
@@ -91,6 +95,7 @@ class _Book:
 
     def __init__(self, file: _PriceFile) -> None:
         self.currency = file.currency
+        self.spot = file.spot
         self.rates = Rates(file.rates.cpu, file.rates.memory, file.rates.gpu, file.rates.gpus)
         self.types = {name: self._type(name, shape) for name, shape in file.types.items()}
 
@@ -157,6 +162,10 @@ class Prices:
         return self._current().rates.per_hour(
             resources.cpu, resources.memory, resources.gpu, resources.gpu_name
         )
+
+    def spot(self, price_per_hour: int) -> int:
+        """What spot work costs instead, in micros per hour."""
+        return int(price_per_hour * self._current().spot)
 
     def _stamp(self) -> tuple[int, int, int] | None:
         try:

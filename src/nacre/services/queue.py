@@ -13,9 +13,10 @@ from nacre.clock import Clock
 from nacre.db.connect import Database
 from nacre.db.tables.jobs import JobRow
 from nacre.db.tables.projects import ProjectRow
-from nacre.domain.jobs import ENVIRONMENT_BUILDING, ENVIRONMENT_FAILED
+from nacre.domain.jobs import ENVIRONMENT_BUILDING, ENVIRONMENT_FAILED, PREEMPTED
 from nacre.domain.scheduling import (
     Demand,
+    Plan,
     Seat,
     Shape,
     Waiting,
@@ -116,6 +117,7 @@ class JobQueue:
             self._scheduling.policy(there),
             now.timestamp(),
         )
+        self._preempt(made)
         started = 0
         for item in ready:
             seats = made.placed.get(item.demand.id)
@@ -124,6 +126,14 @@ class JobQueue:
             elif self._start(item.demand.id, seats[0], facts[seats[0].node], known[item.environment_id]):
                 started += 1
         return started
+
+    def _preempt(self, made: Plan) -> None:
+        """Tell spot work to go for what is not; it waits for its place again once it has ended."""
+        for attempt_id in made.preempted:
+            with self._db.write() as session:
+                self._attempts.stop(session, attempt_id, PREEMPTED)
+        if made.preempted:
+            self._signals.notify("attempts")
 
     def _wait_for_environment(self, item: _Queued, environment: Environment) -> None:
         if environment.state is EnvironmentState.FAILED:

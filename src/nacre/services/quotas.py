@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
@@ -10,7 +12,8 @@ from nacre.db.tables.projects import ProjectRow
 from nacre.db.tables.quotas import QuotaRow
 from nacre.domain import scheduling
 from nacre.domain.identity import Caller
-from nacre.errors import NotFound
+from nacre.errors import InvalidSpec, NotFound
+from nacre.schema.jobs import PRIORITIES, Priority
 from nacre.schema.queue import Quota, QuotaUpdate
 from nacre.services.events import Events
 from nacre.services.signals import Signals
@@ -47,7 +50,7 @@ class Quotas:
                 raise NotFound(f"there is no project {project!r}: see 'nacre project ls'")
             row = session.get(QuotaRow, found.id, with_for_update=True)
             if row is None:
-                row = QuotaRow(project_id=found.id, weight=1.0)
+                row = QuotaRow(project_id=found.id, weight=1.0, priority="normal")
                 session.add(row)
             change = {name: getattr(body, name) for name in sorted(body.model_fields_set)}
             for name, value in change.items():
@@ -56,6 +59,21 @@ class Quotas:
             quota = _wire(found.name, row)
         self._signals.notify("jobs")
         return quota
+
+    def check_priority(self, caller: Caller, priority: Priority) -> None:
+        """Whether the project's jobs may be of this class.
+
+        Raises:
+            InvalidSpec: it is above what the quota allows.
+        """
+        highest = self.get(caller).priority
+        if PRIORITIES.index(priority) > PRIORITIES.index(highest):
+            project = caller.project.name if caller.project else ""
+            message = (
+                f"project {project} may submit jobs up to priority {highest}: leave priority out, or ask "
+                f"an administrator for 'nacre quota set {project} --priority {priority}'"
+            )
+            raise InvalidSpec(message, fields=[{"field": "priority", "message": message}])
 
     def every(self, session: Session) -> dict[str, Quota]:
         """The quotas that were set, by the project's name."""
@@ -80,4 +98,5 @@ def _wire(project: str, row: QuotaRow | None) -> Quota:
         gpu=row.gpu,
         running_jobs=row.running_jobs,
         weight=row.weight,
+        priority=cast("Priority", row.priority),
     )

@@ -18,7 +18,7 @@ from nacre.domain.scheduling import Demand, Holding, Lane, Machine, Policy, Shap
 from nacre.domain.scheduling.shares import Held, Shares, Totals
 from nacre.ports.engines import NodeFacts
 from nacre.schema.base import Page
-from nacre.schema.jobs import JobState
+from nacre.schema.jobs import PRIORITIES, JobState
 from nacre.schema.queue import QueueEntry, Share
 from nacre.services.quotas import Quotas, limits
 from nacre.services.recent_use import RecentUse
@@ -82,6 +82,8 @@ class Scheduling:
                 cpu=shape.cpu,
                 memory=shape.memory,
                 gpu=shape.gpu,
+                priority=PRIORITIES[demand.priority],
+                spot=demand.lane.spot,
                 queued_at=datetime.fromtimestamp(demand.queued_at, UTC),
             )
             if seen is None or demand.project in seen:
@@ -161,6 +163,8 @@ def waiting_demands(session: Session) -> list[Demand]:
             ProjectRow.name.label("project"),
             longest.label("longest"),
             grace.label("grace"),
+            JobRow.spec["priority"].as_string().label("priority"),
+            JobRow.spec["spot"].as_boolean().label("spot"),
         )
         .join(ProjectRow, ProjectRow.id == JobRow.project_id)
         .where(JobRow.state == JobState.QUEUED)
@@ -173,9 +177,11 @@ def waiting_demands(session: Session) -> list[Demand]:
             lane=Lane(
                 Shape(row.cpu, row.memory, row.gpu, row.gpu_name),
                 time_limit=row.longest and row.longest + row.grace,
+                spot=bool(row.spot),
             ),
             project=row.project,
             user=row.user_id,
+            priority=PRIORITIES.index(row.priority or "normal"),
             queued_at=row.queued_at.timestamp(),
         )
         for row in rows

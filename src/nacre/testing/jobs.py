@@ -121,6 +121,7 @@ class JobsWorld:
             events=self.events,
             engine=self.engine,
             scheduling=self.scheduling,
+            quotas=self.quotas,
             version="0.0.0",
         )
         self.jobs = Jobs(

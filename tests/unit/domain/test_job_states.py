@@ -59,32 +59,36 @@ class TestStates:
 
 
 @pytest.mark.parametrize(
-    ("reason", "attempts", "max_restarts", "stopping", "expected"),
+    ("reason", "before", "max_restarts", "stopping", "expected"),
     [
-        ("succeeded", 1, 0, False, Outcome(JobState.SUCCEEDED)),
-        ("succeeded", 1, 3, True, Outcome(JobState.SUCCEEDED)),
-        ("exit_nonzero", 1, 0, False, FAILED),
-        ("exit_nonzero", 1, 1, False, RESTART),
-        ("exit_nonzero", 2, 1, False, FAILED),
-        ("exit_nonzero", 1, 3, True, FAILED),
-        ("out_of_memory", 1, 1, False, RESTART),
-        ("disk_full", 1, 1, False, RESTART),
-        ("node_lost", 1, 0, False, FAILED),
-        ("node_lost", 1, 1, False, RESTART),
-        ("node_lost", 1, 1, True, CANCELLED),
-        ("preempted", 3, 3, False, RESTART),
-        ("launch_failed", 1, 1, False, RESTART),
-        ("launch_failed", 1, 1, True, CANCELLED),
-        ("timed_out", 1, 5, False, FAILED),
-        ("data_missing", 1, 5, False, FAILED),
-        ("cancelled_by_user", 1, 5, False, CANCELLED),
-        ("cancelled_by_user", 1, 5, True, CANCELLED),
+        ("succeeded", [], 0, False, Outcome(JobState.SUCCEEDED)),
+        ("succeeded", [], 3, True, Outcome(JobState.SUCCEEDED)),
+        ("exit_nonzero", [], 0, False, FAILED),
+        ("exit_nonzero", [], 1, False, RESTART),
+        ("exit_nonzero", ["exit_nonzero"], 1, False, FAILED),
+        ("exit_nonzero", [], 3, True, FAILED),
+        ("out_of_memory", [], 1, False, RESTART),
+        ("disk_full", [], 1, False, RESTART),
+        ("node_lost", [], 0, False, RESTART),
+        ("node_lost", ["node_lost"] * 4, 0, False, RESTART),
+        ("node_lost", ["node_lost"] * 5, 3, False, FAILED),
+        ("node_lost", [], 1, True, CANCELLED),
+        ("preempted", ["preempted"] * 30, 0, False, RESTART),
+        ("preempted", [], 0, True, CANCELLED),
+        ("exit_nonzero", ["preempted", "node_lost"], 1, False, RESTART),
+        ("exit_nonzero", ["preempted", "exit_nonzero"], 1, False, FAILED),
+        ("launch_failed", [], 1, False, RESTART),
+        ("launch_failed", [], 1, True, CANCELLED),
+        ("timed_out", [], 5, False, FAILED),
+        ("data_missing", [], 5, False, FAILED),
+        ("cancelled_by_user", [], 5, False, CANCELLED),
+        ("cancelled_by_user", [], 5, True, CANCELLED),
     ],
 )
 def test_what_an_end_means(
-    reason: str, attempts: int, max_restarts: int, stopping: bool, expected: Outcome
+    reason: str, before: list[str | None], max_restarts: int, stopping: bool, expected: Outcome
 ) -> None:
-    assert outcome(reason, attempts, max_restarts, stopping=stopping) == expected
+    assert outcome(reason, before, max_restarts, stopping=stopping) == expected
 
 
 @pytest.mark.parametrize(

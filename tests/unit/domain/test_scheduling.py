@@ -262,8 +262,8 @@ class TestBackfill:
 
 class TestSpot:
     def test_spot_work_makes_room_the_newest_first_and_no_more_than_needed(self) -> None:
-        busy = [held(f"s{n}", spot=True, since=n, node="gpu", cpu=2) for n in range(4)]
-        made = plan([job("normal", cpu=3)], [GPU], busy, Policy(grace=20), NOW)
+        busy = [held(f"s{n}", spot=True, since=n, node="gpu", cpu=2, grace=20) for n in range(4)]
+        made = plan([job("normal", cpu=3)], [GPU], busy, now=NOW)
         assert made.preempted == {"s3": "normal", "s2": "normal"}
         assert made.waiting["normal"].message == (
             "waits until s2 and s3 end, spot work that makes room for it; it starts in at most 20 s"

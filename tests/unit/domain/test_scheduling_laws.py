@@ -201,9 +201,9 @@ def test_nobody_starves_and_promises_are_kept(
 
 
 @settings(deadline=None, max_examples=40)
-@given(st.integers(1, 4), st.integers(20, 60), st.integers(20, 60))
+@given(st.integers(1, 4), st.integers(20, 90), st.integers(20, 60))
 def test_spot_work_loses_no_time_but_what_it_was_away(cores: int, long: int, short: int) -> None:
-    world = Simulation([Machine("m", float(cores), 64 * GIB)], Policy(grace=5.0))
+    world = Simulation([Machine("m", float(cores), 64 * GIB)])
     for n in range(cores):
         world.submit(Demand(f"s{n}", f"s{n}", Lane(Shape(1.0, GIB), spot=True)), long)
     world.step(0.0)
@@ -213,8 +213,12 @@ def test_spot_work_loses_no_time_but_what_it_was_away(cores: int, long: int, sho
     assert set(world.last.preempted) == {f"s{n}" for n in range(cores)}
     while (at := world.next_end()) is not None:
         world.step(at)
-    assert all(world.ended[f"n{n}"] == 15.0 + short for n in range(cores))
-    assert all(world.ended[f"s{n}"] == 15.0 + short + (long - 15.0) for n in range(cores))
+    gone = min(40.0, long)  # after the usual grace of 30 s
+    assert all(world.ended[f"n{n}"] == gone + short for n in range(cores))
+    assert all(
+        world.ended[f"s{n}"] == (gone + short + (long - gone) if long > gone else long)
+        for n in range(cores)
+    )
 
 
 def test_two_projects_share_a_machine_equally_whoever_came_first() -> None:

@@ -12,9 +12,10 @@ from nacre.clock import FixedClock
 from nacre.db.connect import Database
 from nacre.db.tables.projects import MemberRow, ProjectRow
 from nacre.domain.identity import Caller, ProjectRef
-from nacre.errors import NotFound
+from nacre.errors import InvalidSpec, NotFound
 from nacre.ids import new_id
 from nacre.schema.access import Role
+from nacre.schema.jobs import JobSpec
 from nacre.schema.queue import QuotaUpdate
 from nacre.testing.jobs import JobsWorld
 
@@ -173,3 +174,56 @@ class TestQueue:
         ]
         limited = replace(people.owner, project_ids=frozenset({rival.project_id}))
         assert [entry.id for entry in world.scheduling.list(limited).items] == [own.id, None]
+
+
+class TestPriorityAndSpot:
+    def test_a_higher_class_is_first_where_the_quota_allows_it(
+        self, world: JobsWorld, people: People
+    ) -> None:
+        with pytest.raises(InvalidSpec, match="nacre quota set vision --priority high"):
+            world.submit(people.editor, priority="high")
+        world.quotas.update(people.owner, "vision", QuotaUpdate(priority="high"))
+        low = world.submit(people.editor, priority="low", resources={"cpu": 4, "memory": "1GB"})
+        high = world.submit(people.editor, priority="high", resources={"cpu": 4, "memory": "1GB"})
+        world.queue.advance()
+        assert world.jobs.get(people.editor, high.id).state == "preparing"
+        assert world.jobs.get(people.editor, low.id).state == "queued"
+        assert world.scheduling.list(people.owner).items[0].priority == "low"
+
+    def test_spot_costs_less_makes_room_and_comes_back(self, world: JobsWorld, people: People) -> None:
+        usual = world.jobs.plan(people.editor, JobSpec(commands=["x"]))
+        cheap = world.jobs.plan(people.editor, JobSpec(commands=["x"], spot=True))
+        assert cheap.price_per_hour == usual.price_per_hour // 2
+        spot, attempt = world.running(
+            people.editor, spot=True, stop_duration=7, resources={"cpu": 4, "memory": "1GB"}
+        )
+        world.report(attempt, {"type": "state", "state": "running"})
+        normal = world.submit(people.editor)
+        world.queue.advance()
+        waiting = world.jobs.get(people.editor, normal.id)
+        assert waiting.message == (
+            "waits until train-1 ends, spot work that makes room for it; it starts in at most 7 s"
+        )
+        world.queue.advance()  # nobody else goes, nothing starts
+        assert world.jobs.get(people.editor, normal.id).state == "queued"
+        told = world.report(attempt)
+        assert (told.desired, told.reason) == ("stop", "preempted")
+        world.exit(attempt, reason="preempted")
+        back = world.jobs.get(people.editor, spot.id)
+        assert (back.state, back.reason) == ("queued", "preempted")
+        assert back.message == "attempt 1 made room for work that is not spot; it waits for its place again"
+        world.queue.advance()
+        assert world.jobs.get(people.editor, normal.id).state == "preparing"
+        assert world.jobs.get(people.editor, spot.id).state == "queued"
+        world.exit(world.attempt(normal).id)
+        world.queue.advance()
+        again = world.jobs.get(people.editor, spot.id)
+        assert (again.state, [a.reason for a in again.attempts]) == ("preparing", ["preempted", None])
+
+    def test_the_words_of_azure_are_read(self) -> None:
+        spec = JobSpec.model_validate(
+            {"command": "x", "queue_settings": {"job_tier": "Spot", "priority": "Medium"}}
+        )
+        assert (spec.spot, spec.priority) == (True, "normal")
+        with pytest.raises(ValueError, match="queue_settings: unknown field 'pool'"):
+            JobSpec.model_validate({"command": "x", "queue_settings": {"pool": "a"}})

@@ -81,6 +81,7 @@ def _limits(quota: Quota) -> str:
         f"{quota.gpu:g} GPU" if quota.gpu is not None else "",
         f"{quota.running_jobs} running" if quota.running_jobs is not None else "",
         f"weight {quota.weight:g}" if quota.weight != 1 else "",
+        f"priority up to {quota.priority}" if quota.priority != "normal" else "",
     ]
     return ", ".join(filter(None, parts)) or "no limit"
 
@@ -104,9 +105,17 @@ def change(
     gpu: Annotated[str | None, typer.Option(help="GPUs, or none")] = None,
     running_jobs: Annotated[str | None, typer.Option(help="a number, or none")] = None,
     weight: Annotated[float | None, typer.Option(help="its part of turns; 1 is usual")] = None,
+    priority: Annotated[str | None, typer.Option(help="highest of its jobs: low, normal or high")] = None,
 ) -> None:
     """Change a project's quota (administrators)."""
-    given = {"cpu": cpu, "memory": memory, "gpu": gpu, "running_jobs": running_jobs, "weight": weight}
+    given = {
+        "cpu": cpu,
+        "memory": memory,
+        "gpu": gpu,
+        "running_jobs": running_jobs,
+        "weight": weight,
+        "priority": priority,
+    }
     said = {name: None if value == "none" else value for name, value in given.items() if value is not None}
     if not said:
         raise typer.BadParameter("say what to set, such as --cpu 8 or --cpu none")

@@ -71,6 +71,10 @@ def run(
     ] = None,
     max_duration: Annotated[str | None, typer.Option("--max-duration", help="such as 1h30m")] = None,
     max_restarts: Annotated[int | None, typer.Option("--max-restarts", help="after failures")] = None,
+    priority: Annotated[str | None, typer.Option(help="low, normal or high")] = None,
+    spot: Annotated[
+        bool | None, typer.Option("--spot/--no-spot", help="cheaper; makes room for others, and comes back")
+    ] = None,
     workdir: Annotated[Path | None, typer.Option("--workdir", help="the code folder")] = None,
     no_capture: Annotated[
         bool, typer.Option("--no-capture", help="track only what the program logs itself")
@@ -89,6 +93,8 @@ def run(
             "instance_type": instance_type,
             "max_duration": max_duration,
             "max_restarts": max_restarts,
+            "priority": priority,
+            "spot": spot,
             "capture": "off" if no_capture else None,
         }
         if environment is not None:

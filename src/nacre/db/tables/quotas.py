@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, ForeignKey
+from sqlalchemy import BigInteger, ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from nacre.db.tables.base import Row
@@ -19,3 +19,4 @@ class QuotaRow(Row):
     gpu: Mapped[float | None]
     running_jobs: Mapped[int | None]
     weight: Mapped[float] = mapped_column(default=1.0)
+    priority: Mapped[str] = mapped_column(String(16), default="normal")

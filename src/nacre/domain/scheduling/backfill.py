@@ -49,12 +49,9 @@ class Releases:
         """One more."""
         insort(self._rows, self._row(held, len(self._rows)), key=_place)
 
-    def hasten(self, ids: Set[str], ends_by: float) -> None:
-        """These are told to go, and have gone by then."""
-        told = [
-            replace(row[4], ends_by=min(row[0], ends_by), leaving=True) if row[2] in ids else row[4]
-            for row in self._rows
-        ]
+    def hasten(self, ids: Set[str]) -> None:
+        """These are told to go now, and have gone after their grace."""
+        told = [_told_to_go(row, self._now) if row[2] in ids else row[4] for row in self._rows]
         self._rows = sorted(map(self._row, told, count()), key=_place)
 
     def __len__(self) -> int:
@@ -74,6 +71,10 @@ class Releases:
 
 
 _Release = tuple[float, float, str, int, Holding]
+
+
+def _told_to_go(row: _Release, now: float) -> Holding:
+    return replace(row[4], ends_by=min(row[0], now + row[4].grace), leaving=True)
 
 
 def _place(row: _Release) -> tuple[float, float, str, int]:

@@ -92,6 +92,8 @@ class Holding:
     since: float = 0.0
     ends_by: float | None = None
     """When it has ended at the latest, where that is known."""
+    grace: float = 30.0
+    """Seconds that it has to save its state when it is told to go."""
     leaving: bool = False
     """It was told to go; ``ends_by`` says when it has."""
     job: bool = True
@@ -120,8 +122,6 @@ class Policy:
     weights: Mapping[str, float] = field(default_factory=dict)
     used: Mapping[str, float] = field(default_factory=dict)
     used_by: Mapping[tuple[str, str], float] = field(default_factory=dict)
-    grace: float = 30.0
-    """Seconds that pre-empted work has to save its state."""
     preempt: bool = True
 
 

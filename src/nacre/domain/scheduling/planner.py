@@ -181,12 +181,11 @@ class _Planner:
             going = victims(lane, self._coming, self._spot)
             if not going:
                 return {}
-            ends = self._now + self._policy.grace
             for held in going:
                 self._plan.preempted[held.id] = demand.id
             ids = {held.id for held in going}
             self._coming.hold([h for h in self._held if h.id in ids], +1)
-            self._releases.hasten(ids, ends)
+            self._releases.hasten(ids)
             self._spot = [held for held in self._spot if held.id not in ids]
             gone = reasons.by_project(sorted((held.project, held.name) for held in going))
             counts = self._coming.slots(lane.shape)

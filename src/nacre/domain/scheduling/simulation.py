@@ -15,7 +15,7 @@ from nacre.domain.scheduling.shares import HALF_LIFE_S, Totals, decayed
 class Simulation:
     """Jobs that really take so long, machines, and a plan at each step. Times in seconds.
 
-    Spot work that is told to go leaves after the policy's grace and waits again for the rest of its time.
+    Spot work that is told to go leaves after its grace and waits again for the rest of its time.
     """
 
     def __init__(
@@ -107,8 +107,8 @@ class Simulation:
         self.last = made
 
     def _send_away(self, ident: str, now: float) -> None:
-        gone = now + self._policy.grace
         gang = self._running[ident]
+        gone = now + gang[0].grace
         end = gang[0].since + self._left[ident]
         gone = min(end, gone)  # it may have done its work before its time is up
         self._running[ident] = [replace(held, leaving=True, ends_by=gone) for held in gang]

@@ -32,7 +32,7 @@ class Quotas(Noun):
         """Change a project's quota (administrators).
 
         ``cpu``, ``memory`` (bytes, or text such as 64GB), ``gpu``, ``running_jobs``: limits, None for
-        none; ``weight``: of its turns. What is left out stays.
+        none; ``weight``: of its turns; ``priority``: the highest of its jobs. What is left out stays.
 
         Raises:
             InvalidSpec: a field that there is not, or a value that makes no sense.

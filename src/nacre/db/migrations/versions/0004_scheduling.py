@@ -18,6 +18,7 @@ def upgrade() -> None:
         sa.Column("gpu", sa.Float(), nullable=True),
         sa.Column("running_jobs", sa.Integer(), nullable=True),
         sa.Column("weight", sa.Float(), nullable=False),
+        sa.Column("priority", sa.String(length=16), nullable=False),
         sa.ForeignKeyConstraint(
             ["project_id"], ["projects.id"], name=op.f("fk_quotas_project_id"), ondelete="CASCADE"
         ),
