@@ -17,6 +17,7 @@ import { LogView } from "@/ui/LogView";
 import { tell, tellError } from "@/ui/notify";
 import { Page, type Tab } from "@/ui/Page";
 import { Status } from "@/ui/Status";
+import { useNow } from "@/ui/ticking";
 import {
   clock,
   costNow,
@@ -32,7 +33,6 @@ import {
   startInstance,
   stopInstance,
   useMayOpen,
-  useNow,
 } from "./instance";
 import classes from "./instances.module.css";
 import { OpenButton } from "./OpenButton";

@@ -15,9 +15,10 @@ import { ago, money, time } from "@/ui/format";
 import { Loading } from "@/ui/Loading";
 import { Page } from "@/ui/Page";
 import { Status } from "@/ui/Status";
+import { useNow } from "@/ui/ticking";
 import { useSorted } from "@/ui/useSorted";
 import { useUrlState } from "@/ui/useUrlState";
-import { clock, costNow, idleLeft, type Instance, INSTANCE_STATES, isAllocated, isAtRest, isTensorBoard, LIMIT, listInstances, listKey, useNow } from "./instance";
+import { clock, costNow, idleLeft, type Instance, INSTANCE_STATES, isAllocated, isAtRest, isTensorBoard, LIMIT, listInstances, listKey } from "./instance";
 import classes from "./instances.module.css";
 import { OpenIcon } from "./OpenButton";
 

@@ -17,8 +17,9 @@ import { Loading } from "@/ui/Loading";
 import { tellError } from "@/ui/notify";
 import { Page } from "@/ui/Page";
 import { Status } from "@/ui/Status";
+import { useNow } from "@/ui/ticking";
 import { useUrlState } from "@/ui/useUrlState";
-import { type Job, costNow, hasEnded, isAllocated, JOB_STATES, ranFor, useNow } from "./job";
+import { type Job, costNow, hasEnded, isAllocated, JOB_STATES, ranFor } from "./job";
 import classes from "./jobs.module.css";
 import { Queue } from "./Queue";
 

@@ -16,13 +16,13 @@ import { Loading } from "@/ui/Loading";
 import { tell, tellError } from "@/ui/notify";
 import { Page } from "@/ui/Page";
 import { Status } from "@/ui/Status";
+import { useNow } from "@/ui/ticking";
 import { readRun, secondsOf } from "../facts";
 import { RunCharts } from "../RunCharts";
 import { TensorBoardButton } from "../TensorBoard";
 import { Artifacts } from "./Artifacts";
 import { Overview } from "./Overview";
 import { Rename } from "./Rename";
-import { useNow } from "./useNow";
 
 type Run = Schemas["Run"];
 
