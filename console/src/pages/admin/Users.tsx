@@ -1,7 +1,7 @@
 /** Everybody with an account: who administers, who is shut out, when they were last seen. */
-import { ActionIcon, Button, Group, Menu, Stack, TextInput } from "@mantine/core";
+import { ActionIcon, Button, Group, Menu, Stack } from "@mantine/core";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
-import { IconDots, IconSearch } from "@tabler/icons-react";
+import { IconDots } from "@tabler/icons-react";
 import { useTranslation } from "react-i18next";
 import { api, ask, type Schemas } from "@/api/client";
 import { useUser } from "@/app/session";
@@ -9,6 +9,7 @@ import { Cli } from "@/ui/Cli";
 import { useConfirm } from "@/ui/confirm";
 import { DataTable } from "@/ui/DataTable";
 import { Failure } from "@/ui/Failure";
+import { SearchFilter } from "@/ui/Filters";
 import { Loading } from "@/ui/Loading";
 import { tell, tellError } from "@/ui/notify";
 import { Status } from "@/ui/Status";
@@ -46,14 +47,7 @@ export function Users() {
   return (
     <Stack gap="md">
       <Group gap="sm">
-        <TextInput
-          aria-label={t("users.search")}
-          placeholder={t("users.search")}
-          leftSection={<IconSearch size={14} />}
-          value={sought}
-          onChange={(event) => seek(event.currentTarget.value)}
-          w={240}
-        />
+        <SearchFilter label={t("users.search")} value={sought} onChange={seek} w={240} />
         <span className="n-soft" style={{ fontSize: 13 }}>
           {t("users.count", { count: rows.length })}
         </span>

@@ -1,6 +1,6 @@
 /** The project's datasets. */
-import { Button, Group, TextInput } from "@mantine/core";
-import { IconSearch, IconUpload } from "@tabler/icons-react";
+import { Button, Group } from "@mantine/core";
+import { IconUpload } from "@tabler/icons-react";
 import { useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
@@ -10,6 +10,7 @@ import { Cli } from "@/ui/Cli";
 import { type Column, DataTable, type Sort } from "@/ui/DataTable";
 import { Empty } from "@/ui/Empty";
 import { Failure } from "@/ui/Failure";
+import { SearchFilter } from "@/ui/Filters";
 import { ago, bytes, time } from "@/ui/format";
 import { Loading } from "@/ui/Loading";
 import { Page } from "@/ui/Page";
@@ -83,14 +84,7 @@ function Table({ datasets }: { datasets: Dataset[] }) {
     <>
       {datasets.length > 8 && (
         <Group>
-          <TextInput
-            className={classes.search}
-            value={text}
-            onChange={(event) => setText(event.currentTarget.value)}
-            placeholder={t("search")}
-            aria-label={t("search")}
-            leftSection={<IconSearch size={14} aria-hidden />}
-          />
+          <SearchFilter label={t("search")} value={text} onChange={setText} />
         </Group>
       )}
       {rows.length === 0 ? (

@@ -1,6 +1,6 @@
 /** The endpoints of a project. */
-import { Button, TextInput } from "@mantine/core";
-import { IconPlus, IconSearch } from "@tabler/icons-react";
+import { Button } from "@mantine/core";
+import { IconPlus } from "@tabler/icons-react";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
 import { useMay, useProject } from "@/app/project";
@@ -9,6 +9,7 @@ import { Cli } from "@/ui/Cli";
 import { type Column, DataTable } from "@/ui/DataTable";
 import { Empty } from "@/ui/Empty";
 import { Failure } from "@/ui/Failure";
+import { SearchFilter } from "@/ui/Filters";
 import { ago, money } from "@/ui/format";
 import { Loading } from "@/ui/Loading";
 import { Page } from "@/ui/Page";
@@ -80,14 +81,7 @@ export function EndpointsPage() {
       )}
       {all.length > 0 && (
         <>
-          <TextInput
-            aria-label={t("search")}
-            placeholder={t("search")}
-            leftSection={<IconSearch size={14} />}
-            value={text}
-            onChange={(event) => setText(event.currentTarget.value)}
-            maw={320}
-          />
+          <SearchFilter label={t("search")} value={text} onChange={setText} maw={320} />
           {rows.length ? (
             <DataTable
               label={t("title")}

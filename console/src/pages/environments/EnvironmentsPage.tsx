@@ -1,6 +1,6 @@
 /** The catalogue's environments and the project's own: what is in them, and whether they are built. */
-import { Button, Group, SegmentedControl, Select, TextInput } from "@mantine/core";
-import { IconPlus, IconSearch } from "@tabler/icons-react";
+import { Button, Group, SegmentedControl } from "@mantine/core";
+import { IconPlus } from "@tabler/icons-react";
 import { useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
@@ -9,6 +9,7 @@ import { useMay, useProject } from "@/app/project";
 import { Cli } from "@/ui/Cli";
 import { type Column, DataTable } from "@/ui/DataTable";
 import { Failure } from "@/ui/Failure";
+import { ChoiceFilter, SearchFilter } from "@/ui/Filters";
 import { ago, bytes, duration, time } from "@/ui/format";
 import { Loading } from "@/ui/Loading";
 import { Page } from "@/ui/Page";
@@ -100,14 +101,7 @@ function Table({ environments }: { environments: Environment[] }) {
   return (
     <>
       <Group gap="sm" wrap="wrap">
-        <TextInput
-          aria-label={t("search")}
-          placeholder={t("search")}
-          leftSection={<IconSearch size={14} />}
-          value={text}
-          onChange={(event) => setText(event.currentTarget.value)}
-          className={classes.search}
-        />
+        <SearchFilter label={t("search")} value={text} onChange={setText} />
         <SegmentedControl
           aria-label={t("whose")}
           value={whose}
@@ -118,15 +112,12 @@ function Table({ environments }: { environments: Environment[] }) {
             { value: "own", label: t("own") },
           ]}
         />
-        <Select
-          aria-label={t("common:state")}
-          placeholder={t("anyState")}
+        <ChoiceFilter
+          label={t("common:state")}
+          any={t("anyState")}
           data={ENVIRONMENT_STATES.map((value) => ({ value, label: words(value) }))}
-          value={state || null}
-          onChange={(value) => setState(value ?? "")}
-          clearable
-          clearButtonProps={{ "aria-label": t("anyState") }}
-          w={140}
+          value={state}
+          onChange={setState}
         />
         <span className="n-soft">{t("count", { count: rows.length })}</span>
       </Group>

@@ -1,6 +1,6 @@
 /** The project's instances: which run, what they cost, when they stop by themselves. */
-import { Button, Group, Select, TextInput } from "@mantine/core";
-import { IconPlus, IconSearch } from "@tabler/icons-react";
+import { Button, Group } from "@mantine/core";
+import { IconPlus } from "@tabler/icons-react";
 import { useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
@@ -11,6 +11,7 @@ import { Cli } from "@/ui/Cli";
 import { type Column, DataTable } from "@/ui/DataTable";
 import { Empty } from "@/ui/Empty";
 import { Failure } from "@/ui/Failure";
+import { ChoiceFilter, SearchFilter } from "@/ui/Filters";
 import { ago, money, time } from "@/ui/format";
 import { Loading } from "@/ui/Loading";
 import { Page } from "@/ui/Page";
@@ -137,35 +138,16 @@ function Table({ instances, asOf }: { instances: Instance[]; asOf: number }) {
   return (
     <>
       <Group gap="sm" wrap="wrap">
-        <TextInput
-          aria-label={t("search")}
-          placeholder={t("search")}
-          leftSection={<IconSearch size={14} />}
-          value={text}
-          onChange={(event) => setText(event.currentTarget.value)}
-          className={classes.search}
-        />
-        <Select
-          aria-label={t("common:state")}
-          placeholder={t("anyState")}
+        <SearchFilter label={t("search")} value={text} onChange={setText} />
+        <ChoiceFilter
+          label={t("common:state")}
+          any={t("anyState")}
           data={INSTANCE_STATES.map((value) => ({ value, label: words(value) }))}
-          value={state || null}
-          onChange={(value) => setState(value ?? "")}
-          clearable
-          clearButtonProps={{ "aria-label": t("anyState") }}
-          w={140}
+          value={state}
+          onChange={setState}
         />
         {users.length > 1 && (
-          <Select
-            aria-label={t("common:user")}
-            placeholder={t("anyUser")}
-            data={users}
-            value={user || null}
-            onChange={(value) => setUser(value ?? "")}
-            clearable
-            clearButtonProps={{ "aria-label": t("anyUser") }}
-            w={140}
-          />
+          <ChoiceFilter label={t("common:user")} any={t("anyUser")} data={users} value={user} onChange={setUser} />
         )}
         <span className="n-soft">{t("count", { count: rows.length })}</span>
       </Group>
