@@ -21,7 +21,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -120,6 +121,24 @@ def talking_job(client: nacre.Client) -> str:
         time.sleep(0.3)
         assert client.jobs.get(job.id).state not in ("failed", "cancelled")
     return job.name
+
+
+@contextmanager
+def growing(server: Server, runs: list[Made]) -> Iterator[None]:
+    """Five steps a second are logged to each run meanwhile; nothing is, any more, afterwards."""
+    stop = threading.Event()
+
+    def work() -> None:
+        with server.client() as client:
+            grow(client, runs, seconds=float("inf"), rate=5, keys=4, stop=stop)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
 
 
 def visit(
@@ -285,19 +304,15 @@ def main() -> None:
             job = talking_job(client)
             make(client, runs=1995, points=20, keys=4, name="old")
             live = make(client, runs=5, points=10_000, keys=4, name="live", end=False)
-            length = 12 * args.seconds + 120
-            growing = threading.Thread(
-                target=lambda: grow(server.client(), live, seconds=length, rate=5, keys=4), daemon=True
-            )
-            growing.start()
             browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
-            loads(browser, server, live, job, args.seconds, table)
-            asyncio_in_thread(viewers(server, live, args.viewers, args.seconds, table))
-            client.jobs.stop(job)
-            make(client, runs=1, points=500, keys=200, experiment="many", name="many")
-            make(client, runs=8000, points=2, keys=2, name="more")
-            finish(client, live)
-            scrolling(browser, server, args.seconds, table)
+            with growing(server, live):
+                loads(browser, server, live, job, args.seconds, table)
+                asyncio_in_thread(viewers(server, live, args.viewers, args.seconds, table))
+                client.jobs.stop(job)
+                make(client, runs=1, points=500, keys=200, experiment="many", name="many")
+                make(client, runs=8000, points=2, keys=2, name="more")
+                finish(client, live)
+                scrolling(browser, server, args.seconds, table)
             browser.close()
     finally:
         server.close()
