@@ -14,9 +14,7 @@ const KINDS: Record<string, "good" | "bad" | "warn" | "busy" | "idle"> = {
   resolving: "busy",
   converting: "busy",
   updating: "busy",
-  loading: "busy",
   queued: "warn",
-  scheduled: "warn",
   stopping: "warn",
   pending: "idle",
   stopped: "idle",
@@ -28,8 +26,6 @@ const KINDS: Record<string, "good" | "bad" | "warn" | "busy" | "idle"> = {
   disabled: "idle",
   failed: "bad",
 };
-
-export const STATES = Object.keys(KINDS);
 
 /** A dot and a word. The word is never only a colour; unknown states are shown as they are. */
 export function Status({ state, title }: { state: string; title?: string | null | undefined }) {
