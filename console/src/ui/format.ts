@@ -54,6 +54,17 @@ export function time(iso: string | null | undefined, language: string): string {
   return new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium" }).format(new Date(iso));
 }
 
+/** The day alone, where the hour does not matter. */
+export function date(iso: string, language: string): string {
+  return new Intl.DateTimeFormat(language, { dateStyle: "medium" }).format(new Date(iso));
+}
+
+/** A moment with its zone, for what one hovers over: `Mar 1, 2026, 9:04:05 AM GMT+1`. */
+export function timeWithZone(iso: string, language: string): string {
+  const shown = { year: "numeric", month: "short", day: "numeric", hour: "numeric", minute: "2-digit", second: "2-digit" } as const;
+  return new Intl.DateTimeFormat(language, { ...shown, timeZoneName: "short" }).format(new Date(iso));
+}
+
 /** Made once: a table says it hundreds of times a second while one scrolls. */
 const agoIn = new Map<string, Intl.RelativeTimeFormat>();
 

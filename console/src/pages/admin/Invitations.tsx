@@ -12,8 +12,8 @@ import { Empty } from "@/ui/Empty";
 import { Failure } from "@/ui/Failure";
 import { time } from "@/ui/format";
 import { Loading } from "@/ui/Loading";
+import { Moment } from "@/ui/Moment";
 import { tell, tellError } from "@/ui/notify";
-import { Moment } from "./Moment";
 import { More } from "./More";
 import { usePages } from "./usePages";
 
@@ -59,7 +59,7 @@ export function Invitations() {
         </Empty>
       ) : (
         <>
-          <Group justify="space-between" wrap="nowrap">
+          <Group justify="space-between">
             <Text size="sm" c="dimmed">
               {t("invitations.text")}
             </Text>
@@ -75,7 +75,7 @@ export function Invitations() {
                 label: t("invitations.into"),
                 cell: (one) => (one.project ? t("invitations.as", { project: one.project, role: t(`role.${one.role}`, { defaultValue: one.role }) }) : t("invitations.accountOnly")),
               },
-              { key: "made", label: t("common:created"), cell: (one) => <Moment iso={one.created_at} /> },
+              { key: "made", label: t("common:created"), wide: true, cell: (one) => <Moment iso={one.created_at} /> },
               { key: "until", label: t("invitations.until"), cell: (one) => <Moment iso={one.expires_at} /> },
               { key: "id", label: t("invitations.id"), wide: true, cell: (one) => <span className="n-mono n-soft">{one.id}</span> },
               {

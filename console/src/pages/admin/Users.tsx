@@ -11,11 +11,11 @@ import { DataTable } from "@/ui/DataTable";
 import { Failure } from "@/ui/Failure";
 import { SearchFilter } from "@/ui/Filters";
 import { Loading } from "@/ui/Loading";
+import { Moment } from "@/ui/Moment";
 import { tell, tellError } from "@/ui/notify";
 import { Status } from "@/ui/Status";
 import { useSorted } from "@/ui/useSorted";
 import { useUrlState } from "@/ui/useUrlState";
-import { Moment } from "./Moment";
 import { More } from "./More";
 import { UserSessions } from "./UserSessions";
 import { usePages } from "./usePages";
@@ -86,6 +86,7 @@ export function Users() {
             key: "seen",
             label: t("users.seen"),
             sortable: true,
+            wide: true,
             cell: (user) => (user.last_seen_at ? <Moment iso={user.last_seen_at} /> : <span className="n-soft">{t("users.never")}</span>),
           },
           {
