@@ -13,8 +13,8 @@ import { Cli } from "@/ui/Cli";
 import { useConfirm } from "@/ui/confirm";
 import { DataTable } from "@/ui/DataTable";
 import { Failure } from "@/ui/Failure";
-import { ago } from "@/ui/format";
 import { Loading } from "@/ui/Loading";
+import { Moment } from "@/ui/Moment";
 import { tell, tellError } from "@/ui/notify";
 import classes from "./Settings.module.css";
 
@@ -22,7 +22,7 @@ type Role = Schemas["Role"];
 const ROLES: readonly Role[] = ["viewer", "editor", "owner"];
 
 export function Members() {
-  const { t, i18n } = useTranslation(["settings", "common"]);
+  const { t } = useTranslation(["settings", "common"]);
   const project = useProject().name;
   const me = useUser().name;
   const may = useMay("owner");
@@ -89,7 +89,7 @@ export function Members() {
                 t(`roles.${role}`)
               ),
           },
-          { key: "since", label: t("members.since"), wide: true, cell: ({ created_at }) => ago(created_at, i18n.language) },
+          { key: "since", label: t("members.since"), wide: true, cell: ({ created_at }) => <Moment iso={created_at} /> },
           ...(may
             ? [
                 {
@@ -146,7 +146,9 @@ function Add({ add }: { add: (user: string, role: Role) => Promise<unknown> }) {
         <Button type="submit" disabled={!user.trim()}>
           {t("members.add")}
         </Button>
-        <Cli words={["nacre", "project", "add-member", user.trim() || "NAME", "--role", role, "--project", project]} />
+        <span className={classes.beside}>
+          <Cli words={["nacre", "-p", project, "project", "add-member", user.trim() || "NAME", "--role", role]} />
+        </span>
       </Group>
       <p className={classes.note}>{t("members.note")}</p>
     </form>
