@@ -1,5 +1,5 @@
 import { Alert, Anchor, Button, Stack, TextInput } from "@mantine/core";
-import { type FormEvent, useState } from "react";
+import { type FormEvent, useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Link, useSearchParams } from "react-router";
 import { api, ask } from "@/api/client";
@@ -25,7 +25,7 @@ export function SignUp() {
       {!policy && !server.error && <Loading />}
       {policy && (
         <>
-          {invitation && <p className="n-soft">{t("invited")}</p>}
+          {invitation && <p className={classes.lead}>{t("invited")}</p>}
           {policy !== "open" && !invitation && (
             <div className={classes.note}>
               <p>{policy === "closed" ? t("closedPolicy") : t("invitePolicy")}</p>
@@ -52,6 +52,9 @@ function Form({ invitation, invited }: { invitation: string; invited: boolean })
   const [fields, setFields] = useState({ name: "", password: "", email: "", invitation });
   const form = useForm(true);
   const enter = useEnter("/welcome");
+  const first = useRef<HTMLInputElement>(null);
+  useEffect(() => first.current?.focus(), []);
+  const asked = invited && !invitation;
   const set = (field: keyof typeof fields) => (event: { currentTarget: { value: string } }) => {
     const { value } = event.currentTarget;
     setFields((before) => ({ ...before, [field]: value }));
@@ -83,6 +86,7 @@ function Form({ invitation, invited }: { invitation: string; invited: boolean })
             size="sm"
             label={t("invitation")}
             description={t("invitationRule")}
+            ref={asked ? first : undefined}
             classNames={{ input: "n-mono" }}
             autoComplete="off"
             spellCheck={false}
@@ -96,6 +100,7 @@ function Form({ invitation, invited }: { invitation: string; invited: boolean })
         <TextInput
           size="sm"
           label={t("name")}
+          ref={asked ? undefined : first}
           description={t("nameRule")}
           name="username"
           autoComplete="username"

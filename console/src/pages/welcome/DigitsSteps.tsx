@@ -51,7 +51,7 @@ export function DigitsSteps({ project, role, lists, states, next, again }: Steps
       actions: role === "owner" && <Go to={inProject(project, "/settings?tab=members")}>{t("act.members")}</Go>,
     },
     instance: {
-      facts: lists.instances[0] && <Fact to={inProject(project, `/instances/${lists.instances[0].name}`)} name={lists.instances[0].name} state={lists.instances[0].state} />,
+      facts: lists.instances[0] && <Fact to={inProject(project, `/instances/${lists.instances[0].name}`)} name={lists.instances[0].name} state={lists.instances[0].state} lasting />,
       actions: may && !lists.instances.length && <Go to={inProject(project, `/instances/new?environment=${ENVIRONMENT}`)}>{t("act.instance")}</Go>,
       cli: `nacre instance create lab --type cpu.small --env ${ENVIRONMENT}`,
     },
@@ -153,14 +153,15 @@ export function Go({ to, primary, children }: { to: string; primary?: boolean; c
 
 const BUSY = new Set(["preparing", "starting", "running", "building", "resolving", "converting"]);
 
-export function Fact({ to, name, state, message }: { to: string; name: string; state: string; message?: string | null | undefined }) {
+/** `lasting`: it runs until somebody stops it, so that nothing is waited for while it does. */
+export function Fact({ to, name, state, message, lasting = false }: { to: string; name: string; state: string; message?: string | null | undefined; lasting?: boolean }) {
   return (
     <>
       <Anchor size="sm" component={Link} to={to}>
         {name}
       </Anchor>
       <Status state={state} />
-      {BUSY.has(state) && <Loader size={12} aria-hidden />}
+      {BUSY.has(state) && !(lasting && state === "running") && <Loader size={12} aria-hidden />}
       {message && <span className={classes.message}>{message}</span>}
     </>
   );
