@@ -11,8 +11,9 @@ import { type Column, DataTable, type Sort } from "@/ui/DataTable";
 import { Empty } from "@/ui/Empty";
 import { Failure } from "@/ui/Failure";
 import { SearchFilter } from "@/ui/Filters";
-import { ago, bytes, time } from "@/ui/format";
+import { bytes } from "@/ui/format";
 import { Loading } from "@/ui/Loading";
+import { Moment } from "@/ui/Moment";
 import { Page } from "@/ui/Page";
 import { useUrlState } from "@/ui/useUrlState";
 import classes from "./data.module.css";
@@ -74,7 +75,7 @@ function Table({ datasets }: { datasets: Dataset[] }) {
     {
       key: "updated",
       label: t("common:updated"),
-      cell: (one) => <span title={time(one.updated_at, i18n.language)}>{ago(one.updated_at, i18n.language)}</span>,
+      cell: (one) => <Moment iso={one.updated_at} />,
       sortable: true,
     },
     { key: "user", label: t("common:user"), cell: (one) => one.latest?.user ?? "–", wide: true },

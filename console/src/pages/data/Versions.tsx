@@ -10,8 +10,9 @@ import { useMay, useProject } from "@/app/project";
 import { Cli } from "@/ui/Cli";
 import { useConfirm } from "@/ui/confirm";
 import { type Column, DataTable } from "@/ui/DataTable";
-import { ago, bytes, time } from "@/ui/format";
+import { bytes } from "@/ui/format";
 import { Loading } from "@/ui/Loading";
+import { Moment } from "@/ui/Moment";
 import { tell, tellError } from "@/ui/notify";
 import { type Dataset, refresh, type Version, versionQuery } from "./dataset";
 
@@ -36,7 +37,7 @@ export function Versions({ dataset, current }: { dataset: Dataset; current: numb
     {
       key: "created",
       label: t("common:created"),
-      cell: (one) => <span title={time(one.created_at, i18n.language)}>{ago(one.created_at, i18n.language)}</span>,
+      cell: (one) => <Moment iso={one.created_at} />,
       wide: true,
     },
     { key: "user", label: t("common:user"), cell: (one) => one.user ?? "–", wide: true },

@@ -10,8 +10,9 @@ import { Cli } from "@/ui/Cli";
 import { type Column, DataTable } from "@/ui/DataTable";
 import { Failure } from "@/ui/Failure";
 import { ChoiceFilter, SearchFilter } from "@/ui/Filters";
-import { ago, bytes, duration, time } from "@/ui/format";
+import { bytes, duration } from "@/ui/format";
 import { Loading } from "@/ui/Loading";
+import { Moment } from "@/ui/Moment";
 import { Page } from "@/ui/Page";
 import { Status } from "@/ui/Status";
 import { useSorted } from "@/ui/useSorted";
@@ -59,7 +60,7 @@ const VALUES = {
 };
 
 function Table({ environments }: { environments: Environment[] }) {
-  const { t, i18n } = useTranslation("environments");
+  const { t } = useTranslation("environments");
   const { t: words } = useTranslation("status");
   const { name: project } = useProject();
   const [text, setText] = useUrlState("q");
@@ -94,7 +95,7 @@ function Table({ environments }: { environments: Environment[] }) {
       label: t("common:created"),
       sortable: true,
       wide: true,
-      cell: (one) => <span title={time(one.created_at, i18n.language)}>{ago(one.created_at, i18n.language)}</span>,
+      cell: (one) => <Moment iso={one.created_at} />,
     },
   ];
   const own = environments.some((one) => !one.catalogue);

@@ -12,8 +12,9 @@ import { type Column, DataTable } from "@/ui/DataTable";
 import { Empty } from "@/ui/Empty";
 import { Failure } from "@/ui/Failure";
 import { ChoiceFilter, SearchFilter } from "@/ui/Filters";
-import { ago, money, time } from "@/ui/format";
+import { money } from "@/ui/format";
 import { Loading } from "@/ui/Loading";
+import { Moment } from "@/ui/Moment";
 import { Page } from "@/ui/Page";
 import { Status } from "@/ui/Status";
 import { useNow } from "@/ui/ticking";
@@ -65,7 +66,7 @@ const values = (asOf: number, now: number) => ({
 });
 
 function Table({ instances, asOf }: { instances: Instance[]; asOf: number }) {
-  const { t, i18n } = useTranslation("instances");
+  const { t } = useTranslation("instances");
   const { t: words } = useTranslation("status");
   const { name: project } = useProject();
   const me = useUser().name;
@@ -122,7 +123,7 @@ function Table({ instances, asOf }: { instances: Instance[]; asOf: number }) {
       label: t("common:created"),
       sortable: true,
       wide: true,
-      cell: (one) => <span title={time(one.created_at, i18n.language)}>{ago(one.created_at, i18n.language, now)}</span>,
+      cell: (one) => <Moment iso={one.created_at} />,
     },
     { key: "price", label: t("price"), sortable: true, numeric: true, wide: true, cell: (one) => money(one.price_per_hour, one.currency) },
     { key: "cost", label: t("common:cost"), sortable: true, numeric: true, cell: (one) => money(costNow(one, asOf, now), one.currency) },

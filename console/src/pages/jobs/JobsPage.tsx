@@ -13,8 +13,9 @@ import { type Column, DataTable, type Sort } from "@/ui/DataTable";
 import { Empty } from "@/ui/Empty";
 import { Failure } from "@/ui/Failure";
 import { ChoiceFilter, SearchFilter } from "@/ui/Filters";
-import { ago, duration, money, time } from "@/ui/format";
+import { duration, money } from "@/ui/format";
 import { Loading } from "@/ui/Loading";
+import { Moment } from "@/ui/Moment";
 import { tellError } from "@/ui/notify";
 import { Page } from "@/ui/Page";
 import { Status } from "@/ui/Status";
@@ -85,7 +86,7 @@ export default function JobsPage() {
 }
 
 function Table({ jobs, asOf }: { jobs: Job[]; asOf: number }) {
-  const { t, i18n } = useTranslation("jobs");
+  const { t } = useTranslation("jobs");
   const { t: words } = useTranslation("status");
   const [state, setState] = useUrlState("state");
   const [user, setUser] = useUrlState("user");
@@ -114,7 +115,7 @@ function Table({ jobs, asOf }: { jobs: Job[]; asOf: number }) {
     {
       key: "created",
       label: t("submitted"),
-      cell: (job) => <span title={time(job.created_at, i18n.language)}>{ago(job.created_at, i18n.language, now)}</span>,
+      cell: (job) => <Moment iso={job.created_at} />,
       sortable: true,
       wide: true,
     },

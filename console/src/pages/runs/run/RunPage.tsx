@@ -11,8 +11,9 @@ import { useMay, useProject } from "@/app/project";
 import { Cli } from "@/ui/Cli";
 import { useConfirm } from "@/ui/confirm";
 import { Failure } from "@/ui/Failure";
-import { ago, duration, money, time } from "@/ui/format";
+import { duration, money } from "@/ui/format";
 import { Loading } from "@/ui/Loading";
+import { Moment } from "@/ui/Moment";
 import { tell, tellError } from "@/ui/notify";
 import { Page } from "@/ui/Page";
 import { Status } from "@/ui/Status";
@@ -69,7 +70,7 @@ function useJob(project: string, job: string | null): Schemas["Job"] | null {
 }
 
 function Facts({ run, job, project }: { run: Run; job: Schemas["Job"] | null; project: string }) {
-  const { t, i18n } = useTranslation("runs");
+  const { t } = useTranslation("runs");
   const now = useNow(run.state === "running");
   return (
     <>
@@ -80,7 +81,7 @@ function Facts({ run, job, project }: { run: Run; job: Schemas["Job"] | null; pr
       )}
       {job && <span>{t("facts.cost", { cost: money(job.cost, job.currency) })}</span>}
       <span>{duration(secondsOf(run, now))}</span>
-      <span title={time(run.started_at ?? run.created_at, i18n.language)}>{ago(run.started_at ?? run.created_at, i18n.language)}</span>
+      <Moment iso={run.started_at ?? run.created_at} />
       <Link to={`/p/${project}/runs?experiment=${encodeURIComponent(run.experiment)}`}>{run.experiment}</Link>
       {run.user && <span>{run.user}</span>}
     </>
