@@ -21,8 +21,11 @@ export function Card({ title, children }: { title: string; children: ReactNode }
   );
 }
 
-/** `names`: the width in px of the names, 104 at most on a phone. */
-export function Facts({ names = 104, children }: { names?: number; children: ReactNode }) {
+/** `names`: the width in px of the names, 104 at most on a phone; or "fit": as wide as the longest. */
+export function Facts({ names = 104, children }: { names?: number | "fit"; children: ReactNode }) {
+  if (names === "fit") {
+    return <dl className={classes.fitting}>{children}</dl>;
+  }
   return (
     <dl className={classes.facts} style={{ "--names": `${names}px` } as CSSProperties}>
       {children}

@@ -11,6 +11,7 @@ import { modelPath } from "@/pages/models/data";
 import { SignatureTable } from "@/pages/models/SignatureTable";
 import { Cli, CopyLine } from "@/ui/Cli";
 import { useConfirm } from "@/ui/confirm";
+import { Fact, Facts } from "@/ui/Facts";
 import { Failure } from "@/ui/Failure";
 import { money, time } from "@/ui/format";
 import { LineageGraph } from "@/ui/LineageGraph";
@@ -143,14 +144,13 @@ function Info({ endpoint }: { endpoint: Endpoint }) {
   ];
   return (
     <div className={classes.stack}>
-      <dl className={classes.facts}>
+      <Facts names="fit">
         {facts.map(([name, value]) => (
-          <div key={name} style={{ display: "contents" }}>
-            <dt>{name}</dt>
-            <dd>{value}</dd>
-          </div>
+          <Fact key={name} name={name}>
+            {value}
+          </Fact>
         ))}
-      </dl>
+      </Facts>
       {endpoint.signature && (
         <section className={classes.section}>
           <h2>{t("info.signature")}</h2>

@@ -15,6 +15,7 @@ import { Loading } from "@/ui/Loading";
 import { Moment } from "@/ui/Moment";
 import { Page } from "@/ui/Page";
 import { Status } from "@/ui/Status";
+import { Tagged } from "@/ui/Tagged";
 import { useSorted } from "@/ui/useSorted";
 import { useUrlState } from "@/ui/useUrlState";
 import { type Environment, ENVIRONMENT_STATES, LIMIT, listEnvironments, listKey } from "./environment";
@@ -78,12 +79,7 @@ function Table({ environments }: { environments: Environment[] }) {
       key: "name",
       label: t("common:name"),
       sortable: true,
-      cell: (one) => (
-        <span className={classes.name}>
-          {one.name}
-          {one.catalogue && <span className={classes.tag}>{t("catalogue")}</span>}
-        </span>
-      ),
+      cell: (one) => <Tagged tag={one.catalogue && t("catalogue")}>{one.name}</Tagged>,
     },
     { key: "state", label: t("common:state"), sortable: true, cell: (one) => <Status state={one.state} title={one.message} /> },
     { key: "what", label: t("what"), cell: (one) => <span title={(one.requirements ?? []).join("\n")}>{whatOf(one)}</span> },

@@ -17,6 +17,7 @@ import { Loading } from "@/ui/Loading";
 import { Moment } from "@/ui/Moment";
 import { Page } from "@/ui/Page";
 import { Status } from "@/ui/Status";
+import { Tagged } from "@/ui/Tagged";
 import { useNow } from "@/ui/ticking";
 import { useSorted } from "@/ui/useSorted";
 import { useUrlState } from "@/ui/useUrlState";
@@ -88,12 +89,7 @@ function Table({ instances, asOf }: { instances: Instance[]; asOf: number }) {
       key: "name",
       label: t("common:name"),
       sortable: true,
-      cell: (one) => (
-        <span className={classes.name}>
-          {one.name}
-          {isTensorBoard(one) && <span className={classes.tag}>TensorBoard</span>}
-        </span>
-      ),
+      cell: (one) => <Tagged tag={isTensorBoard(one) && "TensorBoard"}>{one.name}</Tagged>,
     },
     {
       key: "state",
