@@ -24,6 +24,7 @@ from nacre.errors import NotFound, PermissionDenied, Unauthenticated
 from nacre.schema.live import MAX_SUBSCRIPTIONS
 from nacre.schema.runs import RunCreate, RunLog, RunUpdate, TrackRecord
 from nacre.sdk.client import Client
+from nacre.services.live_topics import RunTopic
 
 DEADLINE_S = 30.0
 
@@ -155,6 +156,36 @@ class TestRun:
             wire.subscribe(cursor=held | last["cursor"])
             assert wire.until(lambda m: m["op"] == "update")["data"] == {}, "it is known already"
 
+    def test_points_come_once_a_second_and_a_state_does_not_wait_for_them(
+        self, tracking: Tracking, url: str
+    ) -> None:
+        run = make(tracking)
+        done = threading.Event()
+
+        def write() -> None:
+            step = 0
+            while not done.wait(0.02):
+                log(tracking, run, range(step, step := step + 1))
+
+        writer = threading.Thread(target=write)
+        with Wire(url) as wire:
+            wire.subscribe()
+            writer.start()
+            try:
+                times = []
+                for _ in range(4):
+                    wire.until(points_of)
+                    times.append(time.monotonic())
+                assert times[-1] - times[1] > 1.5, "not every point by itself"
+                time.sleep(0.15)
+                before = time.monotonic()
+                tracking.runs.update(tracking.people.editor, run, RunUpdate(name="urgent"))
+                wire.until(lambda m: m.get("data", {}).get("run", {}).get("name") == "urgent")
+                assert time.monotonic() - before < 0.6
+            finally:
+                done.set()
+                writer.join()
+
     def test_odd_values_are_null_and_keys_are_chosen_by_pattern(self, tracking: Tracking, url: str) -> None:
         run = make(tracking)
         with Wire(url) as wire:
@@ -180,8 +211,9 @@ class TestRun:
 
 
 def test_cut_connections_lose_and_double_nothing_while_points_are_logged(
-    tracking: Tracking, url: str
+    tracking: Tracking, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(RunTopic, "every_s", 0.2)
     run = make(tracking)
     total, cuts = 600, 5
     ahead = threading.Semaphore(10)  # so that the writer is not done before the last cut

@@ -80,6 +80,8 @@ _NAMED = {
 MAX_CONNECTIONS = 256
 """Of one user."""
 _READERS = 4
+_LEAST_S = 0.1
+"""Between two looks at what changes urgently."""
 
 
 class Feed:
@@ -127,16 +129,32 @@ class Feed:
         return await asyncio.shield(found)
 
     async def _watch(self) -> None:
-        with self._signals.listen_async(*self.topic.signals) as flag:
+        with (
+            self._signals.listen_async(*self.topic.signals) as changed,
+            self._signals.listen_async(*self.topic.urgent) as urgent,
+        ):
             while True:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(flag.wait(), self.topic.again_s)
-                flag.clear()
+                await _set_within(changed, self.topic.again_s)
+                changed.clear()
+                urgent.clear()
                 self._known.clear()
                 for wake in [*self._wakes.values()]:
                     wake()
-                await asyncio.sleep(self.topic.every_s)
+                rest_s = self._to_next_beat()
+                await asyncio.sleep(min(_LEAST_S, rest_s))
+                await _set_within(urgent, rest_s - _LEAST_S)
                 self._known.clear()
+
+    def _to_next_beat(self) -> float:
+        """Feeds of the same pace look at the same moments, so that who watches several is woken once."""
+        now, every_s = asyncio.get_running_loop().time(), self.topic.every_s
+        return (round(now / every_s) + 1) * every_s - now
+
+
+async def _set_within(flag: asyncio.Event, seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(max(0.0, seconds)):
+            await flag.wait()
 
 
 def _heard(found: asyncio.Future[Any]) -> None:
