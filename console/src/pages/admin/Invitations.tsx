@@ -8,6 +8,7 @@ import { useProjects } from "@/app/ProjectSwitch";
 import { Cli, CopyLine } from "@/ui/Cli";
 import { useConfirm } from "@/ui/confirm";
 import { DataTable } from "@/ui/DataTable";
+import { DialogButtons } from "@/ui/DialogButtons";
 import { Empty } from "@/ui/Empty";
 import { Failure } from "@/ui/Failure";
 import { time } from "@/ui/format";
@@ -174,14 +175,7 @@ function Form({ made, cancel }: { made: (invitation: Invitation) => void; cancel
         <Group>
           <Cli words={cli} />
         </Group>
-        <Group justify="flex-end" gap="sm">
-          <Button variant="default" onClick={cancel}>
-            {t("common:cancel")}
-          </Button>
-          <Button type="submit" loading={create.isPending}>
-            {t("invitations.create")}
-          </Button>
-        </Group>
+        <DialogButtons action={t("invitations.create")} busy={create.isPending} cancel={cancel} />
       </Stack>
     </form>
   );

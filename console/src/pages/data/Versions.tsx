@@ -10,6 +10,7 @@ import { useMay, useProject } from "@/app/project";
 import { Cli } from "@/ui/Cli";
 import { useConfirm } from "@/ui/confirm";
 import { type Column, DataTable } from "@/ui/DataTable";
+import { DialogButtons } from "@/ui/DialogButtons";
 import { bytes } from "@/ui/format";
 import { Loading } from "@/ui/Loading";
 import { Moment } from "@/ui/Moment";
@@ -155,14 +156,7 @@ function NoteForm({ version, close }: { version: Version; close: () => void }) {
           data-autofocus
         />
         <Cli words={["nacre", "data", "note", `${version.dataset}@${String(version.number)}`, text]} />
-        <Group justify="flex-end" gap="sm">
-          <Button variant="default" onClick={close}>
-            {t("common:cancel")}
-          </Button>
-          <Button type="submit" loading={busy}>
-            {t("common:save")}
-          </Button>
-        </Group>
+        <DialogButtons action={t("common:save")} busy={busy} cancel={close} />
       </Stack>
     </form>
   );
