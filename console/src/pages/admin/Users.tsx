@@ -93,10 +93,15 @@ export function Users() {
             key: "actions",
             label: t("common:actions"),
             width: 80,
-            cell: (user) => <UserMenu user={user} actions={actions} sessions={() => watch(user.name)} />,
+            cell: (user) => <UserMenu user={user} own={user.id === me.id} actions={actions} sessions={() => watch(user.name)} />,
           },
         ]}
       />
+      {rows.length === 0 && (
+        <p className="n-soft" style={{ margin: 0 }}>
+          {t("users.nobody")}
+        </p>
+      )}
       <More {...users} />
       <Group gap="sm">
         <Cli words={["nacre", "user", "ls"]} />
@@ -107,7 +112,7 @@ export function Users() {
   );
 }
 
-function UserMenu({ user, actions, sessions }: { user: User; actions: ReturnType<typeof useActions>; sessions: () => void }) {
+function UserMenu({ user, own, actions, sessions }: { user: User; own: boolean; actions: ReturnType<typeof useActions>; sessions: () => void }) {
   const { t } = useTranslation("admin");
   return (
     <Menu position="bottom-end">
@@ -118,12 +123,15 @@ function UserMenu({ user, actions, sessions }: { user: User; actions: ReturnType
       </Menu.Target>
       <Menu.Dropdown>
         <Menu.Item onClick={sessions}>{t("users.sessions")}</Menu.Item>
+        {/* Oneself is not shut out: another administrator may, or the command line. */}
         <Menu.Divider />
         <Menu.Item onClick={() => void actions.setAdmin(user)}>{user.admin ? t("users.noAdmin") : t("users.makeAdmin")}</Menu.Item>
-        <Menu.Item onClick={() => void actions.setDisabled(user)}>{user.disabled ? t("users.enable") : t("users.disable")}</Menu.Item>
-        <Menu.Item color="red" onClick={() => void actions.remove(user)}>
-          {t("users.delete")}
-        </Menu.Item>
+        {!own && <Menu.Item onClick={() => void actions.setDisabled(user)}>{user.disabled ? t("users.enable") : t("users.disable")}</Menu.Item>}
+        {!own && (
+          <Menu.Item color="red" onClick={() => void actions.remove(user)}>
+            {t("users.delete")}
+          </Menu.Item>
+        )}
       </Menu.Dropdown>
     </Menu>
   );
@@ -134,6 +142,7 @@ function useActions() {
   const { t } = useTranslation("admin");
   const client = useQueryClient();
   const confirm = useConfirm();
+  const me = useUser();
   const path = (user: User) => ({ params: { path: { user: user.name } } });
   const settled = { onError: tellError, onSettled: () => void client.invalidateQueries({ queryKey: KEY }) };
   const update = useMutation({
@@ -146,7 +155,9 @@ function useActions() {
     setAdmin: async (user: User) => {
       const admin = !user.admin;
       const asked = { title: t("users.adminTitle", { name: user.name }), lost: t("users.adminMeans"), action: t("users.makeAdmin") };
+      const own = { title: t("users.noAdminTitle"), lost: t("users.noAdminMeans"), action: t("users.noAdmin") };
       if (admin && !(await confirm(asked))) return;
+      if (user.id === me.id && !(await confirm(own))) return;
       const said = admin ? t("users.isAdmin", { name: user.name }) : t("users.isMember", { name: user.name });
       update.mutate({ user, change: { admin } }, { onSuccess: () => tell(said) });
     },

@@ -131,9 +131,14 @@ function SetSecret({ known, done }: { known: string[]; done: () => void }) {
           label={t("secrets.value")}
           value={value}
           onChange={(event: { currentTarget: { value: string } }) => setValue(event.currentTarget.value)}
-          error={set.error?.message}
           autoComplete="new-password"
         />
+        {/* The server says whether it is the name or the value. */}
+        {set.error && (
+          <p className={classes.fault} role="alert">
+            {set.error.message}
+          </p>
+        )}
         <Group gap="sm">
           <Button type="submit" disabled={!name || !value} loading={set.isPending}>
             {replaces ? t("secrets.replace") : t("secrets.keep")}
@@ -146,7 +151,7 @@ function SetSecret({ known, done }: { known: string[]; done: () => void }) {
 }
 
 /** A file has lines, which a field for passwords would lose. */
-function FileValue(props: { label: string; value: string; onChange: (event: { currentTarget: { value: string } }) => void; error?: string | undefined }) {
-  const { label, value, onChange, error } = props;
-  return <Textarea label={label} value={value} onChange={onChange} error={error} autosize minRows={4} maxRows={12} spellCheck={false} classNames={{ input: "n-mono" }} />;
+function FileValue(props: { label: string; value: string; onChange: (event: { currentTarget: { value: string } }) => void }) {
+  const { label, value, onChange } = props;
+  return <Textarea label={label} value={value} onChange={onChange} autosize minRows={4} maxRows={12} spellCheck={false} classNames={{ input: "n-mono" }} />;
 }
