@@ -8,7 +8,7 @@ export function NotFoundPage() {
   const { t } = useTranslation();
   return (
     <Page title={t("notFound.title")}>
-      <p>{t("notFound.text")}</p>
+      <p style={{ margin: 0 }}>{t("notFound.text")}</p>
       <Button component={Link} to="/" w="fit-content">
         {t("notFound.home")}
       </Button>
