@@ -414,6 +414,40 @@ class TestRights:
             with pytest.raises(Unauthenticated):
                 live.next(DEADLINE_S)  # without a signal: it looks by itself every few seconds
 
+    def test_one_look_at_rights_serves_all_who_watch_with_a_token(
+        self, tracking: Tracking, url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        make(tracking)
+        wires = [Wire(url, token) for token in ["editor"] * 20 + ["viewer"] * 20]
+        try:
+            for wire_ in wires:
+                for name in "ab":
+                    wire_.subscribe(name)
+                wire_.until(lambda m: m.get("id") == "b")
+            looks: list[str | None] = []
+            real = Table.resolve
+            gone: set[str] = set()
+
+            def resolve(self: Table, secret: str) -> Any:
+                looks.append(secret)
+                return None if secret in gone else real(self, secret)
+
+            monkeypatch.setattr(Table, "resolve", resolve)
+            time.sleep(3.5)
+            assert set(looks) == {"editor", "viewer"}
+            assert len(looks) <= 4, "forty connections cost two looks each time, not forty"
+            gone.add("viewer")
+            began = time.monotonic()
+            for wire_ in wires[20:]:
+                assert wire_.until(lambda m: m["op"] == "error")["error"]["code"] == "unauthenticated"
+            assert time.monotonic() - began < 4.5
+            for wire_ in wires[:20]:
+                wire_.say(op="ping")
+                wire_.until(lambda m: m["op"] == "pong")
+        finally:
+            for wire_ in wires:
+                wire_.held.close()
+
 
 class TestLimits:
     def test_what_is_not_understood_is_answered_and_changes_nothing(self, url: str) -> None:

@@ -28,14 +28,14 @@ from nacre.schema.live import (
     LiveUnsubscribe,
 )
 from nacre.schema.operations import OPERATIONS
-from nacre.services.live import Feed, Live, as_problem
+from nacre.services.live import Feed, Live
+from nacre.services.live_access import Verdict, as_problem
 from nacre.services.live_topics import Position
 
 routes = Routes()
 
 POLICY = 1008
 _AUTH_S = 10.0
-_RECHECK_S = 3.0
 _SEND_S = 30.0
 _AT_ONCE = 8
 _MESSAGES: TypeAdapter[Any] = TypeAdapter(LiveMessage)
@@ -69,16 +69,20 @@ class _Subscription:
 
 
 class _Connection:
-    """Three tasks: one hears the client, one sends what is new, one looks whether the client still may."""
+    """Three tasks: one hears the client, one sends what is new, one waits for the day it may no more."""
 
     def __init__(self, socket: WebSocket, live: Live) -> None:
         self._socket = socket
         self._live = live
-        self._secret: str | None = None
+        self.secret = ""
+        """With which it is signed in."""
         self._caller: Caller | None = None
         self._subscriptions: dict[str, _Subscription] = {}
         self._wake = asyncio.Event()
         self._sending = asyncio.Lock()
+        self._ended: list[dict[str, Any]] = []
+        self._over = asyncio.Event()
+        self._why: NacreError | None = None
 
     async def serve(self) -> None:
         """Sign in, then work until either side leaves."""
@@ -96,6 +100,7 @@ class _Connection:
         except (WebSocketDisconnect, TimeoutError, RuntimeError):
             pass  # it is gone, or takes nothing any more
         finally:
+            self._live.access.leave(self)
             for name in [*self._subscriptions]:
                 self._drop(name)
 
@@ -123,7 +128,7 @@ class _Connection:
         caller = await self._live.run(self._live.caller, secret)
         if self._caller is not None and caller.user_id != self._caller.user_id:
             raise InvalidSpec("this token is another user's: open a connection of its own")
-        self._secret, self._caller = secret, caller
+        self.secret, self._caller = secret, caller
 
     async def _work(self) -> None:
         tasks = [asyncio.ensure_future(work()) for work in (self._receive, self._deliver, self._watch)]
@@ -208,6 +213,8 @@ class _Connection:
                 await self._send({"op": "heartbeat"})
                 continue
             self._wake.clear()
+            while self._ended:
+                await self._send(self._ended.pop(0))
             dirty = [name for name, one in self._subscriptions.items() if one.dirty]
             for at in range(0, len(dirty), _AT_ONCE):
                 await asyncio.gather(*map(self._tell, dirty[at : at + _AT_ONCE]))
@@ -245,7 +252,7 @@ class _Connection:
             self._wake.set()
 
     async def _send_error(self, name: str, error: Exception) -> None:
-        await self._send({"op": "error", "id": name, "error": as_problem(error).problem()})
+        await self._send(_ended(name, error))
 
     async def _send(self, message: dict[str, Any]) -> None:
         await self._send_text(orjson.dumps(message).decode())
@@ -257,36 +264,42 @@ class _Connection:
 
     # Whether the client still may
 
+    def wanted(self) -> list[LiveSubscribe]:
+        """What it watches."""
+        return [one.wanted for one in self._subscriptions.values()]
+
+    def judge(self, verdict: Verdict) -> None:
+        """Drop what may not be watched any more; end when the token is no longer good."""
+        if verdict.secret != self.secret:
+            return  # it has signed in anew meanwhile
+        if isinstance(verdict.caller, NacreError):
+            self._why = verdict.caller
+            self._over.set()
+            return
+        self._caller = verdict.caller
+        for wanted, error in verdict.refused:
+            one = self._subscriptions.get(wanted.id)
+            if one is not None and one.wanted is wanted:
+                self._drop(wanted.id)
+                self._ended.append(_ended(wanted.id, error))
+                self._wake.set()
+
     async def _watch(self) -> None:
         """Returns never; raises once the token is no longer good."""
-        with self._live.signals.listen_async("access") as changed:
-            while True:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(_RECHECK_S):
-                        await changed.wait()
-                changed.clear()
-                try:
-                    self._caller = await self._live.run(self._live.caller, self._secret)
-                except Unavailable:
-                    continue  # the database rests; what was allowed stays so for now
-                await self._check_topics()
-
-    async def _check_topics(self) -> None:
-        for name, one in [*self._subscriptions.items()]:
-            try:
-                await self._live.run(self._live.enter, self._caller, one.wanted)
-            except Unavailable:
-                return
-            except NacreError as error:
-                if self._subscriptions.get(name) is one:
-                    self._drop(name)
-                    await self._send_error(name, error)
+        self._live.access.join(self)
+        await self._over.wait()
+        assert self._why is not None
+        raise self._why
 
     async def _refuse(self, error: NacreError) -> None:
         with contextlib.suppress(WebSocketDisconnect, TimeoutError, RuntimeError):
             await self._send({"op": "error", "error": error.problem()})
             if self._socket.application_state is WebSocketState.CONNECTED:
                 await self._socket.close(POLICY, error.detail[:120])
+
+
+def _ended(name: str, error: Exception) -> dict[str, Any]:
+    return {"op": "error", "id": name, "error": as_problem(error).problem()}
 
 
 def _with_start(payload: bytes | None, start: Position) -> bytes:
