@@ -15,6 +15,9 @@ const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
 
+/** Distances between marks on an axis of steps: none lies between two steps. */
+export const STEPS = Array.from({ length: 15 }, (_, power) => [1, 2, 5].map((n) => n * 10 ** power)).flat();
+
 /** Distances between marks on an axis of durations, in milliseconds. */
 export const DURATIONS = [
   ...[1, 2, 5, 10, 20, 50, 100, 200, 500],

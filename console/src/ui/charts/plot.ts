@@ -2,12 +2,13 @@
 import type uPlot from "uplot";
 import { number } from "../format";
 import { align, layers, type LineSeries } from "./align";
-import { DURATIONS, marks, place, type XKind } from "./axes";
+import { DURATIONS, marks, place, STEPS, type XKind } from "./axes";
 import { faded } from "./colors";
+import { ofPlaces, ofValues, type Range } from "./ranges";
 import { tokens } from "./theme";
 import { hide, show, type TooltipWords } from "./tooltip";
 
-export type Range = [number, number];
+export type { Range } from "./ranges";
 
 export interface PlotSpec {
   series: readonly LineSeries[];
@@ -91,16 +92,16 @@ export class Plot {
         x: {
           time: x === "time",
           distr: logX ? 3 : 1,
-          range: (_, low, high): Range => this.spec.range ?? widened(low, high, logX),
+          range: (u): Range => this.spec.range ?? ofPlaces(u.data[0], x, logX),
         },
-        y: { distr: logY ? 3 : 1 },
+        y: logY ? { distr: 3 } : { range: (_, low, high) => ofValues(low, high, (from, to) => this.Made.rangeNum(from, to, 0.1, true) as Range) },
       },
       axes: [
         {
           ...axis,
           size: 26,
           space: 52,
-          ...(x === "relative" && !logX ? { incrs: DURATIONS } : {}),
+          ...(logX || x === "time" ? {} : { incrs: x === "relative" ? DURATIONS : STEPS }),
           values: (_, splits) => marks(x, language, splits),
         },
         {
@@ -167,13 +168,6 @@ export class Plot {
     hide(this.u);
     this.u.destroy();
   }
-}
-
-/** A range that is never empty: one point stands in the middle. */
-function widened(low: number | null, high: number | null, log: boolean): Range {
-  if (low === null || high === null || !Number.isFinite(low) || !Number.isFinite(high)) return log ? [1, 10] : [0, 1];
-  if (low < high) return [low, high];
-  return log ? [low / 2, high * 2] : [low - 1, high + 1];
 }
 
 function styled(one: LineSeries, part: string): uPlot.Series {
