@@ -31,7 +31,7 @@ export function InProject() {
     queryKey: ["project", name],
     queryFn: () => ask(api.GET("/api/v1/projects/{project}", { params: { path: { project: name } } })),
   });
-  if (project.error instanceof Problem && project.error.status === 404) return <NotFoundPage />;
+  if (project.error instanceof Problem && project.error.status === 404) return <NotFoundPage error={project.error} />;
   if (project.error) return <Failure error={project.error} retry={() => void project.refetch()} />;
   if (!project.data) return <Loading />;
   return (
