@@ -202,7 +202,7 @@ def loads(
 async def view(server: Server, runs: list[Made], stop: asyncio.Event) -> int:
     """What one tab with these runs watches; how many updates it got."""
     headers = {"Authorization": f"Bearer {server.token}"}
-    address = server.url.replace("http", "ws") + "/api/v1/live"
+    address = server.url.replace("http", "ws") + "/api/v1/live?bundle=true"
     count = 0
     async with connect(address, additional_headers=headers, max_size=None) as socket:
         for number, one in enumerate(runs):
@@ -217,8 +217,8 @@ async def view(server: Server, runs: list[Made], stop: asyncio.Event) -> int:
         while not stop.is_set():
             try:
                 async with asyncio.timeout(0.5):
-                    await socket.recv()
-                    count += 1
+                    came = json.loads(await socket.recv())
+                    count += len(came) if isinstance(came, list) else 1
             except TimeoutError:
                 continue
     return count

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from types import TracebackType
@@ -45,6 +46,7 @@ class LiveConnection:
         self._socket: ClientConnection | None = None
         self._held = ExitStack()
         self._wanted: dict[str, dict[str, Any]] = {}
+        self._came: deque[dict[str, Any]] = deque()
         self._heartbeat_s = 15.0
         self._closed = False
         self._count = 0
@@ -205,14 +207,16 @@ class LiveConnection:
         failing_since: float | None = None
         pause = 0.1
         while not self._closed:
+            with suppress(IndexError):
+                return self._came.popleft()
             if deadline is not None and time.monotonic() >= deadline:
                 return None
             try:
                 socket = self._socket or self._connect()
                 longest = self._heartbeat_s * _LATE_S
                 left = longest if deadline is None else min(longest, max(0.0, deadline - time.monotonic()))
-                found: dict[str, Any] = json.loads(socket.recv(timeout=left))
-                return found
+                found = json.loads(socket.recv(timeout=left))
+                self._came.extend(found if isinstance(found, list) else [found])
             except TimeoutError:
                 if deadline is None or time.monotonic() < deadline:
                     self._drop()  # not even a heartbeat came
@@ -230,7 +234,7 @@ class LiveConnection:
 
     def _connect(self) -> ClientConnection:
         url, token = self._transport.url, self._transport.token
-        path = OPERATIONS["live.connect"].path
+        path = OPERATIONS["live.connect"].path + "?bundle=true"
         options: dict[str, Any] = {
             "additional_headers": {"Authorization": f"Bearer {token}"} if token else {},
             "open_timeout": _OPEN_S,
@@ -267,6 +271,7 @@ class LiveConnection:
 
     def _drop(self) -> None:
         self._socket = None
+        self._came.clear()  # what was not given is told again, past the cursors that are held
         with suppress(ConnectionClosed, OSError):
             self._held.close()
 

@@ -111,11 +111,10 @@ class Feed:
         except (sqlite3.OperationalError, psycopg.OperationalError) as error:
             raise Unavailable(f"the database cannot answer: {error}") from error
 
-    async def read(self, position: Position) -> Reading:
-        """What is new past a position: one look for all who are there.
+    def read(self, position: Position) -> asyncio.Future[Reading]:
+        """What is new past a position: one look for all who are there, so nobody may cancel it.
 
-        Raises:
-            NacreError: it is gone, or cannot be read now.
+        The future fails with a NacreError when it is gone, or cannot be read now.
         """
         found = self._known.get(position.key)
         if found is None:
@@ -123,7 +122,7 @@ class Feed:
             found = loop.run_in_executor(self._pool, self._look, position)
             found.add_done_callback(_heard)
             self._known[position.key] = found
-        return await asyncio.shield(found)
+        return found
 
     async def _watch(self) -> None:
         with (

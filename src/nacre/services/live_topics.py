@@ -65,11 +65,11 @@ class Position:
 
 @dataclass(frozen=True)
 class Reading:
-    """What was found past a position. ``payload`` is the JSON of cursor and data, to be put into a
-    message; null when nothing is new. ``more``: there is more already."""
+    """What was found past a position. ``payload`` is the JSON of cursor and data, to be put into the
+    messages of all who were there; null when nothing is new. ``more``: there is more already."""
 
     position: Position
-    payload: bytes | None
+    payload: str | None
     more: bool = False
 
 
@@ -77,7 +77,7 @@ def reading(position: Position, change: Cursor, data: dict[str, Any], more: bool
     """The reading that says ``data``; nothing new when both are empty."""
     if not change and not data:
         return Reading(position, None, more)
-    payload = orjson.dumps({"cursor": change, "data": data}, option=_JSON)
+    payload = orjson.dumps({"cursor": change, "data": data}, option=_JSON).decode()
     return Reading(position.moved(change), payload, more)
 
 
