@@ -1,5 +1,6 @@
 /** A dialog whose code comes when it is first opened (`lazy`). */
 import { type ReactNode, Suspense, useEffect, useState } from "react";
+import { flushSync } from "react-dom";
 
 interface Props {
   opened: boolean;
@@ -22,7 +23,8 @@ export function Late({ opened, children }: Props) {
 function Opening({ opened, children }: Props) {
   const [ready, setReady] = useState(false);
   useEffect(() => {
-    const timer = setTimeout(() => setReady(true));
+    // At once, its effects too: a dialog notes where the focus was in an effect, and then takes it.
+    const timer = setTimeout(() => flushSync(() => setReady(true)));
     return () => clearTimeout(timer);
   }, []);
   return children(ready && opened);
