@@ -9,15 +9,15 @@ from typing import Annotated, Any
 
 import orjson
 from fastapi import Query, WebSocket
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 from starlette.responses import JSONResponse
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
-from nacre.api import session_cookie
-from nacre.api.problems import Problem, describe, problem_response
+from nacre.api.problems import Problem
 from nacre.api.routes import Allowed, Routes
+from nacre.api.websockets import POLICY, find_secret, parse, until_first_ends, upgrade_required
 from nacre.domain.identity import Caller
-from nacre.errors import InvalidSpec, NacreError, RateLimited, RequestError, TooLarge, Unavailable
+from nacre.errors import InvalidSpec, NacreError, RateLimited, TooLarge, Unavailable
 from nacre.schema.live import (
     HEARTBEAT_S,
     MAX_MESSAGE_BYTES,
@@ -35,7 +35,6 @@ from nacre.services.live_topics import Position, Reading
 
 routes = Routes()
 
-POLICY = 1008
 _AUTH_S = 10.0
 _SEND_S = 30.0
 _AT_ONCE = 8
@@ -57,13 +56,7 @@ def connect(
     ] = False,
 ) -> JSONResponse:
     """Plain HTTP is told to open a WebSocket here; ``docs/howto/live.md`` has the messages."""
-    error = RequestError(
-        "this is a WebSocket: connect with ws:// or wss://, or with client.live() in Python"
-    )
-    answer = problem_response(error)
-    answer.status_code = 426
-    answer.headers["Upgrade"] = "websocket"
-    return answer
+    return upgrade_required("client.live()")
 
 
 @routes.websocket(OPERATIONS["live.connect"].path)
@@ -130,7 +123,7 @@ class _Connection:
                 await self._send(
                     {"op": "ready", "user": self._caller.user_name, "heartbeat_s": HEARTBEAT_S}
                 )
-                await self._work()
+                await until_first_ends(self._receive(), self._deliver(), self._watch())
         except NacreError as error:
             await self._refuse(error)
         except (WebSocketDisconnect, TimeoutError, RuntimeError):
@@ -141,14 +134,9 @@ class _Connection:
                 self._drop(name)
 
     async def _sign_in(self) -> None:
-        scheme, _, secret = self._socket.headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and secret.strip():
-            await self._authenticate(secret.strip())
-            return
-        if found := session_cookie.secrets(self._socket):
-            session_cookie.check_page(self._socket)
-            tokens = self._socket.app.state.services.tokens
-            secret, _ = await self._live.run(session_cookie.chosen, found, tokens)
+        tokens = self._socket.app.state.services.tokens
+        secret = await self._live.run(find_secret, self._socket, tokens)
+        if secret is not None:
             await self._authenticate(secret)
             return
         try:
@@ -166,24 +154,13 @@ class _Connection:
             raise InvalidSpec("this token is another user's: open a connection of its own")
         self.secret, self._caller = secret, caller
 
-    async def _work(self) -> None:
-        tasks = [asyncio.ensure_future(work()) for work in (self._receive, self._deliver, self._watch)]
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
     # What the client says
 
     async def _hear(self) -> Any:
         """The next message.
 
         Raises:
-            InvalidSpec: it makes no sense.
+            InvalidSpec, TooLarge: it makes no sense.
         """
         message = await self._socket.receive()
         if message["type"] == "websocket.disconnect":
@@ -191,12 +168,7 @@ class _Connection:
         raw = message.get("text") or message.get("bytes") or ""
         if len(raw) > MAX_MESSAGE_BYTES:
             raise TooLarge(f"a message has at most {MAX_MESSAGE_BYTES} bytes")
-        try:
-            return _MESSAGES.validate_python(orjson.loads(raw))
-        except orjson.JSONDecodeError as error:
-            raise InvalidSpec(f"the message is not JSON: {error}") from None
-        except ValidationError as error:
-            raise describe(error.errors()) from None
+        return parse(_MESSAGES, raw)
 
     async def _receive(self) -> None:
         while True:

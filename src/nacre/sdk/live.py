@@ -17,17 +17,17 @@ from types import TracebackType
 from typing import Any, Literal
 
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
-from websockets.sync.client import ClientConnection, connect, unix_connect
+from websockets.sync.client import ClientConnection
 
 from nacre.errors import NacreError, Unavailable, from_problem
 from nacre.schema.charts import View
 from nacre.schema.live import Cursor, LiveSubscribe, LiveUpdate
 from nacre.schema.operations import OPERATIONS
 from nacre.sdk.resources.base import Noun
+from nacre.sdk.sockets import dial
 from nacre.sdk.transport import Transport
 
 _PATIENCE_S = 120.0
-_OPEN_S = 10.0
 _MAX_BYTES = 64 * 2**20
 _LATE_S = 3.0
 
@@ -233,27 +233,15 @@ class LiveConnection:
         return None
 
     def _connect(self) -> ClientConnection:
-        url, token = self._transport.url, self._transport.token
         path = OPERATIONS["live.connect"].path + "?bundle=true"
-        options: dict[str, Any] = {
-            "additional_headers": {"Authorization": f"Bearer {token}"} if token else {},
-            "open_timeout": _OPEN_S,
-            "close_timeout": 1,
-            "max_size": _MAX_BYTES,
-            "compression": None
-            if url.startswith(("unix:", "http://127.", "http://localhost"))
-            else "deflate",
-        }
         try:
-            if url.startswith("unix:"):
-                opening = unix_connect(url.removeprefix("unix:"), uri=f"ws://nacre{path}", **options)
-            else:
-                opening = connect("ws" + url.removeprefix("http") + path, proxy=None, **options)
-            socket: ClientConnection = self._held.enter_context(opening)
+            socket = self._held.enter_context(dial(self._transport, path, max_size=_MAX_BYTES))
         except InvalidStatus as error:
             raise self._refused(error) from error
         except (InvalidHandshake, TimeoutError, EOFError) as error:
-            raise Unavailable(f"{url} answers, but not with live updates: {error}") from error
+            raise Unavailable(
+                f"{self._transport.url} answers, but not with live updates: {error}"
+            ) from error
         self._socket = socket
         self.connects += 1
         for wanted in self._wanted.values():
