@@ -1,8 +1,7 @@
 /** uPlot with Nacre's axes, colours, zoom and tooltip. Knows nothing of React. */
 import type uPlot from "uplot";
-import { number } from "../format";
 import { align, layers, type LineSeries } from "./align";
-import { DURATIONS, marks, place, STEPS, type XKind } from "./axes";
+import { decades, DURATIONS, level, marks, place, STEPS, type XKind } from "./axes";
 import { faded } from "./colors";
 import { ofPlaces, ofValues, type Range } from "./ranges";
 import { tokens } from "./theme";
@@ -81,6 +80,7 @@ export class Plot {
     const soft = () => tokens().soft;
     const line = { stroke: () => tokens().border, width: 1 };
     const font = `11px ${tokens().font}`;
+    const powers = (_: uPlot, splits: (number | null)[]) => decades(splits);
     const axis = { stroke: soft, grid: line, ticks: { ...line, size: 4 }, font, gap: 4 };
     return {
       width: this.width,
@@ -108,7 +108,8 @@ export class Plot {
           ...axis,
           space: 30,
           size: (_, values) => 14 + 6.2 * Math.max(2, ...(values ?? []).map((one) => one.length)),
-          values: (_, splits) => splits.map((one) => (one === null ? "" : number(one, 6))),
+          ...(logY ? { filter: powers, grid: { ...line, filter: powers }, ticks: { ...axis.ticks, filter: powers } } : {}),
+          values: (_, splits) => splits.map(level),
         },
       ],
       bands,

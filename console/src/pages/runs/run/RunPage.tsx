@@ -40,12 +40,19 @@ export function RunPage() {
     if (head) client.setQueryData<Run>(key, (before) => (before ? { ...before, ...head, metrics: before.metrics ?? [] } : before));
   });
   const job = useJob(project, run?.job ?? null);
-  if (found.error) return <Failure error={found.error} retry={() => void found.refetch()} />;
+  const crumbs = [{ label: t("title"), to: `/p/${project}/runs` }];
+  if (found.error) {
+    return (
+      <Page title={reference} crumbs={crumbs}>
+        <Failure error={found.error} retry={() => void found.refetch()} />
+      </Page>
+    );
+  }
   if (!run) return <Loading />;
   return (
     <Page
       title={run.name}
-      crumbs={[{ label: t("title"), to: `/p/${project}/runs` }]}
+      crumbs={crumbs}
       status={<Status state={run.deleted_at ? "deleted" : run.state} />}
       facts={<Facts run={run} job={job} project={project} />}
       actions={<Actions run={run} project={project} />}
