@@ -67,7 +67,7 @@ export function Page({ title, crumbs = [], status, facts, actions, cli, tabs, no
           {status}
           {facts && <div className={classes.facts}>{facts}</div>}
           {actions && (
-            <Group gap="sm" ml="auto" wrap="wrap">
+            <Group gap="sm" ml="auto" wrap="wrap" className={facts ? classes.actions : undefined}>
               {actions}
             </Group>
           )}

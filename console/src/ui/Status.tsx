@@ -23,18 +23,19 @@ const KINDS: Record<string, "good" | "bad" | "warn" | "busy" | "idle"> = {
   none: "idle",
   retired: "idle",
   deleted: "idle",
+  ended: "idle",
   disabled: "idle",
   failed: "bad",
 };
 
-/** A dot and a word. The word is never only a colour; unknown states are shown as they are. */
-export function Status({ state, title }: { state: string; title?: string | null | undefined }) {
+/** A dot and a word. The word is never only a colour; unknown states are shown as they are. `word`: where a noun has a better one. */
+export function Status({ state, title, word }: { state: string; title?: string | null | undefined; word?: string | undefined }) {
   const { t } = useTranslation("status");
   const kind = KINDS[state] ?? "idle";
   return (
     <span className={classes.status} data-kind={kind} data-state={state} title={title ?? undefined}>
       <span className={classes.dot} aria-hidden />
-      {t(state, { defaultValue: state })}
+      {word ?? t(state, { defaultValue: state })}
     </span>
   );
 }

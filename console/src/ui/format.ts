@@ -20,6 +20,12 @@ export function money(micros: number | null | undefined, currency = "USD"): stri
   return `${(micros / 1e6).toFixed(digits)} ${currency}`;
 }
 
+/** What an hour costs: not rounded as sums are, so that prices below each other have their points below each other. */
+export function price(micros: number | null | undefined, currency = "USD"): string {
+  if (micros === null || micros === undefined) return "–";
+  return `${(micros / 1e6).toFixed(4)} ${currency}`;
+}
+
 /** Seconds as `1d 2h`, `3m 4s`, `5.2s`. */
 export function duration(seconds: number | null | undefined): string {
   if (seconds === null || seconds === undefined || !Number.isFinite(seconds)) return "–";

@@ -83,11 +83,10 @@ function Table({ datasets }: { datasets: Dataset[] }) {
   ];
   return (
     <>
-      {datasets.length > 8 && (
-        <Group>
-          <SearchFilter label={t("search")} value={text} onChange={setText} />
-        </Group>
-      )}
+      <Group gap="sm" wrap="wrap">
+        <SearchFilter label={t("search")} value={text} onChange={setText} />
+        <span className="n-soft">{t("count", { count: rows.length })}</span>
+      </Group>
       {rows.length === 0 ? (
         <p className={classes.soft}>{t("noneFound")}</p>
       ) : (

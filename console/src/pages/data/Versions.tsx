@@ -58,6 +58,7 @@ export function Versions({ dataset, current }: { dataset: Dataset; current: numb
             key: "actions",
             label: t("common:actions"),
             width: 80,
+            actions: true,
             cell: (one: Version) => (
               <Group gap={4} wrap="nowrap">
                 <Tooltip label={t("editNote")}>

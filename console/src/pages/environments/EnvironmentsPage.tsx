@@ -81,7 +81,7 @@ function Table({ environments }: { environments: Environment[] }) {
       sortable: true,
       cell: (one) => <Tagged tag={one.catalogue && t("catalogue")}>{one.name}</Tagged>,
     },
-    { key: "state", label: t("common:state"), sortable: true, cell: (one) => <Status state={one.state} title={one.message} /> },
+    { key: "state", label: t("common:state"), sortable: true, cell: (one) => <Status state={one.state} title={one.message} word={one.state === "pending" ? t("notBuilt") : undefined} /> },
     { key: "what", label: t("what"), cell: (one) => <span title={(one.requirements ?? []).join("\n")}>{whatOf(one)}</span> },
     { key: "python", label: "Python", sortable: true, wide: true, cell: (one) => one.python ?? "–" },
     { key: "size", label: t("common:size"), sortable: true, numeric: true, wide: true, cell: (one) => bytes(one.size) },
@@ -112,7 +112,7 @@ function Table({ environments }: { environments: Environment[] }) {
         <ChoiceFilter
           label={t("common:state")}
           any={t("anyState")}
-          data={ENVIRONMENT_STATES.map((value) => ({ value, label: words(value) }))}
+          data={ENVIRONMENT_STATES.map((value) => ({ value, label: value === "pending" ? t("notBuilt") : words(value) }))}
           value={state}
           onChange={setState}
         />

@@ -12,7 +12,7 @@ import { type Column, DataTable } from "@/ui/DataTable";
 import { Empty } from "@/ui/Empty";
 import { Failure } from "@/ui/Failure";
 import { ChoiceFilter, SearchFilter } from "@/ui/Filters";
-import { money } from "@/ui/format";
+import { money, price } from "@/ui/format";
 import { Loading } from "@/ui/Loading";
 import { Moment } from "@/ui/Moment";
 import { Page } from "@/ui/Page";
@@ -98,7 +98,7 @@ function Table({ instances, asOf }: { instances: Instance[]; asOf: number }) {
       cell: (one) => <Status state={one.state} title={one.message} />,
     },
     { key: "idle", label: t("stopsIn"), sortable: true, numeric: true, cell: (one) => <Left instance={one} asOf={asOf} now={now} /> },
-    { key: "type", label: t("common:type"), sortable: true, wide: true, cell: (one) => one.type },
+    { key: "type", label: t("type"), sortable: true, wide: true, cell: (one) => one.type },
     {
       key: "environment",
       label: t("environment"),
@@ -113,7 +113,7 @@ function Table({ instances, asOf }: { instances: Instance[]; asOf: number }) {
           </Link>
         ),
     },
-    { key: "user", label: t("common:user"), sortable: true, wide: true, cell: (one) => one.user },
+    ...(users.length > 1 ? [{ key: "user", label: t("common:user"), sortable: true, wide: true, cell: (one: Instance) => one.user }] : []),
     {
       key: "created",
       label: t("common:created"),
@@ -121,7 +121,7 @@ function Table({ instances, asOf }: { instances: Instance[]; asOf: number }) {
       wide: true,
       cell: (one) => <Moment iso={one.created_at} />,
     },
-    { key: "price", label: t("price"), sortable: true, numeric: true, wide: true, cell: (one) => money(one.price_per_hour, one.currency) },
+    { key: "price", label: t("price"), sortable: true, numeric: true, wide: true, cell: (one) => price(one.price_per_hour, one.currency) },
     { key: "cost", label: t("common:cost"), sortable: true, numeric: true, cell: (one) => money(costNow(one, asOf, now), one.currency) },
   ];
   if (mayEdit) {
@@ -129,6 +129,7 @@ function Table({ instances, asOf }: { instances: Instance[]; asOf: number }) {
       key: "open",
       label: t("common:open"),
       width: 56,
+      actions: true,
       cell: (one) => (!isAtRest(one) && one.state !== "stopping" && (isOwner || one.user === me) ? <OpenIcon instance={one} /> : null),
     });
   }

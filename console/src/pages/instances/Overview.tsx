@@ -28,7 +28,7 @@ export function Overview({ instance }: { instance: Instance }) {
       <Card title={t("overview.machine")}>
         <Facts names={128}>
           <Fact name={t("app")}>{appOf(instance)}</Fact>
-          <Fact name={t("common:type")}>
+          <Fact name={t("type")}>
             {instance.type} {type && <span className="n-soft">({shapeOf(type)})</span>}
           </Fact>
           {!board && (

@@ -7,7 +7,7 @@ import { Link } from "react-router";
 import { api, ask } from "@/api/client";
 import { inProject } from "@/app/pages";
 import { useUser } from "@/app/session";
-import { money, number } from "@/ui/format";
+import { number, price } from "@/ui/format";
 import { tellError } from "@/ui/notify";
 import { Status } from "@/ui/Status";
 import { buildEnvironment, converted, deploy, digitsThings, ENDPOINT, ENVIRONMENT, evaluate, register, train, typeOf } from "./digits";
@@ -122,7 +122,7 @@ export function DigitsSteps({ project, role, lists, states, next, again }: Steps
               <Button variant={next === "deploy" ? "filled" : "default"} onClick={() => deploying.mutate()} loading={deploying.isPending}>
                 {t("act.deploy")}
               </Button>
-              <span className="n-soft">{t("digits.price", { price: money(type.price_per_hour, type.currency) })}</span>
+              <span className="n-soft">{t("digits.price", { price: price(type.price_per_hour, type.currency) })}</span>
             </>
           )
         ),
