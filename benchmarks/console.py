@@ -21,7 +21,8 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,24 @@ def talking_job(client: nacre.Client) -> str:
     return job.name
 
 
+@contextmanager
+def growing(server: Server, runs: list[Made]) -> Iterator[None]:
+    """Five steps a second are logged to each run meanwhile; nothing is, any more, afterwards."""
+    stop = threading.Event()
+
+    def work() -> None:
+        with server.client() as client:
+            grow(client, runs, seconds=float("inf"), rate=5, keys=4, stop=stop)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
 def visit(
     browser: Browser, server: Server, path: str, drawn: Callable[[Page], None]
 ) -> tuple[Page, float, float]:
@@ -183,7 +202,7 @@ def loads(
 async def view(server: Server, runs: list[Made], stop: asyncio.Event) -> int:
     """What one tab with these runs watches; how many updates it got."""
     headers = {"Authorization": f"Bearer {server.token}"}
-    address = server.url.replace("http", "ws") + "/api/v1/live"
+    address = server.url.replace("http", "ws") + "/api/v1/live?bundle=true"
     count = 0
     async with connect(address, additional_headers=headers, max_size=None) as socket:
         for number, one in enumerate(runs):
@@ -198,8 +217,8 @@ async def view(server: Server, runs: list[Made], stop: asyncio.Event) -> int:
         while not stop.is_set():
             try:
                 async with asyncio.timeout(0.5):
-                    await socket.recv()
-                    count += 1
+                    came = json.loads(await socket.recv())
+                    count += len(came) if isinstance(came, list) else 1
             except TimeoutError:
                 continue
     return count
@@ -285,19 +304,15 @@ def main() -> None:
             job = talking_job(client)
             make(client, runs=1995, points=20, keys=4, name="old")
             live = make(client, runs=5, points=10_000, keys=4, name="live", end=False)
-            length = 12 * args.seconds + 120
-            growing = threading.Thread(
-                target=lambda: grow(server.client(), live, seconds=length, rate=5, keys=4), daemon=True
-            )
-            growing.start()
             browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
-            loads(browser, server, live, job, args.seconds, table)
-            asyncio_in_thread(viewers(server, live, args.viewers, args.seconds, table))
-            client.jobs.stop(job)
-            make(client, runs=1, points=500, keys=200, experiment="many", name="many")
-            make(client, runs=8000, points=2, keys=2, name="more")
-            finish(client, live)
-            scrolling(browser, server, args.seconds, table)
+            with growing(server, live):
+                loads(browser, server, live, job, args.seconds, table)
+                asyncio_in_thread(viewers(server, live, args.viewers, args.seconds, table))
+                client.jobs.stop(job)
+                make(client, runs=1, points=500, keys=200, experiment="many", name="many")
+                make(client, runs=8000, points=2, keys=2, name="more")
+                finish(client, live)
+                scrolling(browser, server, args.seconds, table)
             browser.close()
     finally:
         server.close()

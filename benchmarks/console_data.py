@@ -15,6 +15,7 @@ import json
 import math
 import random
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -182,13 +183,16 @@ def grow(
     rate: float,
     keys: int = 8,
     every_ms: int = 500,
+    stop: threading.Event | None = None,
 ) -> int:
-    """Log ``rate`` further steps a second to each run, for so long; how many records were sent."""
+    """Log ``rate`` further steps a second to each run, for so long or until ``stop`` is set; how many
+    records were sent."""
     names = keys_of(keys)
+    stop = stop or threading.Event()
     begin = time.monotonic()
     done = {one.id: one.points for one in made}
     count = 0
-    while (gone := time.monotonic() - begin) < seconds:
+    while (gone := time.monotonic() - begin) < seconds and not stop.is_set():
         for one in made:
             upto = one.points + int(gone * rate)
             start_ms = int(time.time() * 1000) - upto * every_ms
@@ -197,7 +201,7 @@ def grow(
                 client, one.id, records(names, one.seed, done[one.id], upto, scale, start_ms, every_ms)
             )
             done[one.id] = upto
-        time.sleep(min(0.2, 1 / rate))
+        stop.wait(min(0.2, 1 / rate))
     return count
 
 

@@ -4,7 +4,6 @@ import "@mantine/core/styles/global.layer.css";
 import "./app/mantine";
 import "./app/tokens.css";
 import { MantineProvider } from "@mantine/core";
-import { Notifications } from "@mantine/notifications";
 import { QueryClientProvider } from "@tanstack/react-query";
 import { StrictMode, Suspense } from "react";
 import { createRoot } from "react-dom/client";
@@ -12,6 +11,7 @@ import { createBrowserRouter, RouterProvider } from "react-router";
 import { queryClient } from "./api/queries";
 import { routes } from "./app/routes";
 import { theme, variables } from "./app/theme";
+import { Toasts } from "./app/Toasts";
 import { startWords } from "./i18n";
 import { ConfirmProvider } from "./ui/confirm";
 import { Loading } from "./ui/Loading";
@@ -21,7 +21,7 @@ const router = createBrowserRouter(routes);
 createRoot(document.getElementById("root")!).render(
   <StrictMode>
     <MantineProvider theme={theme} cssVariablesResolver={variables} defaultColorScheme="auto">
-      <Notifications position="bottom-right" />
+      <Toasts />
       <QueryClientProvider client={queryClient}>
         <ConfirmProvider>
           <Suspense fallback={<Loading />}>

@@ -19,11 +19,13 @@ from tests.tracking_kit import Table, Tracking, serving, wire
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
+from nacre.api.live import _frames
 from nacre.db.connect import Database
 from nacre.errors import NotFound, PermissionDenied, Unauthenticated
 from nacre.schema.live import MAX_SUBSCRIPTIONS
 from nacre.schema.runs import RunCreate, RunLog, RunUpdate, TrackRecord
 from nacre.sdk.client import Client
+from nacre.services.live_topics import Position, Reading, RunTopic
 
 DEADLINE_S = 30.0
 
@@ -42,10 +44,10 @@ def url(tracking: Tracking) -> Iterator[str]:
 class Wire:
     """A plain WebSocket client that speaks the protocol by hand."""
 
-    def __init__(self, url: str, token: str | None = "editor", **options: Any) -> None:
+    def __init__(self, url: str, token: str | None = "editor", query: str = "", **options: Any) -> None:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         opening = connect(
-            "ws" + url.removeprefix("http") + "/api/v1/live",
+            "ws" + url.removeprefix("http") + "/api/v1/live" + query,
             additional_headers=headers,
             compression=None,
             close_timeout=1,
@@ -155,6 +157,36 @@ class TestRun:
             wire.subscribe(cursor=held | last["cursor"])
             assert wire.until(lambda m: m["op"] == "update")["data"] == {}, "it is known already"
 
+    def test_points_come_once_a_second_and_a_state_does_not_wait_for_them(
+        self, tracking: Tracking, url: str
+    ) -> None:
+        run = make(tracking)
+        done = threading.Event()
+
+        def write() -> None:
+            step = 0
+            while not done.wait(0.02):
+                log(tracking, run, range(step, step := step + 1))
+
+        writer = threading.Thread(target=write)
+        with Wire(url) as wire:
+            wire.subscribe()
+            writer.start()
+            try:
+                times = []
+                for _ in range(4):
+                    wire.until(points_of)
+                    times.append(time.monotonic())
+                assert times[-1] - times[1] > 1.5, "not every point by itself"
+                time.sleep(0.15)
+                before = time.monotonic()
+                tracking.runs.update(tracking.people.editor, run, RunUpdate(name="urgent"))
+                wire.until(lambda m: m.get("data", {}).get("run", {}).get("name") == "urgent")
+                assert time.monotonic() - before < 0.6
+            finally:
+                done.set()
+                writer.join()
+
     def test_odd_values_are_null_and_keys_are_chosen_by_pattern(self, tracking: Tracking, url: str) -> None:
         run = make(tracking)
         with Wire(url) as wire:
@@ -180,8 +212,9 @@ class TestRun:
 
 
 def test_cut_connections_lose_and_double_nothing_while_points_are_logged(
-    tracking: Tracking, url: str
+    tracking: Tracking, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(RunTopic, "every_s", 0.2)
     run = make(tracking)
     total, cuts = 600, 5
     ahead = threading.Semaphore(10)  # so that the writer is not done before the last cut
@@ -260,6 +293,117 @@ def test_fifty_clients_share_one_look_and_all_see_everything(tracking: Tracking,
     while tracking.live.feeds and time.monotonic() < deadline:
         time.sleep(0.01)
     assert tracking.live.feeds == 0, "nobody watches, so nothing is read"
+
+
+class TestFrames:
+    """Several messages in one frame, for who asks for it."""
+
+    def test_what_several_subscriptions_tell_at_one_time_comes_in_one_frame(
+        self, tracking: Tracking, url: str
+    ) -> None:
+        names = [f"r{number}" for number in range(5)]
+        for name in names:
+            make(tracking, name)
+        with Wire(url, query="?bundle=true") as bundles, Wire(url) as plain:
+            for wire_ in (bundles, plain):
+                for name in names:
+                    _watch(wire_, name)
+            frames: list[list[dict[str, Any]]] = []
+            step = 0
+            deadline = time.monotonic() + DEADLINE_S
+            while not any(len(frame) == len(names) and all(map(points_of, frame)) for frame in frames):
+                assert time.monotonic() < deadline
+                for name in names:
+                    log(tracking, name, range(step, step + 1))
+                step += 1
+                found = json.loads(bundles.socket.recv(timeout=DEADLINE_S))
+                assert not isinstance(found, list) or len(found) > 1, "one message is no array"
+                frames.append(found if isinstance(found, list) else [found])
+            end = set(names)
+            told: dict[str, list[int]] = {name: [] for name in names}
+            while end:
+                for message in frames.pop(0) if frames else _messages(bundles):
+                    if message["op"] == "update":
+                        told[message["id"]] += [at for at, _ in points_of(message)]
+                        end -= {message["id"]} if len(told[message["id"]]) == step else set()
+            assert all(steps == list(range(step)) for steps in told.values())
+            for _ in range(len(names) + 1):
+                assert isinstance(plain.hear(), dict), "who did not ask gets every message by itself"
+
+    def test_a_frame_that_was_read_in_part_is_told_on_from_there_after_a_cut(
+        self, tracking: Tracking, url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(RunTopic, "every_s", 0.1)
+        names = [f"r{number}" for number in range(4)]
+        runs = [make(tracking, name) for name in names]
+        told: dict[str, list[int]] = {name: [] for name in names}
+        with Client(url, "editor", project="vision") as client, client.live() as live:
+            for name, run in zip(names, runs, strict=True):
+                live.run(run, cursor={}, id=name)
+            step = in_part = 0
+            deadline = time.monotonic() + 2 * DEADLINE_S
+            while in_part < 4 or any(len(steps) < step for steps in told.values()):
+                assert time.monotonic() < deadline, (in_part, told)
+                if in_part < 4:
+                    for run in runs:
+                        log(tracking, run, range(step, step + 1))
+                    step += 1
+                update = live.next(1)
+                if update is not None:
+                    told[update.id] += update.data.get("metrics", {}).get("loss", {}).get("step", [])
+                if in_part < 4 and live._came and live._socket is not None:
+                    in_part += 1
+                    live._socket.socket.shutdown(2)
+                    live._drop()
+        assert live.connects == 5
+        assert all(steps == list(range(step)) for steps in told.values())
+
+    def test_a_slow_look_holds_back_no_other_subscription(self, tracking: Tracking, url: str) -> None:
+        slow = make(tracking, "slow")
+        make(tracking, "quick")
+        free = threading.Event()
+        with Wire(url, query="?bundle=true") as wire_:
+            for name in ("slow", "quick"):
+                _watch(wire_, name)
+            seen: set[str] = set()
+            while seen != {"slow", "quick"}:
+                seen |= {m["id"] for m in _messages(wire_) if m["op"] == "update"}
+            feed = next(f for key, f in tracking.live._feeds.items() if key.startswith(f"run:{slow}:"))
+            real = feed.topic.read
+
+            def read(position: Position) -> Reading:
+                free.wait(DEADLINE_S)
+                return real(position)
+
+            feed.topic.read = read  # type: ignore[method-assign]
+            try:
+                for step in range(3):
+                    for name in ("slow", "quick"):
+                        log(tracking, name, range(step, step + 1))
+                    found = _messages(wire_)
+                    assert [m["id"] for m in found] == ["quick"]
+                    assert [at for at, _ in points_of(found[0])] == [step]
+            finally:
+                free.set()
+            steps: list[int] = []
+            while len(steps) < 3:
+                steps += [at for m in _messages(wire_) for at, _ in points_of(m)]
+            assert steps == [0, 1, 2]
+
+    def test_a_frame_has_a_quarter_of_a_megabyte_at_most_unless_a_message_is_larger(self) -> None:
+        small, large = "x" * 100_000, "y" * 300_000
+        found = [*_frames([small, small, small, large, "1", "2"])]
+        assert found == [f"[{small},{small}]", small, large, "[1,2]"]
+        assert [*_frames([])] == []
+
+
+def _watch(wire_: Wire, run: str) -> None:
+    wire_.say(op="subscribe", id=run, topic="run", project="vision", name=run, cursor={})
+
+
+def _messages(wire_: Wire) -> list[dict[str, Any]]:
+    found = json.loads(wire_.socket.recv(timeout=DEADLINE_S))
+    return found if isinstance(found, list) else [found]
 
 
 class TestRuns:
@@ -381,6 +525,40 @@ class TestRights:
             monkeypatch.setattr(Table, "resolve", lambda self, secret: None)
             with pytest.raises(Unauthenticated):
                 live.next(DEADLINE_S)  # without a signal: it looks by itself every few seconds
+
+    def test_one_look_at_rights_serves_all_who_watch_with_a_token(
+        self, tracking: Tracking, url: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        make(tracking)
+        wires = [Wire(url, token) for token in ["editor"] * 20 + ["viewer"] * 20]
+        try:
+            for wire_ in wires:
+                for name in "ab":
+                    wire_.subscribe(name)
+                wire_.until(lambda m: m.get("id") == "b")
+            looks: list[str | None] = []
+            real = Table.resolve
+            gone: set[str] = set()
+
+            def resolve(self: Table, secret: str) -> Any:
+                looks.append(secret)
+                return None if secret in gone else real(self, secret)
+
+            monkeypatch.setattr(Table, "resolve", resolve)
+            time.sleep(3.5)
+            assert set(looks) == {"editor", "viewer"}
+            assert len(looks) <= 4, "forty connections cost two looks each time, not forty"
+            gone.add("viewer")
+            began = time.monotonic()
+            for wire_ in wires[20:]:
+                assert wire_.until(lambda m: m["op"] == "error")["error"]["code"] == "unauthenticated"
+            assert time.monotonic() - began < 4.5
+            for wire_ in wires[:20]:
+                wire_.say(op="ping")
+                wire_.until(lambda m: m["op"] == "pong")
+        finally:
+            for wire_ in wires:
+                wire_.held.close()
 
 
 class TestLimits:

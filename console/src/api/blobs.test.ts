@@ -1,10 +1,21 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { hashBlob, pushFolder, readBlobs } from "./blobs";
-import { canonical, frameHead, frames, pathsFault } from "./manifest";
+import { hashBlob, pushFolder } from "./blobs";
+import { canonical, frameHead, pathsFault } from "./manifest";
 import examples from "./manifest.examples.json";
 
 const bytesOf = (hex: string) => Uint8Array.from(hex.match(/../g) ?? [], (two) => Number.parseInt(two, 16));
 const hexOf = (bytes: Uint8Array) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+
+/** The (digest, bytes) pairs of a request of `blobs.put_many`, as the server reads them. */
+function* framesOf(body: Uint8Array): Generator<[string, Uint8Array]> {
+  const view = new DataView(body.buffer, body.byteOffset, body.byteLength);
+  for (let at = 0; at < body.length; ) {
+    const start = at + 40;
+    const end = start + Number(view.getBigUint64(at + 32));
+    yield [hexOf(body.subarray(at, at + 32)), body.subarray(start, end)];
+    at = end;
+  }
+}
 
 describe("manifests", () => {
   it.each(examples.folders)("are spelled as Python spells them, $digest", async (folder) => {
@@ -39,7 +50,6 @@ describe("frames", () => {
       made.push(frameHead(await hashBlob(new Blob([bytes])), bytes.length), bytes);
     }
     expect(made.map(hexOf).join("")).toBe(examples.frames.hex);
-    expect([...frames(bytesOf(examples.frames.hex))].map(([, bytes]) => new TextDecoder().decode(bytes))).toEqual(examples.frames.blobs);
   });
 });
 
@@ -59,8 +69,7 @@ describe("a push", () => {
         const { digests } = JSON.parse(new TextDecoder().decode(body)) as { digests: string[] };
         return Response.json({ missing: digests.filter((digest) => !had.includes(digest)) });
       }
-      if (path === "/read") return new Response(bytesOf(examples.frames.hex));
-      if (path === "") for (const [digest, bytes] of frames(body)) stored.set(digest, new TextDecoder().decode(bytes));
+      if (path === "") for (const [digest, bytes] of framesOf(body)) stored.set(digest, new TextDecoder().decode(bytes));
       else stored.set(path.slice(1), `${body.length} bytes`);
       return Response.json({ stored: 1 }, { status: 201 });
     });
@@ -93,10 +102,5 @@ describe("a push", () => {
     const small = Array.from({ length: 600 }, (_, i) => ({ path: `${i}.txt`, data: new Blob([String(i)]) }));
     await pushFolder("vision", [{ path: "large", data: new Blob(["x".repeat(2 ** 20 + 1)]) }, ...small]);
     expect(requests).toEqual(["POST /missing", "PUT /DIGEST", "POST ", "POST "]);
-  });
-
-  it("reads blobs back", async () => {
-    server([]);
-    expect([...(await readBlobs("vision", ["a", "a"])).values()].map((bytes) => new TextDecoder().decode(bytes))).toEqual(examples.frames.blobs);
   });
 });

@@ -7,7 +7,7 @@
  * (the upload of datasets does that on top of this).
  */
 import { fetchApi, type Schemas } from "./client";
-import { canonical, type FileEntry, frameHead, frames } from "./manifest";
+import { canonical, type FileEntry, frameHead } from "./manifest";
 
 export const SMALL_BYTES = 2 ** 20;
 export const LARGE_BYTES = 16 * 2 ** 20;
@@ -76,18 +76,6 @@ export async function putBlob(project: string, digest: string, data: Blob, signa
 export async function putBlobs(project: string, items: [digest: string, data: Blob][], signal?: AbortSignal): Promise<void> {
   const body = new Blob(items.flatMap(([digest, data]) => [frameHead(digest, data.size), data]));
   await fetchApi(at(project), { method: "POST", body, headers: BYTES, signal: signal ?? null });
-}
-
-/** Read blobs of a project, at most some megabytes together. */
-export async function readBlobs(project: string, digests: string[], signal?: AbortSignal): Promise<Map<string, Uint8Array>> {
-  const unique = [...new Set(digests)];
-  const response = await fetchApi(at(project, "/read"), {
-    method: "POST",
-    body: JSON.stringify({ digests: unique }),
-    headers: JSON_TYPE,
-    signal: signal ?? null,
-  });
-  return new Map(frames(new Uint8Array(await response.arrayBuffer())));
 }
 
 /** Send those of these that are missing: the small ones in batches, the others one by one. */

@@ -120,6 +120,37 @@ describe("subscriptions", () => {
   });
 });
 
+describe("messages in one frame", () => {
+  it("are heard in order", () => {
+    const text: unknown[] = [];
+    live.subscribe({ ...JOB, cursor: {} }, (data) => text.push(data.text));
+    socket().ready();
+    const { id } = socket().subscribed[0]!;
+    socket().say([
+      { op: "update", id, cursor: { offset: 1 }, data: { text: "a" } },
+      { op: "error", id: "another", error: { status: 404 } },
+      { op: "update", id, cursor: { offset: 2 }, data: { text: "b" } },
+    ]);
+    expect(text).toEqual(["a", "b"]);
+    socket().cut();
+    vi.advanceTimersByTime(500);
+    socket().ready();
+    expect(socket().subscribed[0]).toMatchObject({ cursor: { offset: 2 } });
+  });
+
+  it("are not heard any more once one of them made somebody leave", () => {
+    const text: unknown[] = [];
+    live.subscribe(JOB, (data) => {
+      text.push(data.text);
+      live.close();
+    });
+    socket().ready();
+    const { id } = socket().subscribed[0]!;
+    socket().say(["a", "b"].map((one, n) => ({ op: "update", id, cursor: { offset: n + 1 }, data: { text: one } })));
+    expect(text).toEqual(["a"]);
+  });
+});
+
 describe("a cut connection", () => {
   it("comes back with the cursor that is held, so that nothing is told twice", () => {
     const text: string[] = [];

@@ -53,6 +53,15 @@ interface Subscription {
   onError?: ((problem: Problem) => void) | undefined;
 }
 
+interface Message {
+  op: string;
+  id?: string;
+  cursor?: Cursor;
+  data?: Record<string, unknown>;
+  error?: { status?: number };
+  heartbeat_s?: number;
+}
+
 const FIRST_WAIT_MS = 300;
 const LONGEST_WAIT_MS = 10_000;
 /** Between two pages nobody watches anything; the socket outlives that. */
@@ -160,16 +169,15 @@ export class LiveConnection {
   }
 
   private heard(socket: WebSocket, text: string): void {
-    if (this.socket !== socket) return;
-    this.listen(socket);
-    const message = JSON.parse(text) as {
-      op: string;
-      id?: string;
-      cursor?: Cursor;
-      data?: Record<string, unknown>;
-      error?: { status?: number };
-      heartbeat_s?: number;
-    };
+    if (this.socket === socket) this.listen(socket);
+    const came = JSON.parse(text) as Message | Message[];
+    for (const message of Array.isArray(came) ? came : [came]) {
+      // What hears one may close the socket.
+      if (this.socket === socket) this.take(message);
+    }
+  }
+
+  private take(message: Message): void {
     if (message.op === "ready") {
       this.ready = true;
       this.wait = FIRST_WAIT_MS;
@@ -208,7 +216,7 @@ export function merged(cursor: Cursor | null, change: Cursor): Cursor {
 
 function liveUrl(): string {
   const { protocol, host } = window.location;
-  return `${protocol === "https:" ? "wss" : "ws"}://${host}/api/v1/live`;
+  return `${protocol === "https:" ? "wss" : "ws"}://${host}/api/v1/live?bundle=true`;
 }
 
 export const live = new LiveConnection();

@@ -67,15 +67,3 @@ export function frameHead(digest: string, length: number): Uint8Array<ArrayBuffe
   new DataView(head.buffer).setBigUint64(DIGEST_BYTES, BigInt(length));
   return head;
 }
-
-/** The (digest, bytes) pairs of an answer of `blobs.get_many`. */
-export function* frames(body: Uint8Array): Generator<[string, Uint8Array]> {
-  const view = new DataView(body.buffer, body.byteOffset, body.byteLength);
-  for (let at = 0; at + FRAME_BYTES <= body.length; ) {
-    const digest = Array.from(body.subarray(at, at + DIGEST_BYTES), (byte) => byte.toString(16).padStart(2, "0")).join("");
-    const start = at + FRAME_BYTES;
-    const length = Number(view.getBigUint64(at + DIGEST_BYTES));
-    yield [digest, body.subarray(start, start + length)];
-    at = start + length;
-  }
-}

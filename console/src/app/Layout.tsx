@@ -2,23 +2,25 @@
 import { ActionIcon, AppShell, Burger, Menu, Text, UnstyledButton } from "@mantine/core";
 import { useDisclosure, useLocalStorage } from "@mantine/hooks";
 import { IconSearch, IconUser } from "@tabler/icons-react";
-import { Suspense, useEffect, useState } from "react";
+import { lazy, Suspense, useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Link, Outlet, ScrollRestoration, useLocation, useNavigate } from "react-router";
+import { Late } from "@/ui/Late";
 import { Loading } from "@/ui/Loading";
 import classes from "./Layout.module.css";
 import { LiveMark } from "./LiveMark";
 import { Logo } from "./Logo";
 import { Navigation } from "./Navigation";
-import { Palette } from "./Palette";
 import { ProjectSwitch, useCurrentProject } from "./ProjectSwitch";
 import { accountPages, projectPages } from "./pages";
 import { Preferences } from "./Preferences";
 import { remember, thingOf } from "./recent";
 import { useUser } from "./session";
-import { ShortcutHelp } from "./ShortcutHelp";
 import { PALETTE_KEY, useShortcuts } from "./shortcuts";
 import { useSignOut } from "./useSignOut";
+
+const Palette = lazy(() => import("./Palette"));
+const ShortcutHelp = lazy(() => import("./ShortcutHelp"));
 
 /** So long after a navigation, pages have said what they are called. */
 const SETTLED_MS = 800;
@@ -114,8 +116,8 @@ export function Layout() {
       <div className="n-hidden" role="status">
         {said}
       </div>
-      <Palette opened={searching} close={search.close} project={project} showShortcuts={help.open} />
-      <ShortcutHelp opened={helping} close={help.close} pages={pages} />
+      <Late opened={searching}>{(opened) => <Palette opened={opened} close={search.close} project={project} showShortcuts={help.open} />}</Late>
+      <Late opened={helping}>{(opened) => <ShortcutHelp opened={opened} close={help.close} pages={pages} />}</Late>
       <ScrollRestoration />
     </AppShell>
   );

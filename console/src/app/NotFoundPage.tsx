@@ -4,11 +4,12 @@ import { Link, useRouteError } from "react-router";
 import { Failure } from "@/ui/Failure";
 import { Page } from "@/ui/Page";
 
-export function NotFoundPage() {
+/** `error`: what the server said of it, where it was asked. */
+export function NotFoundPage({ error }: { error?: unknown }) {
   const { t } = useTranslation();
   return (
     <Page title={t("notFound.title")}>
-      <p>{t("notFound.text")}</p>
+      {error ? <Failure error={error} /> : <p style={{ margin: 0 }}>{t("notFound.text")}</p>}
       <Button component={Link} to="/" w="fit-content">
         {t("notFound.home")}
       </Button>

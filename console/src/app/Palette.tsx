@@ -1,12 +1,10 @@
-/** ⌘K: pages, things and actions. The box comes when it is first asked for. */
+/** ⌘K: pages, things and actions. It comes when it is first asked for. */
 import { Modal } from "@mantine/core";
-import { lazy, Suspense } from "react";
+import { Suspense } from "react";
 import { useTranslation } from "react-i18next";
 import { Loading } from "@/ui/Loading";
-
+import PaletteBox from "./palette/PaletteBox";
 import classes from "./Palette.module.css";
-
-const PaletteBox = lazy(() => import("./palette/PaletteBox"));
 
 interface Props {
   opened: boolean;
@@ -15,7 +13,7 @@ interface Props {
   showShortcuts: () => void;
 }
 
-export function Palette({ opened, close, project, showShortcuts }: Props) {
+export default function Palette({ opened, close, project, showShortcuts }: Props) {
   const { t } = useTranslation("nav");
   return (
     <Modal

@@ -5,7 +5,7 @@ import { PALETTE_KEY } from "./shortcuts";
 import classes from "./ShortcutHelp.module.css";
 
 /** Which keys do what; `?` opens it. */
-export function ShortcutHelp({ opened, close, pages }: { opened: boolean; close: () => void; pages: NavPage[] }) {
+export default function ShortcutHelp({ opened, close, pages }: { opened: boolean; close: () => void; pages: NavPage[] }) {
   const { t } = useTranslation(["nav", "common"]);
   const rows: [string[], string][] = [
     [[PALETTE_KEY, "/"], t("search")],

@@ -2,9 +2,10 @@
 import { useQuery } from "@tanstack/react-query";
 import { createContext, useContext } from "react";
 import { Outlet, useParams } from "react-router";
-import { api, ask, type Schemas } from "@/api/client";
+import { api, ask, Problem, type Schemas } from "@/api/client";
 import { Failure } from "@/ui/Failure";
 import { Loading } from "@/ui/Loading";
+import { NotFoundPage } from "./NotFoundPage";
 
 export type Project = Schemas["Project"];
 
@@ -30,6 +31,7 @@ export function InProject() {
     queryKey: ["project", name],
     queryFn: () => ask(api.GET("/api/v1/projects/{project}", { params: { path: { project: name } } })),
   });
+  if (project.error instanceof Problem && project.error.status === 404) return <NotFoundPage error={project.error} />;
   if (project.error) return <Failure error={project.error} retry={() => void project.refetch()} />;
   if (!project.data) return <Loading />;
   return (

@@ -1,4 +1,5 @@
 /** Every page's address. Each area brings its own chunk: `src/pages/<area>/routes.tsx`. */
+import i18next from "i18next";
 import { type RouteObject, useRoutes } from "react-router";
 import { InProject } from "./project";
 import { Layout } from "./Layout";
@@ -8,9 +9,15 @@ import { SignedIn } from "./session";
 
 type Area = { default: RouteObject[] };
 
-/** A route whose subtree is loaded when somebody goes there. */
-function area(path: string, load: () => Promise<Area>): RouteObject {
-  return { path: `${path}/*`, lazy: async () => ({ Component: subtree((await load()).default) }) };
+/** A route whose subtree is loaded when somebody goes there, and beside it the words of the areas that it shows. */
+function area(path: string, load: () => Promise<Area>, more: string[] = []): RouteObject {
+  return {
+    path: `${path}/*`,
+    lazy: async () => {
+      const [found] = await Promise.all([load(), i18next.loadNamespaces([path, ...more])]);
+      return { Component: subtree(found.default) };
+    },
+  };
 }
 
 function subtree(routes: RouteObject[]) {
@@ -48,8 +55,8 @@ export const routes: RouteObject[] = [
           area("instances", () => import("@/pages/instances/routes")),
           area("environments", () => import("@/pages/environments/routes")),
           area("data", () => import("@/pages/data/routes")),
-          area("jobs", () => import("@/pages/jobs/routes")),
-          area("runs", () => import("@/pages/runs/routes")),
+          area("jobs", () => import("@/pages/jobs/routes"), ["logs"]),
+          area("runs", () => import("@/pages/runs/routes"), ["charts"]),
           area("models", () => import("@/pages/models/routes")),
           area("endpoints", () => import("@/pages/endpoints/routes")),
           area("settings", () => import("@/pages/settings/routes")),

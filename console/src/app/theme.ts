@@ -62,10 +62,11 @@ export const theme = createTheme({
     Select: { defaultProps: { size: "xs", comboboxProps: { shadow: "none" } } },
     MultiSelect: { defaultProps: { size: "xs" } },
     Textarea: { defaultProps: { size: "xs" } },
-    SegmentedControl: { defaultProps: { size: "xs" } },
+    SegmentedControl: { defaultProps: { size: "xs", withItemsBorders: false }, styles: { label: { paddingInline: 10, fontWeight: 500 } } },
     Switch: { defaultProps: { size: "xs" } },
     Checkbox: { defaultProps: { size: "xs" } },
-    Menu: { defaultProps: { shadow: "none" } },
+    // The placeholder that would take the first focus is nothing that a menu may hold: the first item takes it.
+    Menu: { defaultProps: { shadow: "none", withInitialFocusPlaceholder: false } },
     Tooltip: { defaultProps: { openDelay: 300 } },
     Modal: { defaultProps: { centered: true } },
   },

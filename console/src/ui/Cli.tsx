@@ -5,20 +5,23 @@ import classes from "./Cli.module.css";
 
 /** Quote a word for a POSIX shell where that is needed. */
 export function shell(word: string): string {
-  return /^[A-Za-z0-9_./:@%+=,-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`;
+  if (/^[A-Za-z0-9_./:@%+=,-]+$/.test(word)) return word;
+  // In double quotes a shell reads these four, and many an interactive one the exclamation mark.
+  if (word.includes("'") && !/["$`\\!]/.test(word)) return `"${word}"`;
+  return `'${word.replaceAll("'", "'\\''")}'`;
 }
 
-/** The command line that does the same, to copy. Pass words; they are quoted here. */
-export function Cli({ words }: { words: string[] }) {
-  return <CopyLine text={words.map(shell).join(" ")} />;
+/** The command line that does the same, to copy. Pass words; they are quoted here. `wrap`: over several lines, never within a word. */
+export function Cli({ words, wrap = false }: { words: string[]; wrap?: boolean }) {
+  return <CopyLine text={words.map(shell).join(" ")} wrap={wrap} />;
 }
 
 /** One line of code with a button that copies it. */
-export function CopyLine({ text }: { text: string }) {
+export function CopyLine({ text, wrap = false }: { text: string; wrap?: boolean }) {
   const { t } = useTranslation();
   return (
-    <span className={classes.line}>
-      <code>{text}</code>
+    <span className={classes.line} data-wrap={wrap || undefined}>
+      <code>{wrap ? text.split(" ").map((word, at) => [at > 0 && " ", <span key={at}>{word}</span>]) : text}</code>
       <CopyButton value={text}>
         {({ copied, copy }) => (
           <Tooltip label={copied ? t("copied") : t("copy")}>

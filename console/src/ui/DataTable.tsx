@@ -1,14 +1,14 @@
 /**
  * A table of things: sorted by the headers, thousands of rows drawn as far as they are seen, keyboard reachable.
  *
- * Sorting is the caller's: `sort` and `onSort` (kept in the URL), so that a server can do it. Rows are links or
- * have them; a click on a row opens `to(row)`.
+ * Sorting is the caller's: `sort` and `onSort` (kept in the URL), so that a server can do it. The first cell links
+ * to `to(row)`; a click anywhere else in the row, but on what is itself clicked, opens the same.
  */
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { IconArrowDown, IconArrowUp } from "@tabler/icons-react";
-import { type ReactNode, useRef } from "react";
+import { type MouseEvent, type ReactNode, useRef } from "react";
 import { useTranslation } from "react-i18next";
-import { Link } from "react-router";
+import { Link, useNavigate } from "react-router";
 import classes from "./DataTable.module.css";
 
 export interface Column<Row> {
@@ -22,6 +22,8 @@ export interface Column<Row> {
   width?: number;
   /** Left out below 600 px. */
   wide?: boolean;
+  /** What one does with the row: it stays at the right edge where the table scrolls. */
+  actions?: boolean;
 }
 
 export interface Sort {
@@ -35,7 +37,7 @@ interface Props<Row> {
   rows: Row[];
   columns: Column<Row>[];
   id: (row: Row) => string;
-  /** Where the first cell links to. */
+  /** Where the first cell links to, and a click on the row leads. */
   to?: (row: Row) => string;
   sort?: Sort | null;
   onSort?: (sort: Sort) => void;
@@ -49,6 +51,11 @@ const VIRTUAL_FROM = 100;
 export function DataTable<Row>(props: Props<Row>) {
   const { rows, columns, height = 640, rowHeight = 36 } = props;
   const scroller = useRef<HTMLDivElement>(null);
+  const navigate = useNavigate();
+  const open = (event: MouseEvent, row: Row) => {
+    if (!props.to || !isPlain(event)) return;
+    void navigate(props.to(row));
+  };
   const virtual = rows.length > VIRTUAL_FROM;
   // eslint-disable-next-line react-hooks/incompatible-library -- the compiler leaves this component alone
   const virtualizer = useVirtualizer({
@@ -76,7 +83,8 @@ export function DataTable<Row>(props: Props<Row>) {
         <tbody>
           {before > 0 && <tr aria-hidden style={{ height: before }} />}
           {shown.map(([index, row]) => (
-            <tr key={props.id(row)} aria-rowindex={index + 2} style={{ height: rowHeight }}>
+            // By keys, the link in the first cell does the same.
+            <tr key={props.id(row)} aria-rowindex={index + 2} style={{ height: rowHeight }} data-opens={props.to ? true : undefined} onClick={(event) => open(event, row)}>
               {columns.map((column, position) => (
                 <td key={column.key} className={cellClass(column)}>
                   {position === 0 && props.to ? (
@@ -97,8 +105,17 @@ export function DataTable<Row>(props: Props<Row>) {
   );
 }
 
+/** Whether a click means the row: not what is itself clicked, not the end of marking text, not "in a new tab". */
+function isPlain(event: MouseEvent): boolean {
+  if (event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return false;
+  const target = event.target as Element;
+  // What a menu or a dialog of the row says comes here too, though it is elsewhere on the page.
+  if (!event.currentTarget.contains(target) || target.closest("a, button, input, select, textarea, label, [role=button]")) return false;
+  return window.getSelection()?.isCollapsed !== false;
+}
+
 function cellClass<Row>(column: Column<Row>): string {
-  return [column.numeric && "n-num", column.wide && classes.wide].filter(Boolean).join(" ");
+  return [column.numeric && "n-num", column.wide && classes.wide, column.actions && classes.actions].filter(Boolean).join(" ");
 }
 
 function Header<Row>({ column, sort, onSort }: { column: Column<Row> } & Props<Row>) {

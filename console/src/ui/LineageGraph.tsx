@@ -10,13 +10,13 @@ import {
   IconTargetArrow,
 } from "@tabler/icons-react";
 import { useQuery } from "@tanstack/react-query";
-import { useMemo, useState } from "react";
+import { type RefObject, useLayoutEffect, useMemo, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
 import { api, ask, type Schemas } from "@/api/client";
 import { Failure } from "./Failure";
 import classes from "./LineageGraph.module.css";
-import { layout, type LineageNode, NODE_HEIGHT, NODE_WIDTH, pageOf, type Placed, related } from "./lineageLayout";
+import { layout, type LineageNode, NODE_HEIGHT, pageOf, type Placed, related } from "./lineageLayout";
 import { Loading } from "./Loading";
 import { Notice } from "./Notice";
 import { Status } from "./Status";
@@ -30,6 +30,9 @@ const ICONS: Record<LineageNode["kind"], typeof IconBox> = {
   evaluation: IconTargetArrow,
   endpoint: IconPlugConnected,
 };
+
+/** Of the scrolling box, as in its style. */
+const PADDING = 16;
 
 /** In the order of making. */
 const KINDS = Object.keys(ICONS);
@@ -82,18 +85,27 @@ function Picture({ project, graph }: GraphProps) {
   const [open, setOpen] = useState<ReadonlySet<string>>(new Set());
   const [active, setActive] = useState<string | null>(null);
   const edges = graph.edges as [string, string][];
-  const plan = useMemo(() => layout(graph.nodes, edges, graph.subject, open), [graph, edges, open]);
+  const scroller = useRef<HTMLDivElement>(null);
+  const room = useRoom(scroller);
+  const plan = useMemo(() => layout(graph.nodes, edges, graph.subject, open, { room }), [graph, edges, open, room]);
+  const { nodeWidth } = plan;
+  const subject = plan.placed.find(({ node }) => graph.subject.includes(node.id));
+  const middle = subject ? subject.x + nodeWidth / 2 : 0;
+  useLayoutEffect(() => {
+    // Where it has to scroll, what the page is about is in view.
+    if (scroller.current) scroller.current.scrollLeft = PADDING + middle - scroller.current.clientWidth / 2;
+  }, [middle, room]);
   const lit = useMemo(() => (active === null ? null : related(active, edges)), [active, edges]);
   return (
     // A region that scrolls has to be reachable by keys.
     // eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex
-    <div className={classes.scroller} role="region" aria-label={t("graph")} tabIndex={0}>
+    <div ref={scroller} className={classes.scroller} role="region" aria-label={t("graph")} tabIndex={0}>
       <div className={classes.canvas} style={{ width: plan.width, height: plan.height }} data-lit={lit ? true : undefined}>
         <svg width={plan.width} height={plan.height} className={classes.edges} aria-hidden>
           {plan.edges.map(({ from, to }) => (
             <path
               key={`${from.node.id} ${to.node.id}`}
-              d={curve(from, to)}
+              d={curve(from, to, nodeWidth)}
               data-lit={(lit?.has(from.node.id) && lit.has(to.node.id)) || undefined}
             />
           ))}
@@ -103,7 +115,7 @@ function Picture({ project, graph }: GraphProps) {
             key={node.id}
             to={pageOf(project, node)}
             className={classes.node}
-            style={{ left: x, top: y, width: NODE_WIDTH, height: NODE_HEIGHT }}
+            style={{ left: x, top: y, width: nodeWidth, height: NODE_HEIGHT }}
             data-subject={graph.subject.includes(node.id) || undefined}
             data-lit={lit?.has(node.id) || undefined}
             title={node.label}
@@ -120,7 +132,7 @@ function Picture({ project, graph }: GraphProps) {
             key={column}
             type="button"
             className={classes.more}
-            style={{ left: x, top: y, width: NODE_WIDTH, height: NODE_HEIGHT }}
+            style={{ left: x, top: y, width: nodeWidth, height: NODE_HEIGHT }}
             onClick={() => setOpen(new Set([...open, column]))}
           >
             {t("more", { count })}
@@ -129,6 +141,20 @@ function Picture({ project, graph }: GraphProps) {
       </div>
     </div>
   );
+}
+
+/** The width that an element has within its padding; unknown, there is any. */
+function useRoom(box: RefObject<HTMLElement | null>): number {
+  const [room, setRoom] = useState(Infinity);
+  useLayoutEffect(() => {
+    const element = box.current!;
+    const measure = () => setRoom(element.clientWidth - 2 * PADDING);
+    measure();
+    const watched = new ResizeObserver(measure);
+    watched.observe(element);
+    return () => watched.disconnect();
+  }, [box]);
+  return room;
 }
 
 function NodeWords({ node }: { node: LineageNode }) {
@@ -191,8 +217,8 @@ function List({ project, graph }: GraphProps) {
   );
 }
 
-function curve(from: Placed, to: Placed): string {
-  const [x1, y1] = [from.x + NODE_WIDTH, from.y + NODE_HEIGHT / 2];
+function curve(from: Placed, to: Placed, width: number): string {
+  const [x1, y1] = [from.x + width, from.y + NODE_HEIGHT / 2];
   const [x2, y2] = [to.x, to.y + NODE_HEIGHT / 2];
   const bend = Math.max(20, (x2 - x1) / 2);
   return `M ${x1} ${y1} C ${x1 + bend} ${y1}, ${x2 - bend} ${y2}, ${x2} ${y2}`;

@@ -232,7 +232,7 @@ function Finder({ field, find, goTo }: {
   const { t } = useTranslation("logs");
   const said = !find.text ? "" : find.total ? t("found", { at: find.at + 1, of: find.total >= MOST_MATCHES ? `${MOST_MATCHES}+` : find.total }) : t("foundNothing");
   return (
-    <Group gap={8} wrap="nowrap" role="search">
+    <Group gap={4} wrap="nowrap" role="search" className={classes.finder}>
       <TextInput
         ref={field}
         aria-label={t("search")}
@@ -245,11 +245,15 @@ function Finder({ field, find, goTo }: {
             goTo(find.step(event.shiftKey ? -1 : 1));
           } else if (event.key === "Escape") find.setText("");
         }}
-        w={180}
+        rightSection={
+          <span className={classes.found} aria-live="polite">
+            {said}
+          </span>
+        }
+        rightSectionWidth={said ? 96 : 0}
+        rightSectionPointerEvents="none"
+        style={{ flex: 1 }}
       />
-      <span className={classes.found} aria-live="polite">
-        {said}
-      </span>
       <ActionIcon aria-label={t("previous")} disabled={!find.total} onClick={() => goTo(find.step(-1))}>
         <IconArrowUp size={14} />
       </ActionIcon>

@@ -1,6 +1,6 @@
 /** The frame of a page: where it is, what it is, how it is, what it cost and what can be done next. */
 import { Anchor, Breadcrumbs, Group, Tabs, Title } from "@mantine/core";
-import { type ReactNode, Suspense, useEffect } from "react";
+import { type ReactNode, Suspense, useEffect, useRef } from "react";
 import { Link } from "react-router";
 import classes from "./Page.module.css";
 import { Loading } from "./Loading";
@@ -42,9 +42,15 @@ export function Page({ title, crumbs = [], status, facts, actions, cli, tabs, no
     document.title = `${title} · Nacre`;
   }, [title]);
   const open = tabs?.find((one) => one.value === tab) ?? tabs?.[0];
+  const list = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    // On a phone the tabs scroll: the open one is in view.
+    const [row, chosen] = [list.current, list.current?.querySelector<HTMLElement>("[aria-selected=true]")];
+    if (row && chosen) row.scrollLeft = chosen.offsetLeft - (row.clientWidth - chosen.offsetWidth) / 2;
+  }, [open?.value]);
   return (
     <div className={classes.page}>
-      <header className={classes.header}>
+      <header>
         {crumbs.length > 0 && (
           <Breadcrumbs separatorMargin={6} className={classes.crumbs}>
             {crumbs.map((crumb) => (
@@ -61,7 +67,7 @@ export function Page({ title, crumbs = [], status, facts, actions, cli, tabs, no
           {status}
           {facts && <div className={classes.facts}>{facts}</div>}
           {actions && (
-            <Group gap="sm" ml="auto" wrap="wrap">
+            <Group gap="sm" ml="auto" wrap="wrap" className={facts ? classes.actions : undefined}>
               {actions}
             </Group>
           )}
@@ -75,7 +81,7 @@ export function Page({ title, crumbs = [], status, facts, actions, cli, tabs, no
       {notice}
       {tabs && open && (
         <Tabs value={open.value} onChange={(value) => value && setTab(value)} keepMounted={false}>
-          <Tabs.List className={classes.tabs}>
+          <Tabs.List className={classes.tabs} ref={list}>
             {tabs.map((one) => (
               <Tabs.Tab key={one.value} value={one.value}>
                 {one.label}

@@ -14,9 +14,7 @@ const KINDS: Record<string, "good" | "bad" | "warn" | "busy" | "idle"> = {
   resolving: "busy",
   converting: "busy",
   updating: "busy",
-  loading: "busy",
   queued: "warn",
-  scheduled: "warn",
   stopping: "warn",
   pending: "idle",
   stopped: "idle",
@@ -25,20 +23,19 @@ const KINDS: Record<string, "good" | "bad" | "warn" | "busy" | "idle"> = {
   none: "idle",
   retired: "idle",
   deleted: "idle",
+  ended: "idle",
   disabled: "idle",
   failed: "bad",
 };
 
-export const STATES = Object.keys(KINDS);
-
-/** A dot and a word. The word is never only a colour; unknown states are shown as they are. */
-export function Status({ state, title }: { state: string; title?: string | null | undefined }) {
+/** A dot and a word. The word is never only a colour; unknown states are shown as they are. `word`: where a noun has a better one. */
+export function Status({ state, title, word }: { state: string; title?: string | null | undefined; word?: string | undefined }) {
   const { t } = useTranslation("status");
   const kind = KINDS[state] ?? "idle";
   return (
     <span className={classes.status} data-kind={kind} data-state={state} title={title ?? undefined}>
       <span className={classes.dot} aria-hidden />
-      {t(state, { defaultValue: state })}
+      {word ?? t(state, { defaultValue: state })}
     </span>
   );
 }

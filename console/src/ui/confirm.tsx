@@ -1,9 +1,10 @@
 /** Ask before something is lost. `const confirm = useConfirm()`; the dialog says what will be lost. */
-import { Button, Group, Modal, Stack, Text, TextInput } from "@mantine/core";
-import { createContext, type ReactNode, useCallback, useContext, useState } from "react";
-import { useTranslation } from "react-i18next";
+import { createContext, lazy, type ReactNode, useCallback, useContext, useState } from "react";
+import { Late } from "./Late";
 
-interface Question {
+const ConfirmDialog = lazy(() => import("./ConfirmDialog"));
+
+export interface Question {
   title: string;
   /** What will be lost, in a sentence or two. */
   lost: ReactNode;
@@ -19,17 +20,8 @@ const Context = createContext<Ask>(() => Promise.resolve(false));
 export const useConfirm = (): Ask => useContext(Context);
 
 export function ConfirmProvider({ children }: { children: ReactNode }) {
-  const { t } = useTranslation();
   const [open, setOpen] = useState<(Question & { answer: (yes: boolean) => void }) | null>(null);
-  const [typed, setTyped] = useState("");
-  const ask = useCallback<Ask>(
-    (question) =>
-      new Promise((resolve) => {
-        setTyped("");
-        setOpen({ ...question, answer: resolve });
-      }),
-    [],
-  );
+  const ask = useCallback<Ask>((question) => new Promise((resolve) => setOpen({ ...question, answer: resolve })), []);
   const answer = (yes: boolean) => {
     open?.answer(yes);
     setOpen(null);
@@ -37,36 +29,7 @@ export function ConfirmProvider({ children }: { children: ReactNode }) {
   return (
     <Context.Provider value={ask}>
       {children}
-      <Modal opened={open !== null} zIndex={300} onClose={() => answer(false)} title={open?.title} closeButtonProps={{ "aria-label": t("close") }}>
-        {open && (
-          <form
-            onSubmit={(event) => {
-              event.preventDefault();
-              answer(true);
-            }}
-          >
-            <Stack gap="md">
-              <Text size="sm">{open.lost}</Text>
-              {open.typed !== undefined && (
-                <TextInput
-                  label={t("typeToConfirm", { name: open.typed })}
-                  value={typed}
-                  onChange={(event) => setTyped(event.currentTarget.value)}
-                  data-autofocus
-                />
-              )}
-              <Group justify="flex-end" gap="sm">
-                <Button variant="default" onClick={() => answer(false)}>
-                  {t("cancel")}
-                </Button>
-                <Button type="submit" color="red" disabled={open.typed !== undefined && typed !== open.typed}>
-                  {open.action}
-                </Button>
-              </Group>
-            </Stack>
-          </form>
-        )}
-      </Modal>
+      <Late opened={open !== null}>{(opened) => <ConfirmDialog question={opened ? open : null} answer={answer} />}</Late>
     </Context.Provider>
   );
 }

@@ -20,6 +20,12 @@ export function money(micros: number | null | undefined, currency = "USD"): stri
   return `${(micros / 1e6).toFixed(digits)} ${currency}`;
 }
 
+/** What an hour costs: not rounded as sums are, so that prices below each other have their points below each other. */
+export function price(micros: number | null | undefined, currency = "USD"): string {
+  if (micros === null || micros === undefined) return "–";
+  return `${(micros / 1e6).toFixed(4)} ${currency}`;
+}
+
 /** Seconds as `1d 2h`, `3m 4s`, `5.2s`. */
 export function duration(seconds: number | null | undefined): string {
   if (seconds === null || seconds === undefined || !Number.isFinite(seconds)) return "–";
@@ -52,6 +58,17 @@ export function number(value: number | null | undefined, digits = 5): string {
 export function time(iso: string | null | undefined, language: string): string {
   if (!iso) return "–";
   return new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "medium" }).format(new Date(iso));
+}
+
+/** The day alone, where the hour does not matter. */
+export function date(iso: string, language: string): string {
+  return new Intl.DateTimeFormat(language, { dateStyle: "medium" }).format(new Date(iso));
+}
+
+/** A moment with its zone, for what one hovers over: `Mar 1, 2026, 9:04:05 AM GMT+1`. */
+export function timeWithZone(iso: string, language: string): string {
+  const shown = { year: "numeric", month: "short", day: "numeric", hour: "numeric", minute: "2-digit", second: "2-digit" } as const;
+  return new Intl.DateTimeFormat(language, { ...shown, timeZoneName: "short" }).format(new Date(iso));
 }
 
 /** Made once: a table says it hundreds of times a second while one scrolls. */

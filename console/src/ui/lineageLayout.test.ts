@@ -31,6 +31,16 @@ describe("the layout", () => {
     expect(width).toBe(2 * 184 + 48);
   });
 
+  it("is narrower where there is less room, as far as names can be read", () => {
+    for (const room of [2000, 1180, 1100, 990, 840]) {
+      const { width, nodeWidth, edges } = layout(NODES, EDGES, ["run:r"], new Set(), { room });
+      expect(width).toBeLessThanOrEqual(room);
+      expect(nodeWidth).toBeGreaterThanOrEqual(144);
+      for (const { from, to } of edges) expect(to.x - from.x - nodeWidth).toBeGreaterThanOrEqual(28);
+    }
+    expect(layout(NODES, EDGES, [], new Set(), { room: 300 }).nodeWidth).toBe(184);
+  });
+
   it("puts neighbours side by side", () => {
     const nodes = [node("job:a"), node("job:b"), node("run:b"), node("run:a")];
     const { placed } = layout(nodes, [["job:a", "run:a"], ["job:b", "run:b"]], []);

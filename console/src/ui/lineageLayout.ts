@@ -18,30 +18,46 @@ export interface Layout {
   /** Columns that show only some of their nodes: where they end, and how many more there are. */
   more: { column: string; x: number; y: number; count: number }[];
   edges: { from: Placed; to: Placed }[];
+  /** Of each node. */
+  nodeWidth: number;
   width: number;
   height: number;
 }
 
-export const NODE_WIDTH = 184;
 export const NODE_HEIGHT = 46;
-const GAP_X = 48;
+const NODE_WIDTH = { most: 184, least: 144 };
+const GAP_X = { most: 48, least: 28 };
 const GAP_Y = 12;
 const SWEEPS = 4;
 
-/** `open`: names of columns of which all nodes are shown, not only `most`. Subjects are always shown. */
+/** Widths of nodes and of the gaps between them, so that the columns fit into `room` where they can without being cut short. */
+function widths(columns: number, room: number): [node: number, gap: number] {
+  const wide = columns * NODE_WIDTH.most + (columns - 1) * GAP_X.most;
+  const node = Math.floor((room - (columns - 1) * GAP_X.least) / columns);
+  if (wide <= room || node < NODE_WIDTH.least) return [NODE_WIDTH.most, GAP_X.most];
+  return node > NODE_WIDTH.most
+    ? [NODE_WIDTH.most, Math.floor((room - columns * NODE_WIDTH.most) / (columns - 1))]
+    : [node, GAP_X.least];
+}
+
+/**
+ * `open`: names of columns of which all nodes are shown, not only `most`. Subjects are always shown.
+ * `room`: the width in px that there is.
+ */
 export function layout(
   nodes: LineageNode[],
   edges: [string, string][],
   subject: string[],
   open: ReadonlySet<string> = new Set(),
-  most = 8,
+  { room = Infinity, most = 8 }: { room?: number; most?: number } = {},
 ): Layout {
   const columns = COLUMNS.map((kinds) => ({
     name: kinds[0]!,
     nodes: kinds.flatMap((kind) => nodes.filter((node) => node.kind === kind).sort(newestFirst)),
   })).filter((column) => column.nodes.length > 0);
   order(columns.map((column) => column.nodes), edges);
-  const step = NODE_WIDTH + GAP_X;
+  const [nodeWidth, gap] = widths(columns.length, room);
+  const step = nodeWidth + gap;
   const far = reach(nodes, edges);
   const shown = columns.map((column) => {
     if (open.has(column.name) || column.nodes.length <= most + 1) return column.nodes;
@@ -69,7 +85,8 @@ export function layout(
       const [a, b] = [placed.get(from), placed.get(to)];
       return a && b ? [{ from: a, to: b }] : [];
     }),
-    width: Math.max(NODE_WIDTH, columns.length * step - GAP_X),
+    nodeWidth,
+    width: Math.max(nodeWidth, columns.length * step - gap),
     height,
   };
 }

@@ -7,6 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from nacre.api import console, problems
 from nacre.api.compat.mlflow.app import MlflowEdge
+from nacre.api.compression import Compression
 from nacre.api.downloads import HARMLESS
 from nacre.api.routers import ALL
 from nacre.errors import TooLarge
@@ -95,6 +96,7 @@ def make_app(services: Services, version: str) -> FastAPI:
     problems.install(app)
     app.add_middleware(BodyLimit)
     app.add_middleware(Harmless)
+    app.add_middleware(Compression)
     app.add_middleware(MlflowEdge, services=services)
     for router in ALL:
         app.include_router(router)

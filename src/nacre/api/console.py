@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 import nacre
 from nacre.api import landing
+from nacre.api.compression import accepted
 from nacre.errors import NotFound
 
 POLICY = "; ".join(
@@ -114,18 +115,9 @@ class _Console:
 def _sent(request: Request, file: Path, headers: dict[str, str]) -> Response:
     """The file, in the smallest form of those made at build that the browser takes."""
     kind = _KINDS.get(file.suffix) or mimetypes.guess_type(file.name)[0] or "application/octet-stream"
-    taken = _accepted(request)
+    taken = accepted(request.headers)
     for name, ending in _ENCODINGS:
         packed = file.with_name(file.name + ending)
         if name in taken and packed.is_file():
             return FileResponse(packed, media_type=kind, headers={**headers, "Content-Encoding": name})
     return FileResponse(file, media_type=kind, headers=headers)
-
-
-def _accepted(request: Request) -> set[str]:
-    found = set()
-    for part in request.headers.get("accept-encoding", "").lower().split(","):
-        name, _, weight = part.partition(";")
-        if weight.replace(" ", "").strip() not in ("q=0", "q=0.0", "q=0.00", "q=0.000"):
-            found.add(name.strip())
-    return found

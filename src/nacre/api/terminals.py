@@ -8,20 +8,19 @@ import contextlib
 import logging
 import re
 import time
-from collections.abc import Coroutine
 from typing import Annotated, Any
 
 import orjson
 from fastapi import Query, WebSocket
-from pydantic import ValidationError
+from pydantic import TypeAdapter
 from starlette.responses import JSONResponse
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
-from nacre.api import session_cookie
-from nacre.api.problems import Problem, describe, problem_response
+from nacre.api.problems import Problem
 from nacre.api.routes import Allowed, Routes
+from nacre.api.websockets import POLICY, find_secret, parse, until_first_ends, upgrade_required
 from nacre.domain.identity import check
-from nacre.errors import InternalError, InvalidSpec, NacreError, RequestError, Unavailable
+from nacre.errors import InternalError, InvalidSpec, NacreError, Unavailable
 from nacre.schema.instances import Instance
 from nacre.schema.operations import OPERATIONS
 from nacre.schema.terminals import HEARTBEAT_S, TERMINAL_NAME, TerminalResize
@@ -34,11 +33,11 @@ routes = Routes()
 
 _log = logging.getLogger("nacre.api")
 _OPERATION = OPERATIONS["instances.terminal"]
-_POLICY = 1008
 _TRY_LATER = 1013
 _NORMAL = 1000
 _SEND_S = 60.0
 _TOUCH_S = 10.0
+_RESIZE: TypeAdapter[TerminalResize] = TypeAdapter(TerminalResize)
 _PIECE = 64 * 2**10
 
 
@@ -53,13 +52,7 @@ def terminal(
     ] = None,
 ) -> JSONResponse:
     """Plain HTTP is told to open a WebSocket here; ``docs/howto/instances.md`` has the messages."""
-    error = RequestError(
-        "this is a WebSocket: connect with ws:// or wss://, or with client.instances.terminal() in Python"
-    )
-    answer = problem_response(error)
-    answer.status_code = 426
-    answer.headers["Upgrade"] = "websocket"
-    return answer
+    return upgrade_required("client.instances.terminal()")
 
 
 @routes.websocket(_OPERATION.path)
@@ -109,7 +102,7 @@ class _Connection:
         """As every request of the API, then as ``instances.open``."""
         tokens, projects = self._services.tokens, self._services.projects
         if self._secret is None:
-            self._secret = self._find_secret()
+            self._secret = find_secret(self._socket, tokens) or ""
         caller = tokens.resolve(self._secret) if self._secret else None
         if caller is not None:
             caller = projects.enter(caller, self._project)
@@ -117,34 +110,12 @@ class _Connection:
         assert caller is not None
         return instance_terminals.admit(self._services.instances, caller, self._instance)
 
-    def _find_secret(self) -> str:
-        scheme, _, secret = self._socket.headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and secret.strip():
-            return secret.strip()
-        if found := session_cookie.secrets(self._socket):
-            session_cookie.check_page(self._socket)
-            return session_cookie.chosen(found, self._services.tokens)[0]
-        return ""
-
     # What happens
 
     async def _work(self, found: Instance, joined: Terminal) -> None:
         ready = {"terminal": joined.name, "resumed": joined.resumed, "terminals": joined.names}
         await self._say({"op": "ready", **ready, "heartbeat_s": HEARTBEAT_S})
-        works: list[Coroutine[Any, Any, None]] = [
-            self._hear(found.id, joined),
-            self._print(found.name, joined),
-            self._watch(),
-        ]
-        tasks = [asyncio.ensure_future(work) for work in works]
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        await until_first_ends(self._hear(found.id, joined), self._print(found.name, joined), self._watch())
 
     async def _hear(self, instance_id: str, joined: Terminal) -> None:
         """Raises once the client has left. What it types waits here while the terminal takes nothing."""
@@ -158,7 +129,7 @@ class _Connection:
                     await self._touch(instance_id)
                     await joined.type(text)
             else:
-                size = _resize(message.get("text") or "")
+                size = parse(_RESIZE, message.get("text") or "")
                 await joined.resize(size.rows, size.cols)
 
     async def _print(self, name: str, joined: Terminal) -> None:
@@ -207,18 +178,4 @@ class _Connection:
         with contextlib.suppress(WebSocketDisconnect, TimeoutError, RuntimeError):
             await self._say({"op": "error", "error": error.problem()})
             if self._socket.application_state is WebSocketState.CONNECTED:
-                await self._socket.close(_TRY_LATER if error.status >= 500 else _POLICY)
-
-
-def _resize(text: str) -> TerminalResize:
-    """A text message of the client.
-
-    Raises:
-        InvalidSpec: it makes no sense.
-    """
-    try:
-        return TerminalResize.model_validate(orjson.loads(text))
-    except orjson.JSONDecodeError as error:
-        raise InvalidSpec(f"the message is not JSON: {error}") from None
-    except ValidationError as error:
-        raise describe(error.errors()) from None
+                await self._socket.close(_TRY_LATER if error.status >= 500 else POLICY)

@@ -96,7 +96,9 @@ def log_response(
 
     headers = {
         "X-Content-Type-Options": "nosniff",
-        "Cache-Control": "no-store",
+        "Cache-Control": "no-store, no-transform"
+        if follow
+        else "no-store",  # nothing on the way may gather it
         "Nacre-Offset": str(offset),
     }
     return StreamingResponse(pieces(), media_type="text/plain; charset=utf-8", headers=headers)

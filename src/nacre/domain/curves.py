@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from nacre.domain.blocks import Floats, Integers, Points
+
+_DIGITS = 5
+_EXACT_TENS = 22
+"""The greatest power of ten that a float is exactly; quotients by it are the shortest decimals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,42 @@ def draw(
     for some in stretches:
         room.add_stretches(some)
     return room.curve()
+
+
+def shortened(curve: Curve) -> Curve:
+    """The curve in numbers of few digits, less than half as long as text, for eyes: five significant digits
+    of each value or of the curve's whole height, whichever is finer; places to a hundredth of a stretch.
+    ``min`` is only moved down and ``max`` up, in four digits, so that the band still holds every point.
+    Points themselves (``exact``) stay as they are.
+    """
+    if curve.exact or len(curve.x) < 2:
+        return curve
+    height = _height(curve)
+    stretch = float(np.diff(curve.x).min())
+    return Curve(
+        x=np.round(curve.x, max(0, 2 - int(np.floor(np.log10(stretch))))) if stretch > 0 else curve.x,
+        mean=_short(curve.mean, height, np.rint),
+        min=np.fmin(_short(curve.min, height, np.floor, _DIGITS - 1), curve.min),
+        max=np.fmax(_short(curve.max, height, np.ceil, _DIGITS - 1), curve.max),
+        last=_short(curve.last, height, np.rint),
+        n=curve.n,
+        exact=False,
+    )
+
+
+def _height(curve: Curve) -> float:
+    low, high = curve.min[np.isfinite(curve.min)], curve.max[np.isfinite(curve.max)]
+    return float(high.max() - low.min()) if len(low) and len(high) else 0.0
+
+
+def _short(values: Floats, height: float, whole: Callable[[Any], Any], digits: int = _DIGITS) -> Floats:
+    """Each value as a multiple of a power of ten, made whole by ``whole``."""
+    with np.errstate(all="ignore"):
+        places = digits - 1 - np.floor(np.log10(np.minimum(np.abs(values), height)))
+        scale = 10.0 ** np.abs(places)
+        found = np.where(places >= 0, whole(values * scale) / scale, whole(values / scale) * scale)
+    fit = np.isfinite(found) & (np.abs(places) <= _EXACT_TENS)
+    return np.asarray(np.where(fit, found, values), np.float64)
 
 
 class _Room:

@@ -108,7 +108,7 @@ class ChartSeries(Answer):
     """One curve, as columns of equal length; a value that is NaN or infinite is null.
 
     Of at most ``width`` points each is sent as it is (``exact``). Of more, each entry stands for the points
-    of one pixel: ``n`` of them, around ``x``. ``cursor`` is where a live
+    of one pixel: ``n`` of them, around ``x``, in numbers of five digits. ``cursor`` is where a live
     subscription goes on (``docs/howto/live.md``).
     """
 

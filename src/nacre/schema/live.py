@@ -9,6 +9,9 @@ Client → server, JSON text messages: :class:`LiveAuth`, :class:`LiveSubscribe`
     {"op": "error", "error": {problem document}}                the message was not understood
     {"op": "heartbeat"}, {"op": "pong"}
 
+A client that connects to ``/api/v1/live?bundle=true`` gets several such messages in one frame too: a JSON
+array of them, in order.
+
 A cursor is an object. Merge what an update brings into the one you hold: a member replaces the one of the
 same name, null removes it. A subscription with the cursor that you hold goes on where it ended.
 """

@@ -10,23 +10,24 @@ from __future__ import annotations
 
 import json
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import Any, Literal
 
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
-from websockets.sync.client import ClientConnection, connect, unix_connect
+from websockets.sync.client import ClientConnection
 
 from nacre.errors import NacreError, Unavailable, from_problem
 from nacre.schema.charts import View
 from nacre.schema.live import Cursor, LiveSubscribe, LiveUpdate
 from nacre.schema.operations import OPERATIONS
 from nacre.sdk.resources.base import Noun
+from nacre.sdk.sockets import dial
 from nacre.sdk.transport import Transport
 
 _PATIENCE_S = 120.0
-_OPEN_S = 10.0
 _MAX_BYTES = 64 * 2**20
 _LATE_S = 3.0
 
@@ -45,6 +46,7 @@ class LiveConnection:
         self._socket: ClientConnection | None = None
         self._held = ExitStack()
         self._wanted: dict[str, dict[str, Any]] = {}
+        self._came: deque[dict[str, Any]] = deque()
         self._heartbeat_s = 15.0
         self._closed = False
         self._count = 0
@@ -205,14 +207,16 @@ class LiveConnection:
         failing_since: float | None = None
         pause = 0.1
         while not self._closed:
+            with suppress(IndexError):
+                return self._came.popleft()
             if deadline is not None and time.monotonic() >= deadline:
                 return None
             try:
                 socket = self._socket or self._connect()
                 longest = self._heartbeat_s * _LATE_S
                 left = longest if deadline is None else min(longest, max(0.0, deadline - time.monotonic()))
-                found: dict[str, Any] = json.loads(socket.recv(timeout=left))
-                return found
+                found = json.loads(socket.recv(timeout=left))
+                self._came.extend(found if isinstance(found, list) else [found])
             except TimeoutError:
                 if deadline is None or time.monotonic() < deadline:
                     self._drop()  # not even a heartbeat came
@@ -229,27 +233,15 @@ class LiveConnection:
         return None
 
     def _connect(self) -> ClientConnection:
-        url, token = self._transport.url, self._transport.token
-        path = OPERATIONS["live.connect"].path
-        options: dict[str, Any] = {
-            "additional_headers": {"Authorization": f"Bearer {token}"} if token else {},
-            "open_timeout": _OPEN_S,
-            "close_timeout": 1,
-            "max_size": _MAX_BYTES,
-            "compression": None
-            if url.startswith(("unix:", "http://127.", "http://localhost"))
-            else "deflate",
-        }
+        path = OPERATIONS["live.connect"].path + "?bundle=true"
         try:
-            if url.startswith("unix:"):
-                opening = unix_connect(url.removeprefix("unix:"), uri=f"ws://nacre{path}", **options)
-            else:
-                opening = connect("ws" + url.removeprefix("http") + path, proxy=None, **options)
-            socket: ClientConnection = self._held.enter_context(opening)
+            socket = self._held.enter_context(dial(self._transport, path, max_size=_MAX_BYTES))
         except InvalidStatus as error:
             raise self._refused(error) from error
         except (InvalidHandshake, TimeoutError, EOFError) as error:
-            raise Unavailable(f"{url} answers, but not with live updates: {error}") from error
+            raise Unavailable(
+                f"{self._transport.url} answers, but not with live updates: {error}"
+            ) from error
         self._socket = socket
         self.connects += 1
         for wanted in self._wanted.values():
@@ -267,6 +259,7 @@ class LiveConnection:
 
     def _drop(self) -> None:
         self._socket = None
+        self._came.clear()  # what was not given is told again, past the cursors that are held
         with suppress(ConnectionClosed, OSError):
             self._held.close()
 

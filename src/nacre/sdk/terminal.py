@@ -10,13 +10,14 @@ from typing import Any
 from urllib.parse import urlencode
 
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
-from websockets.sync.client import ClientConnection, connect, unix_connect
+from websockets.sync.client import ClientConnection
 
 from nacre.errors import Unavailable, from_problem
 from nacre.schema.terminals import LATE_S
+from nacre.sdk.sockets import dial
 from nacre.sdk.transport import Transport
 
-_OPEN_S = 10.0
+_READY_S = 30.0
 _MAX_BYTES = 2**20
 _MOST_TYPED = 2**16
 
@@ -45,7 +46,7 @@ class InstanceTerminal:
         query = f"?{urlencode({'terminal': name})}" if name is not None else ""
         self._socket = self._connect(transport, path + query)
         try:
-            ready = self._message(_OPEN_S * 3)
+            ready = self._message(_READY_S)
             assert ready is not None
             self.name: str = ready["terminal"]
             """With which it can be joined again."""
@@ -59,28 +60,17 @@ class InstanceTerminal:
             raise
 
     def _connect(self, transport: Transport, path: str) -> ClientConnection:
-        url, token = transport.url, transport.token
-        options: dict[str, Any] = {
-            "additional_headers": {"Authorization": f"Bearer {token}"} if token else {},
-            "open_timeout": _OPEN_S,
-            "close_timeout": 1,
-            "ping_interval": None,  # the server's heartbeats tell; who reads slowly is not dead
-            "max_size": _MAX_BYTES,
-            "compression": None
-            if url.startswith(("unix:", "http://127.", "http://localhost"))
-            else "deflate",
-        }
         try:
-            if url.startswith("unix:"):
-                opening = unix_connect(url.removeprefix("unix:"), uri=f"ws://nacre{path}", **options)
-            else:
-                opening = connect("ws" + url.removeprefix("http") + path, proxy=None, **options)
-            socket: ClientConnection = self._held.enter_context(opening)
+            # the server's heartbeats tell; who reads slowly is not dead
+            opening = dial(transport, path, max_size=_MAX_BYTES, ping_interval=None)
+            socket = self._held.enter_context(opening)
         except InvalidStatus as error:
             status = error.response.status_code
             raise Unavailable(f"the server answered {status}: does it have terminals?") from error
         except (OSError, InvalidHandshake, TimeoutError, EOFError) as error:
-            raise Unavailable(f"cannot reach the server at {url} ({error}): is it running?") from error
+            raise Unavailable(
+                f"cannot reach the server at {transport.url} ({error}): is it running?"
+            ) from error
         return socket
 
     def send(self, data: bytes) -> None:

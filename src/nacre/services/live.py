@@ -8,8 +8,6 @@ everything since.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -22,10 +20,11 @@ import psycopg
 from nacre.db.connect import Database
 from nacre.db.queries.run_table import resolve_runs
 from nacre.domain.identity import Caller, check
-from nacre.errors import InternalError, InvalidSpec, NacreError, NotFound, RateLimited, Unavailable
+from nacre.errors import InvalidSpec, NotFound, RateLimited, Unavailable
 from nacre.schema.charts import RunSearch
 from nacre.schema.live import LiveSubscribe
 from nacre.schema.operations import OPERATIONS
+from nacre.services.live_access import Access, set_within
 from nacre.services.live_nouns import NounTopics
 from nacre.services.live_topics import (
     EventsTopic,
@@ -39,8 +38,6 @@ from nacre.services.projects import Projects
 from nacre.services.run_table import RunTable
 from nacre.services.signals import Signals
 from nacre.services.tokens import Tokens
-
-log = logging.getLogger("nacre.live")
 
 GOVERNS = {
     "run": "runs.get",
@@ -80,6 +77,8 @@ _NAMED = {
 MAX_CONNECTIONS = 256
 """Of one user."""
 _READERS = 4
+_LEAST_S = 0.1
+"""Between two looks at what changes urgently."""
 
 
 class Feed:
@@ -112,11 +111,10 @@ class Feed:
         except (sqlite3.OperationalError, psycopg.OperationalError) as error:
             raise Unavailable(f"the database cannot answer: {error}") from error
 
-    async def read(self, position: Position) -> Reading:
-        """What is new past a position: one look for all who are there.
+    def read(self, position: Position) -> asyncio.Future[Reading]:
+        """What is new past a position: one look for all who are there, so nobody may cancel it.
 
-        Raises:
-            NacreError: it is gone, or cannot be read now.
+        The future fails with a NacreError when it is gone, or cannot be read now.
         """
         found = self._known.get(position.key)
         if found is None:
@@ -124,19 +122,29 @@ class Feed:
             found = loop.run_in_executor(self._pool, self._look, position)
             found.add_done_callback(_heard)
             self._known[position.key] = found
-        return await asyncio.shield(found)
+        return found
 
     async def _watch(self) -> None:
-        with self._signals.listen_async(*self.topic.signals) as flag:
+        with (
+            self._signals.listen_async(*self.topic.signals) as changed,
+            self._signals.listen_async(*self.topic.urgent) as urgent,
+        ):
             while True:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(flag.wait(), self.topic.again_s)
-                flag.clear()
+                await set_within(changed, self.topic.again_s)
+                changed.clear()
+                urgent.clear()
                 self._known.clear()
                 for wake in [*self._wakes.values()]:
                     wake()
-                await asyncio.sleep(self.topic.every_s)
+                rest_s = self._to_next_beat()
+                await asyncio.sleep(min(_LEAST_S, rest_s))
+                await set_within(urgent, rest_s - _LEAST_S)
                 self._known.clear()
+
+    def _to_next_beat(self) -> float:
+        """Feeds of the same pace look at the same moments, so that who watches several is woken once."""
+        now, every_s = asyncio.get_running_loop().time(), self.topic.every_s
+        return (round(now / every_s) + 1) * every_s - now
 
 
 def _heard(found: asyncio.Future[Any]) -> None:
@@ -166,6 +174,7 @@ class Live:
         self._feeds: dict[str, Feed] = {}
         self._connections: Counter[str] = Counter()
         self._pool = ThreadPoolExecutor(_READERS, thread_name_prefix="live")
+        self.access = Access(signals, self.run, self.caller, self.enter)
 
     # Who may; blocking
 
@@ -273,11 +282,3 @@ class Live:
     def feeds(self) -> int:
         """How many things are watched now."""
         return len(self._feeds)
-
-
-def as_problem(error: BaseException) -> NacreError:
-    """The error for the client; what is no error of ours is logged and not told."""
-    if isinstance(error, NacreError):
-        return error
-    log.error("a live topic failed", exc_info=error)
-    return InternalError("the server failed to read this: see its log")

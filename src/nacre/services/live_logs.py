@@ -24,6 +24,7 @@ class LogTopic:
     its beginning.
     """
 
+    urgent: tuple[str, ...] = ()
     every_s = 0.3  # nobody reads faster, and fifty readers of a busy log cost a core little
     again_s = 2.0
 

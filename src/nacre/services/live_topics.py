@@ -65,11 +65,11 @@ class Position:
 
 @dataclass(frozen=True)
 class Reading:
-    """What was found past a position. ``payload`` is the JSON of cursor and data, to be put into a
-    message; null when nothing is new. ``more``: there is more already."""
+    """What was found past a position. ``payload`` is the JSON of cursor and data, to be put into the
+    messages of all who were there; null when nothing is new. ``more``: there is more already."""
 
     position: Position
-    payload: bytes | None
+    payload: str | None
     more: bool = False
 
 
@@ -77,7 +77,7 @@ def reading(position: Position, change: Cursor, data: dict[str, Any], more: bool
     """The reading that says ``data``; nothing new when both are empty."""
     if not change and not data:
         return Reading(position, None, more)
-    payload = orjson.dumps({"cursor": change, "data": data}, option=_JSON)
+    payload = orjson.dumps({"cursor": change, "data": data}, option=_JSON).decode()
     return Reading(position.moved(change), payload, more)
 
 
@@ -86,8 +86,10 @@ class Topic(Protocol):
 
     key: str
     signals: tuple[str, ...]
+    urgent: tuple[str, ...]
+    """Those of the signals' changes that are not to wait for the next look."""
     every_s: float
-    """The least time between two looks."""
+    """The pace: between two looks are half to one and a half of it, and one in the mean."""
     again_s: float
     """Looks without a signal, for what other processes change."""
 
@@ -112,7 +114,7 @@ def _digest(thing: Any) -> str:
 class RunTopic:
     """A run: its state, params and tags when they change, and the points of its metrics."""
 
-    every_s = 0.2
+    every_s = 1.0  # points; nobody sees a curve grow faster, and it is fifty people's curve
 
     def __init__(self, db: Database, run: RunRow, keys: Sequence[str] | None) -> None:
         self._db = db
@@ -120,6 +122,7 @@ class RunTopic:
         self._keys = Keys(tuple(keys) if keys is not None else None)
         self.key = f"run:{run.uuid}:{_digest(keys)}"
         self.signals: tuple[str, ...] = (f"run:{run.uuid}",)
+        self.urgent: tuple[str, ...] = (f"run_state:{run.uuid}",)
         self.again_s = again_s(db)
 
     def start(self, cursor: Cursor | None) -> Position:
@@ -215,6 +218,7 @@ class ListTopic:
     ``signals`` with ``*`` wake for any of that kind.
     """
 
+    urgent: tuple[str, ...] = ()
     every_s = 1.0
 
     def __init__(
@@ -255,6 +259,7 @@ class ListTopic:
 class ThingTopic:
     """One thing that is read anew and told when it changed, under ``name``."""
 
+    urgent: tuple[str, ...] = ()
     every_s = 0.1
 
     def __init__(
@@ -287,6 +292,7 @@ class ThingTopic:
 class EventsTopic:
     """What happens in a project, oldest first."""
 
+    urgent: tuple[str, ...] = ()
     every_s = 1.0
     again_s = 2.0
 

@@ -31,7 +31,7 @@ from nacre.db.queries.run_table import (
 from nacre.db.queries.series import Series, find_series
 from nacre.db.tables.runs import ExperimentRow, RunRow
 from nacre.domain.comparing import best, differs, goal, kind_of
-from nacre.domain.curves import Curve
+from nacre.domain.curves import Curve, shortened
 from nacre.domain.identity import Caller
 from nacre.domain.run_columns import Columns, Keys, parse_columns
 from nacre.domain.run_filter import Comparison, Order, parse_filter, parse_order
@@ -156,7 +156,7 @@ class RunTable:
         shape = (run.uuid, series.key, mark, spec.axis, spec.low, spec.high, spec.width, start_ms)
         found = self._curves.get(shape)
         if found is None:
-            found = stored.chart(
+            drawn = stored.chart(
                 session,
                 series,
                 axis=spec.axis,
@@ -165,6 +165,7 @@ class RunTable:
                 width=spec.width,
                 start_ms=start_ms,
             )
+            found = shortened(drawn)
             self._curves.keep(shape, found)
         arrays = {name: getattr(found, name) for name in ("x", "mean", "min", "max", "last", "n")}
         return {

@@ -97,7 +97,7 @@ class Runs:
         if records:
             with suppress(NotFound):
                 RecordWriter(session, run_id).write(records)
-                self._notify_after(session, run_id)
+                self._notify_after(session, run_id, points=True)
 
     def finish(self, session: Session, run_id: str, state: RunState, at: datetime) -> None:
         """End a run; one that has ended stays as it is. ``running`` opens it again, for a retry."""
@@ -227,7 +227,7 @@ class Runs:
             return
         with self._db.write() as session:
             RecordWriter(session, row.uuid).write(sent.records, sent.batch)
-            self._notify_after(session, row.uuid)
+            self._notify_after(session, row.uuid, points=True)
 
     def metric(self, caller: Caller, run: str, key: str, *, limit: int = MAX_POINTS) -> MetricSeries:
         """A metric's points in order of step, then time.
@@ -394,14 +394,15 @@ class Runs:
             session.refresh(row)
         return row
 
-    def _notify_after(self, session: Session, run_id: str) -> None:
-        """Wake who watches the run, once the transaction has been committed."""
+    def _notify_after(self, session: Session, run_id: str, *, points: bool = False) -> None:
+        """Wake who watches the run, once the transaction has been committed; ``points`` may wait."""
         if "nacre_runs" not in session.info:
             session.info["nacre_runs"] = set()
             event.listen(session, "after_commit", self._notify)
-        session.info["nacre_runs"].add(run_id)
+        topics = [f"run:{run_id}"] if points else [f"run:{run_id}", f"run_state:{run_id}"]
+        session.info["nacre_runs"].update(topics)
 
     def _notify(self, session: Session) -> None:
         if session.in_nested_transaction():
             return  # a savepoint's end: nobody can see it yet
-        self._signals.notify(*(f"run:{run_id}" for run_id in session.info.pop("nacre_runs", ())))
+        self._signals.notify(*session.info.pop("nacre_runs", ()))

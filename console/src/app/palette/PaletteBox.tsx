@@ -46,7 +46,11 @@ export default function PaletteBox({ project, close, showShortcuts }: Props) {
   const input = useRef<HTMLInputElement>(null);
 
   // It comes after the dialog, which has given the focus to itself by then.
-  useEffect(() => input.current?.focus(), []);
+  useEffect(() => {
+    // After the dialog has noted where the focus was, to give it back.
+    const timer = setTimeout(() => input.current?.focus());
+    return () => clearTimeout(timer);
+  }, []);
 
   useEffect(() => {
     list.current?.querySelector('[aria-selected="true"]')?.scrollIntoView({ block: "nearest" });

@@ -4,6 +4,7 @@ import { type FormEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Problem, type Schemas } from "@/api/client";
 import { Cli, CopyLine } from "@/ui/Cli";
+import { DialogButtons } from "@/ui/DialogButtons";
 import { Failure } from "@/ui/Failure";
 import { Loading } from "@/ui/Loading";
 import classes from "./Account.module.css";
@@ -134,15 +135,10 @@ function Form({ create, cancel }: { create: ReturnType<typeof useCreateToken>; c
           />
         </Input.Wrapper>
         {reach === "some" && <Scopes chosen={scopes} choose={setScopes} error={wrong.scopes} />}
-        <Cli words={command} />
-        <Group justify="flex-end" gap="sm">
-          <Button variant="default" onClick={cancel}>
-            {t("common:cancel")}
-          </Button>
-          <Button type="submit" loading={create.isPending}>
-            {t("tokens.create")}
-          </Button>
+        <Group>
+          <Cli words={command} />
         </Group>
+        <DialogButtons action={t("tokens.create")} busy={create.isPending} cancel={cancel} />
       </Stack>
     </form>
   );

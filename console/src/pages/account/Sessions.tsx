@@ -7,9 +7,9 @@ import { type Column, DataTable } from "@/ui/DataTable";
 import { Failure } from "@/ui/Failure";
 import { time } from "@/ui/format";
 import { Loading } from "@/ui/Loading";
+import { Moment } from "@/ui/Moment";
 import { tell, tellError } from "@/ui/notify";
 import classes from "./Account.module.css";
-import { Moment } from "./Moment";
 import { ended, type Token, useRevoke, useTokens } from "./tokens";
 
 const IN_BROWSER = "console";

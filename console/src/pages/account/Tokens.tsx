@@ -8,9 +8,9 @@ import { type Column, DataTable } from "@/ui/DataTable";
 import { Empty } from "@/ui/Empty";
 import { Failure } from "@/ui/Failure";
 import { Loading } from "@/ui/Loading";
+import { Moment } from "@/ui/Moment";
 import { tell, tellError } from "@/ui/notify";
 import classes from "./Account.module.css";
-import { Moment } from "./Moment";
 import { NewToken } from "./NewToken";
 import { ended, type Token, useRevoke, useTokens } from "./tokens";
 

@@ -8,12 +8,13 @@ import { useProjects } from "@/app/ProjectSwitch";
 import { Cli, CopyLine } from "@/ui/Cli";
 import { useConfirm } from "@/ui/confirm";
 import { DataTable } from "@/ui/DataTable";
+import { DialogButtons } from "@/ui/DialogButtons";
 import { Empty } from "@/ui/Empty";
 import { Failure } from "@/ui/Failure";
 import { time } from "@/ui/format";
 import { Loading } from "@/ui/Loading";
+import { Moment } from "@/ui/Moment";
 import { tell, tellError } from "@/ui/notify";
-import { Moment } from "./Moment";
 import { More } from "./More";
 import { usePages } from "./usePages";
 
@@ -59,7 +60,7 @@ export function Invitations() {
         </Empty>
       ) : (
         <>
-          <Group justify="space-between" wrap="nowrap">
+          <Group justify="space-between">
             <Text size="sm" c="dimmed">
               {t("invitations.text")}
             </Text>
@@ -75,7 +76,7 @@ export function Invitations() {
                 label: t("invitations.into"),
                 cell: (one) => (one.project ? t("invitations.as", { project: one.project, role: t(`role.${one.role}`, { defaultValue: one.role }) }) : t("invitations.accountOnly")),
               },
-              { key: "made", label: t("common:created"), cell: (one) => <Moment iso={one.created_at} /> },
+              { key: "made", label: t("common:created"), wide: true, cell: (one) => <Moment iso={one.created_at} /> },
               { key: "until", label: t("invitations.until"), cell: (one) => <Moment iso={one.expires_at} /> },
               { key: "id", label: t("invitations.id"), wide: true, cell: (one) => <span className="n-mono n-soft">{one.id}</span> },
               {
@@ -174,14 +175,7 @@ function Form({ made, cancel }: { made: (invitation: Invitation) => void; cancel
         <Group>
           <Cli words={cli} />
         </Group>
-        <Group justify="flex-end" gap="sm">
-          <Button variant="default" onClick={cancel}>
-            {t("common:cancel")}
-          </Button>
-          <Button type="submit" loading={create.isPending}>
-            {t("invitations.create")}
-          </Button>
-        </Group>
+        <DialogButtons action={t("invitations.create")} busy={create.isPending} cancel={cancel} />
       </Stack>
     </form>
   );

@@ -1,4 +1,5 @@
 /** One machine: what it has, what is taken, and by which work. */
+import { Anchor } from "@mantine/core";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
 import { useQuery } from "@tanstack/react-query";
@@ -6,8 +7,8 @@ import { api, ask, type Schemas } from "@/api/client";
 import { useProjects } from "@/app/ProjectSwitch";
 import { DataTable } from "@/ui/DataTable";
 import { bytes, money } from "@/ui/format";
+import { Moment } from "@/ui/Moment";
 import classes from "./Server.module.css";
-import { Moment } from "./Moment";
 
 type Node = Schemas["Node"];
 type Work = Node["work"][number];
@@ -91,7 +92,7 @@ function WorkTable({ node, work }: { node: string; work: Work[] }) {
   const name = (one: Work) => {
     const area = AREAS[one.kind];
     if (!area || !mine.has(one.project)) return one.name;
-    return <Link to={`/p/${encodeURIComponent(one.project)}/${area}/${encodeURIComponent(one.name)}`}>{one.name}</Link>;
+    return <Anchor size="sm" component={Link} to={`/p/${encodeURIComponent(one.project)}/${area}/${encodeURIComponent(one.name)}`}>{one.name}</Anchor>;
   };
   return (
     <DataTable
@@ -101,13 +102,13 @@ function WorkTable({ node, work }: { node: string; work: Work[] }) {
       columns={[
         { key: "name", label: t("nodes.work"), cell: name },
         { key: "kind", label: t("nodes.kind"), cell: (one) => t(`kind.${one.kind}`, { defaultValue: one.kind }) },
-        { key: "project", label: t("nodes.project"), cell: (one) => one.project },
+        { key: "project", label: t("nodes.project"), wide: true, cell: (one) => one.project },
         { key: "user", label: t("nodes.user"), wide: true, cell: (one) => one.user },
         { key: "cpu", label: t("nodes.cpu"), numeric: true, cell: (one) => round(one.cpu) },
         { key: "memory", label: t("nodes.memory"), numeric: true, cell: (one) => bytes(one.memory) },
         { key: "gpus", label: t("nodes.gpu"), numeric: true, wide: true, cell: (one) => one.gpus?.length || "–" },
         { key: "price", label: t("nodes.hour"), numeric: true, wide: true, cell: (one) => money(one.price_per_hour, currency) },
-        { key: "since", label: t("nodes.since"), cell: (one) => <Moment iso={one.since} /> },
+        { key: "since", label: t("nodes.since"), wide: true, cell: (one) => <Moment iso={one.since} /> },
       ]}
     />
   );

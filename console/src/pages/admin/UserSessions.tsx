@@ -8,8 +8,8 @@ import { useConfirm } from "@/ui/confirm";
 import { DataTable } from "@/ui/DataTable";
 import { Failure } from "@/ui/Failure";
 import { Loading } from "@/ui/Loading";
+import { Moment } from "@/ui/Moment";
 import { tell, tellError } from "@/ui/notify";
-import { Moment } from "./Moment";
 import { More } from "./More";
 import { usePages } from "./usePages";
 

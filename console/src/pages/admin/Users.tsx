@@ -1,7 +1,7 @@
 /** Everybody with an account: who administers, who is shut out, when they were last seen. */
-import { ActionIcon, Button, Group, Menu, Stack, TextInput } from "@mantine/core";
+import { ActionIcon, Button, Group, Menu, Stack } from "@mantine/core";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
-import { IconDots, IconSearch } from "@tabler/icons-react";
+import { IconDots } from "@tabler/icons-react";
 import { useTranslation } from "react-i18next";
 import { api, ask, type Schemas } from "@/api/client";
 import { useUser } from "@/app/session";
@@ -9,12 +9,13 @@ import { Cli } from "@/ui/Cli";
 import { useConfirm } from "@/ui/confirm";
 import { DataTable } from "@/ui/DataTable";
 import { Failure } from "@/ui/Failure";
+import { SearchFilter } from "@/ui/Filters";
 import { Loading } from "@/ui/Loading";
+import { Moment } from "@/ui/Moment";
 import { tell, tellError } from "@/ui/notify";
 import { Status } from "@/ui/Status";
 import { useSorted } from "@/ui/useSorted";
 import { useUrlState } from "@/ui/useUrlState";
-import { Moment } from "./Moment";
 import { More } from "./More";
 import { UserSessions } from "./UserSessions";
 import { usePages } from "./usePages";
@@ -46,14 +47,7 @@ export function Users() {
   return (
     <Stack gap="md">
       <Group gap="sm">
-        <TextInput
-          aria-label={t("users.search")}
-          placeholder={t("users.search")}
-          leftSection={<IconSearch size={14} />}
-          value={sought}
-          onChange={(event) => seek(event.currentTarget.value)}
-          w={240}
-        />
+        <SearchFilter label={t("users.search")} value={sought} onChange={seek} w={240} />
         <span className="n-soft" style={{ fontSize: 13 }}>
           {t("users.count", { count: rows.length })}
         </span>
@@ -92,16 +86,22 @@ export function Users() {
             key: "seen",
             label: t("users.seen"),
             sortable: true,
+            wide: true,
             cell: (user) => (user.last_seen_at ? <Moment iso={user.last_seen_at} /> : <span className="n-soft">{t("users.never")}</span>),
           },
           {
             key: "actions",
             label: t("common:actions"),
             width: 80,
-            cell: (user) => <UserMenu user={user} actions={actions} sessions={() => watch(user.name)} />,
+            cell: (user) => <UserMenu user={user} own={user.id === me.id} actions={actions} sessions={() => watch(user.name)} />,
           },
         ]}
       />
+      {rows.length === 0 && (
+        <p className="n-soft" style={{ margin: 0 }}>
+          {t("users.nobody")}
+        </p>
+      )}
       <More {...users} />
       <Group gap="sm">
         <Cli words={["nacre", "user", "ls"]} />
@@ -112,7 +112,7 @@ export function Users() {
   );
 }
 
-function UserMenu({ user, actions, sessions }: { user: User; actions: ReturnType<typeof useActions>; sessions: () => void }) {
+function UserMenu({ user, own, actions, sessions }: { user: User; own: boolean; actions: ReturnType<typeof useActions>; sessions: () => void }) {
   const { t } = useTranslation("admin");
   return (
     <Menu position="bottom-end">
@@ -123,12 +123,15 @@ function UserMenu({ user, actions, sessions }: { user: User; actions: ReturnType
       </Menu.Target>
       <Menu.Dropdown>
         <Menu.Item onClick={sessions}>{t("users.sessions")}</Menu.Item>
+        {/* Oneself is not shut out: another administrator may, or the command line. */}
         <Menu.Divider />
         <Menu.Item onClick={() => void actions.setAdmin(user)}>{user.admin ? t("users.noAdmin") : t("users.makeAdmin")}</Menu.Item>
-        <Menu.Item onClick={() => void actions.setDisabled(user)}>{user.disabled ? t("users.enable") : t("users.disable")}</Menu.Item>
-        <Menu.Item color="red" onClick={() => void actions.remove(user)}>
-          {t("users.delete")}
-        </Menu.Item>
+        {!own && <Menu.Item onClick={() => void actions.setDisabled(user)}>{user.disabled ? t("users.enable") : t("users.disable")}</Menu.Item>}
+        {!own && (
+          <Menu.Item color="red" onClick={() => void actions.remove(user)}>
+            {t("users.delete")}
+          </Menu.Item>
+        )}
       </Menu.Dropdown>
     </Menu>
   );
@@ -139,6 +142,7 @@ function useActions() {
   const { t } = useTranslation("admin");
   const client = useQueryClient();
   const confirm = useConfirm();
+  const me = useUser();
   const path = (user: User) => ({ params: { path: { user: user.name } } });
   const settled = { onError: tellError, onSettled: () => void client.invalidateQueries({ queryKey: KEY }) };
   const update = useMutation({
@@ -151,7 +155,9 @@ function useActions() {
     setAdmin: async (user: User) => {
       const admin = !user.admin;
       const asked = { title: t("users.adminTitle", { name: user.name }), lost: t("users.adminMeans"), action: t("users.makeAdmin") };
+      const own = { title: t("users.noAdminTitle"), lost: t("users.noAdminMeans"), action: t("users.noAdmin") };
       if (admin && !(await confirm(asked))) return;
+      if (user.id === me.id && !(await confirm(own))) return;
       const said = admin ? t("users.isAdmin", { name: user.name }) : t("users.isMember", { name: user.name });
       update.mutate({ user, change: { admin } }, { onSuccess: () => tell(said) });
     },

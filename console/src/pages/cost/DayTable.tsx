@@ -1,7 +1,7 @@
 /** The same days as a table. */
 import { useTranslation } from "react-i18next";
 import { DataTable } from "@/ui/DataTable";
-import { money } from "@/ui/format";
+import { column } from "./columns";
 import type { Day } from "./lines";
 import { fullDay } from "./words";
 
@@ -12,6 +12,7 @@ export function DayTable({ label, days, parts, currency }: {
   currency: string;
 }) {
   const { t, i18n } = useTranslation("cost");
+  const say = column(days.map((day) => day.total), currency);
   return (
     <DataTable
       label={label}
@@ -23,9 +24,9 @@ export function DayTable({ label, days, parts, currency }: {
           key: part.name,
           label: part.label,
           numeric: true,
-          cell: (day: Day) => money(day.parts.get(part.name), currency),
+          cell: (day: Day) => say(day.parts.get(part.name)),
         })),
-        { key: "total", label: t("total"), numeric: true, cell: (day) => money(day.total, currency) },
+        { key: "total", label: t("total"), numeric: true, cell: (day) => say(day.total) },
       ]}
     />
   );

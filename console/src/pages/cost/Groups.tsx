@@ -1,8 +1,9 @@
 /** The sums by kind, project or person. */
 import { useTranslation } from "react-i18next";
 import { DataTable } from "@/ui/DataTable";
-import { duration, money } from "@/ui/format";
+import { duration } from "@/ui/format";
 import { useUrlState } from "@/ui/useUrlState";
+import { column } from "./columns";
 import { type Group, groups, type Key, type Line } from "./lines";
 import { Share } from "./Share";
 
@@ -19,6 +20,7 @@ export function Groups({ lines, currency, by, total }: { lines: Line[]; currency
   const key = sort.replace("-", "");
   const order = ORDERS[key] ?? ORDERS.cost!;
   const rows = groups(lines, by).sort((a, b) => (descending ? -order(a, b) : order(a, b)));
+  const say = column(rows.map((group) => group.cost), currency);
   const word = (group: Group) => (by === "kind" ? t(`kind.${group.name}`, { defaultValue: group.name }) : group.name);
   return (
     <DataTable
@@ -31,7 +33,7 @@ export function Groups({ lines, currency, by, total }: { lines: Line[]; currency
         { key: "name", label: t(`by.${by}`), sortable: true, cell: word },
         { key: "time", label: t("time"), sortable: true, numeric: true, cell: (group) => duration(group.seconds) },
         { key: "share", label: t("share"), wide: true, width: 220, cell: (group) => <Share part={group.cost} whole={total} /> },
-        { key: "cost", label: t("cost"), sortable: true, numeric: true, cell: (group) => money(group.cost, currency) },
+        { key: "cost", label: t("cost"), sortable: true, numeric: true, cell: (group) => say(group.cost) },
       ]}
     />
   );

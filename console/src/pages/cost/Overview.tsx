@@ -44,7 +44,7 @@ export function Overview() {
   if (error && !cost.data) return <Failure error={error} retry={() => void cost.refetch()} />;
   return (
     <Stack gap="lg">
-      <Group justify="space-between" gap="sm">
+      <Group justify="space-between" gap="sm" className={classes.filters}>
         <Filters asked={asked} />
         <Export asked={asked} />
       </Group>

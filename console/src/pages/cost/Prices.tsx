@@ -6,13 +6,10 @@ import { api, ask, type Schemas } from "@/api/client";
 import { Cli } from "@/ui/Cli";
 import { DataTable } from "@/ui/DataTable";
 import { Failure } from "@/ui/Failure";
-import { bytes } from "@/ui/format";
+import { bytes, price } from "@/ui/format";
 import { Loading } from "@/ui/Loading";
 
 type Shape = Schemas["InstanceType"];
-
-/** Prices are not rounded as sums are, and their decimal points stand below each other. */
-const exact = (micros: number, currency: string) => `${(micros / 1e6).toFixed(4)} ${currency}`;
 
 export function Prices() {
   const { t } = useTranslation("cost");
@@ -34,8 +31,8 @@ export function Prices() {
           { key: "cpu", label: t("prices.cpu"), numeric: true, cell: (shape) => shape.cpu },
           { key: "memory", label: t("prices.memory"), numeric: true, cell: (shape) => bytes(shape.memory) },
           { key: "gpu", label: t("prices.gpu"), numeric: true, cell: gpu },
-          { key: "hour", label: t("prices.hour"), numeric: true, cell: (shape) => exact(shape.price_per_hour, shape.currency) },
-          { key: "day", label: t("prices.day"), numeric: true, wide: true, cell: (shape) => exact(24 * shape.price_per_hour, shape.currency) },
+          { key: "hour", label: t("prices.hour"), numeric: true, cell: (shape) => price(shape.price_per_hour, shape.currency) },
+          { key: "day", label: t("prices.day"), numeric: true, wide: true, cell: (shape) => price(24 * shape.price_per_hour, shape.currency) },
           {
             key: "fits",
             label: t("prices.fits"),

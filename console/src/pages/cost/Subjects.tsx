@@ -1,12 +1,13 @@
 /** The jobs, instances and endpoints that cost most, each with its page. */
-import { Button, Title } from "@mantine/core";
+import { Anchor, Button, Title } from "@mantine/core";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
 import { useProjects } from "@/app/ProjectSwitch";
 import { DataTable } from "@/ui/DataTable";
 import { Failure } from "@/ui/Failure";
-import { duration, money } from "@/ui/format";
+import { duration } from "@/ui/format";
 import { useUrlState } from "@/ui/useUrlState";
+import { column } from "./columns";
 import type { Line } from "./lines";
 import type { Asked } from "./useAsked";
 import { useSubjects } from "./useCost";
@@ -23,10 +24,11 @@ export function Subjects({ asked }: { asked: Asked }) {
   if (found.error && !found.data) return <Failure error={found.error} retry={() => void found.refetch()} />;
   if (!found.data) return null;
   const { lines, currency } = found.data;
+  const say = column(lines.map((line) => line.cost), currency);
   const name = (line: Line) => {
     const area = AREAS[line.kind ?? ""];
     if (!area || !mine.has(line.project ?? "")) return line.subject_name;
-    return <Link to={`/p/${encodeURIComponent(line.project!)}/${area}/${encodeURIComponent(line.subject_name!)}`}>{line.subject_name}</Link>;
+    return <Anchor size="sm" component={Link} to={`/p/${encodeURIComponent(line.project!)}/${area}/${encodeURIComponent(line.subject_name!)}`}>{line.subject_name}</Anchor>;
   };
   return (
     <>
@@ -43,7 +45,7 @@ export function Subjects({ asked }: { asked: Asked }) {
           { key: "project", label: t("by.project"), wide: true, cell: (line) => line.project },
           { key: "user", label: t("by.user"), wide: true, cell: (line) => line.user },
           { key: "time", label: t("time"), numeric: true, cell: (line) => duration(line.seconds) },
-          { key: "cost", label: t("cost"), numeric: true, cell: (line) => money(line.cost, currency) },
+          { key: "cost", label: t("cost"), numeric: true, cell: (line) => say(line.cost) },
         ]}
       />
       {!all && lines.length === FIRST && (

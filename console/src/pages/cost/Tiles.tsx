@@ -30,7 +30,7 @@ export function Tiles({ cost, period, forecast }: Props) {
   return (
     <div className={classes.tiles}>
       <Tile label={period} value={cost ? money(cost.total, cost.currency) : waiting}>
-        {cost && t("tiles.time", { time: duration(seconds) })}
+        {cost && Boolean(seconds) && t("tiles.time", { time: duration(seconds) })}
       </Tile>
       <Tile
         label={forecast ? t("tiles.byRunning", { month: monthName(forecast.month, i18n.language) }) : t("tiles.forecast")}

@@ -1,7 +1,6 @@
 /** Which days the page is about. Days and months are those of UTC, as in the ledger. */
 
 export const PERIODS = ["month", "last", "week", "range"] as const;
-export type PeriodName = (typeof PERIODS)[number];
 
 export interface Period {
   /** First instant; inclusive. */

@@ -23,7 +23,8 @@ export function percent(part: number, whole: number): string {
 }
 
 export function Columns({ table, alone }: { table: Schemas["TableSummary"]; alone: boolean }) {
-  const { t } = useTranslation("data");
+  const { t, i18n } = useTranslation("data");
+  const { t: types } = useTranslation("preview", { keyPrefix: "types" });
   const columns = table.columns ?? [];
   const hidden = (table.columns_total ?? 0) - columns.length;
   const rows =
@@ -71,10 +72,10 @@ export function Columns({ table, alone }: { table: Schemas["TableSummary"]; alon
               {columns.map((column, at) => (
                 <tr key={at}>
                   <th scope="row">{column.name}</th>
-                  <td>{column.type}</td>
+                  <td>{types(column.type, { defaultValue: column.type })}</td>
                   <td className={classes.distribution}>{isFew(column) ? <Values column={column} /> : <Bins column={column} />}</td>
                   <td data-number>{column.missing ? `${percent(column.missing, column.count)} %` : "0"}</td>
-                  <td data-number>{column.distinct ?? t("stats.many")}</td>
+                  <td data-number>{column.distinct?.toLocaleString(i18n.language) ?? t("stats.many", { count: 1000 })}</td>
                   <td data-number>{number(column.min)}</td>
                   <td data-number>{number(column.mean)}</td>
                   <td data-number>{number(column.max)}</td>
@@ -114,7 +115,9 @@ function Bins({ column }: { column: Column }) {
 }
 
 function Values({ column }: { column: Column }) {
-  const top = column.top ?? [];
+  // Where every value is another one, the first four tell nothing.
+  const top = column.distinct === column.count - (column.missing ?? 0) ? [] : (column.top ?? []);
+  if (!top.length) return <span className={classes.soft}>–</span>;
   const there = column.count - (column.missing ?? 0);
   return (
     <ul className={classes.values}>

@@ -1,6 +1,6 @@
 /** The project's datasets. */
-import { Button, Group, TextInput } from "@mantine/core";
-import { IconSearch, IconUpload } from "@tabler/icons-react";
+import { Button, Group } from "@mantine/core";
+import { IconUpload } from "@tabler/icons-react";
 import { useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
@@ -10,8 +10,10 @@ import { Cli } from "@/ui/Cli";
 import { type Column, DataTable, type Sort } from "@/ui/DataTable";
 import { Empty } from "@/ui/Empty";
 import { Failure } from "@/ui/Failure";
-import { ago, bytes, time } from "@/ui/format";
+import { SearchFilter } from "@/ui/Filters";
+import { bytes } from "@/ui/format";
 import { Loading } from "@/ui/Loading";
+import { Moment } from "@/ui/Moment";
 import { Page } from "@/ui/Page";
 import { useUrlState } from "@/ui/useUrlState";
 import classes from "./data.module.css";
@@ -73,7 +75,7 @@ function Table({ datasets }: { datasets: Dataset[] }) {
     {
       key: "updated",
       label: t("common:updated"),
-      cell: (one) => <span title={time(one.updated_at, i18n.language)}>{ago(one.updated_at, i18n.language)}</span>,
+      cell: (one) => <Moment iso={one.updated_at} />,
       sortable: true,
     },
     { key: "user", label: t("common:user"), cell: (one) => one.latest?.user ?? "–", wide: true },
@@ -81,18 +83,10 @@ function Table({ datasets }: { datasets: Dataset[] }) {
   ];
   return (
     <>
-      {datasets.length > 8 && (
-        <Group>
-          <TextInput
-            className={classes.search}
-            value={text}
-            onChange={(event) => setText(event.currentTarget.value)}
-            placeholder={t("search")}
-            aria-label={t("search")}
-            leftSection={<IconSearch size={14} aria-hidden />}
-          />
-        </Group>
-      )}
+      <Group gap="sm" wrap="wrap">
+        <SearchFilter label={t("search")} value={text} onChange={setText} />
+        <span className="n-soft">{t("count", { count: rows.length })}</span>
+      </Group>
       {rows.length === 0 ? (
         <p className={classes.soft}>{t("noneFound")}</p>
       ) : (

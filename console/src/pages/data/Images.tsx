@@ -95,7 +95,7 @@ function Grid({ project, dataset, version, images, folders }: GridProps) {
   return (
     // A region that scrolls has to be reachable by keys.
     // eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex
-    <div ref={scroller} className={classes.images} role="region" aria-label={t("tabs.images")} tabIndex={0}>
+    <div ref={scroller} className={classes.images} style={{ height: virtualizer.getTotalSize() + 2 * GAP + 2 }} role="region" aria-label={t("tabs.images")} tabIndex={0}>
       <div ref={ref} style={{ height: virtualizer.getTotalSize(), position: "relative" }}>
         {virtualizer.getVirtualItems().map(({ index, start, key }) => (
           <div

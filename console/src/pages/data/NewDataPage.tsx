@@ -89,7 +89,6 @@ function Form({ asked }: { asked: string }) {
         onChange={(event) => setTyped(event.currentTarget.value)}
         error={name && !isName(name) ? t("new.nameWrong") : null}
         placeholder="digits"
-        size="sm"
         maw={420}
         required
         autoComplete="off"

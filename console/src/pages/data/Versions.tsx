@@ -10,8 +10,10 @@ import { useMay, useProject } from "@/app/project";
 import { Cli } from "@/ui/Cli";
 import { useConfirm } from "@/ui/confirm";
 import { type Column, DataTable } from "@/ui/DataTable";
-import { ago, bytes, time } from "@/ui/format";
+import { DialogButtons } from "@/ui/DialogButtons";
+import { bytes } from "@/ui/format";
 import { Loading } from "@/ui/Loading";
+import { Moment } from "@/ui/Moment";
 import { tell, tellError } from "@/ui/notify";
 import { type Dataset, refresh, type Version, versionQuery } from "./dataset";
 
@@ -36,7 +38,7 @@ export function Versions({ dataset, current }: { dataset: Dataset; current: numb
     {
       key: "created",
       label: t("common:created"),
-      cell: (one) => <span title={time(one.created_at, i18n.language)}>{ago(one.created_at, i18n.language)}</span>,
+      cell: (one) => <Moment iso={one.created_at} />,
       wide: true,
     },
     { key: "user", label: t("common:user"), cell: (one) => one.user ?? "–", wide: true },
@@ -56,6 +58,7 @@ export function Versions({ dataset, current }: { dataset: Dataset; current: numb
             key: "actions",
             label: t("common:actions"),
             width: 80,
+            actions: true,
             cell: (one: Version) => (
               <Group gap={4} wrap="nowrap">
                 <Tooltip label={t("editNote")}>
@@ -154,14 +157,7 @@ function NoteForm({ version, close }: { version: Version; close: () => void }) {
           data-autofocus
         />
         <Cli words={["nacre", "data", "note", `${version.dataset}@${String(version.number)}`, text]} />
-        <Group justify="flex-end" gap="sm">
-          <Button variant="default" onClick={close}>
-            {t("common:cancel")}
-          </Button>
-          <Button type="submit" loading={busy}>
-            {t("common:save")}
-          </Button>
-        </Group>
+        <DialogButtons action={t("common:save")} busy={busy} cancel={close} />
       </Stack>
     </form>
   );

@@ -4,7 +4,6 @@ import { api, ask, fetchApi, type Schemas } from "@/api/client";
 
 export type Dataset = Schemas["Dataset"];
 export type Version = Schemas["DatasetVersion"];
-export type Summary = Schemas["DataSummary"];
 export type FileEntry = Schemas["FileEntry"];
 
 /** A version's files never change, so what is known of them is kept as long as the page is open. */

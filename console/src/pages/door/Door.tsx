@@ -3,6 +3,7 @@ import { useQuery } from "@tanstack/react-query";
 import { type ReactNode, useEffect } from "react";
 import { useTranslation } from "react-i18next";
 import { api, ask } from "@/api/client";
+import { Logo } from "@/app/Logo";
 import { Preferences } from "@/app/Preferences";
 import classes from "./Door.module.css";
 import { Layers } from "./Layers";
@@ -30,7 +31,7 @@ export function Door({ title, children }: { title: string; children: ReactNode }
       <div className={classes.main}>
         <header className={classes.bar}>
           <span className={classes.brand}>
-            <img src="/icon.svg" alt="" width={24} height={24} />
+            <Logo size={24} />
             Nacre
           </span>
           <span className={classes.preferences}>

@@ -1,6 +1,6 @@
-import { Alert, Anchor, Button, Stack, TextInput } from "@mantine/core";
+import { Alert, Anchor } from "@mantine/core";
 import { useQueryClient } from "@tanstack/react-query";
-import { type FormEvent, useEffect, useRef, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Link, useNavigate, useSearchParams } from "react-router";
 import { api, ask, Problem } from "@/api/client";
@@ -9,6 +9,7 @@ import { Failure } from "@/ui/Failure";
 import { Loading } from "@/ui/Loading";
 import classes from "./Door.module.css";
 import { Door, useServer } from "./Door";
+import { DoorForm, NameField } from "./DoorForm";
 import { safeBack } from "./problems";
 import { Secret } from "./Secret";
 import { useForm } from "./useForm";
@@ -82,50 +83,24 @@ function Form({ enter }: { enter: () => void }) {
   const form = useForm(false);
   const first = useRef<HTMLInputElement>(null);
   useEffect(() => first.current?.focus(), []);
-  const submit = (event: FormEvent) => {
-    event.preventDefault();
-    void form.send(async () => {
-      await ask(api.POST("/api/v1/sessions", { body: { name: name.trim(), password, cookie: true, lifetime_s: 30 * 86_400 } }));
-      enter();
-    });
+  const work = async () => {
+    await ask(api.POST("/api/v1/sessions", { body: { name: name.trim(), password, cookie: true, lifetime_s: 30 * 86_400 } }));
+    enter();
   };
   return (
-    <form onSubmit={submit} noValidate>
-      <Stack gap="md">
-        {form.failure && (
-          <Alert color="red" variant="outline" role="alert">
-            {form.failure}
-          </Alert>
-        )}
-        <TextInput
-          size="sm"
-          label={t("name")}
-          name="username"
-          autoComplete="username"
-          autoCapitalize="none"
-          spellCheck={false}
-          required
-          withAsterisk={false}
-          ref={first}
-          value={name}
-          onChange={(event) => setName(event.currentTarget.value)}
-          error={form.of("name")}
-        />
-        <Secret
-          label={t("password")}
-          name="password"
-          autoComplete="current-password"
-          required
-          withAsterisk={false}
-          value={password}
-          onChange={(event) => setPassword(event.currentTarget.value)}
-          error={form.of("password")}
-        />
-        <Button type="submit" size="sm" loading={form.busy} fullWidth>
-          {t("signIn")}
-        </Button>
-      </Stack>
-    </form>
+    <DoorForm form={form} action={t("signIn")} work={work}>
+      <NameField ref={first} value={name} onChange={(event) => setName(event.currentTarget.value)} error={form.of("name")} />
+      <Secret
+        label={t("password")}
+        name="password"
+        autoComplete="current-password"
+        required
+        withAsterisk={false}
+        value={password}
+        onChange={(event) => setPassword(event.currentTarget.value)}
+        error={form.of("password")}
+      />
+    </DoorForm>
   );
 }
 

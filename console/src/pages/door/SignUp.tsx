@@ -1,5 +1,5 @@
-import { Alert, Anchor, Button, Stack, TextInput } from "@mantine/core";
-import { type FormEvent, useState } from "react";
+import { Anchor, TextInput } from "@mantine/core";
+import { useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Link, useSearchParams } from "react-router";
 import { api, ask } from "@/api/client";
@@ -8,6 +8,7 @@ import { Failure } from "@/ui/Failure";
 import { Loading } from "@/ui/Loading";
 import classes from "./Door.module.css";
 import { Door, useServer } from "./Door";
+import { DoorForm, NameField } from "./DoorForm";
 import { Secret } from "./Secret";
 import { useEnter } from "./SignIn";
 import { useForm } from "./useForm";
@@ -25,7 +26,7 @@ export function SignUp() {
       {!policy && !server.error && <Loading />}
       {policy && (
         <>
-          {invitation && <p className="n-soft">{t("invited")}</p>}
+          {invitation && <p className={classes.lead}>{t("invited")}</p>}
           {policy !== "open" && !invitation && (
             <div className={classes.note}>
               <p>{policy === "closed" ? t("closedPolicy") : t("invitePolicy")}</p>
@@ -52,89 +53,73 @@ function Form({ invitation, invited }: { invitation: string; invited: boolean })
   const [fields, setFields] = useState({ name: "", password: "", email: "", invitation });
   const form = useForm(true);
   const enter = useEnter("/welcome");
+  const first = useRef<HTMLInputElement>(null);
+  useEffect(() => first.current?.focus(), []);
+  const asked = invited && !invitation;
   const set = (field: keyof typeof fields) => (event: { currentTarget: { value: string } }) => {
     const { value } = event.currentTarget;
     setFields((before) => ({ ...before, [field]: value }));
   };
-  const submit = (event: FormEvent) => {
-    event.preventDefault();
-    void form.send(async () => {
-      const body = {
-        name: fields.name.trim(),
-        password: fields.password,
-        email: fields.email.trim() || null,
-        invitation: fields.invitation.trim() || null,
-        cookie: true,
-      };
-      await ask(api.POST("/api/v1/users", { body }));
-      enter();
-    });
+  const work = async () => {
+    const body = {
+      name: fields.name.trim(),
+      password: fields.password,
+      email: fields.email.trim() || null,
+      invitation: fields.invitation.trim() || null,
+      cookie: true,
+    };
+    await ask(api.POST("/api/v1/users", { body }));
+    enter();
   };
   return (
-    <form onSubmit={submit} noValidate>
-      <Stack gap="md">
-        {form.failure && (
-          <Alert color="red" variant="outline" role="alert">
-            {form.failure}
-          </Alert>
-        )}
-        {invited && (
-          <TextInput
-            size="sm"
-            label={t("invitation")}
-            description={t("invitationRule")}
-            classNames={{ input: "n-mono" }}
-            autoComplete="off"
-            spellCheck={false}
-            required
-            withAsterisk={false}
-            value={fields.invitation}
-            onChange={set("invitation")}
-            error={form.of("invitation")}
-          />
-        )}
+    <DoorForm form={form} action={t("signUp")} work={work}>
+      {invited && (
         <TextInput
           size="sm"
-          label={t("name")}
-          description={t("nameRule")}
-          name="username"
-          autoComplete="username"
-          autoCapitalize="none"
+          label={t("invitation")}
+          description={t("invitationRule")}
+          ref={asked ? first : undefined}
+          classNames={{ input: "n-mono" }}
+          autoComplete="off"
           spellCheck={false}
-          maxLength={64}
           required
           withAsterisk={false}
-          value={fields.name}
-          onChange={set("name")}
-          error={form.of("name")}
+          value={fields.invitation}
+          onChange={set("invitation")}
+          error={form.of("invitation")}
         />
-        <Secret
-          label={t("password")}
-          description={t("passwordRule")}
-          name="password"
-          autoComplete="new-password"
-          maxLength={256}
-          required
-          withAsterisk={false}
-          value={fields.password}
-          onChange={set("password")}
-          error={form.of("password")}
-        />
-        <TextInput
-          size="sm"
-          type="email"
-          label={t("email")}
-          description={t("emailRule")}
-          name="email"
-          autoComplete="email"
-          value={fields.email}
-          onChange={set("email")}
-          error={form.of("email")}
-        />
-        <Button type="submit" size="sm" loading={form.busy} fullWidth>
-          {t("signUp")}
-        </Button>
-      </Stack>
-    </form>
+      )}
+      <NameField
+        ref={asked ? undefined : first}
+        description={t("nameRule")}
+        maxLength={64}
+        value={fields.name}
+        onChange={set("name")}
+        error={form.of("name")}
+      />
+      <Secret
+        label={t("password")}
+        description={t("passwordRule")}
+        name="password"
+        autoComplete="new-password"
+        maxLength={256}
+        required
+        withAsterisk={false}
+        value={fields.password}
+        onChange={set("password")}
+        error={form.of("password")}
+      />
+      <TextInput
+        size="sm"
+        type="email"
+        label={t("email")}
+        description={t("emailRule")}
+        name="email"
+        autoComplete="email"
+        value={fields.email}
+        onChange={set("email")}
+        error={form.of("email")}
+      />
+    </DoorForm>
   );
 }

@@ -1,4 +1,4 @@
-import { useState } from "react";
+import { useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { type Field, type Refusal, refusals } from "./problems";
 
@@ -7,6 +7,10 @@ export function useForm(signingUp: boolean) {
   const { t } = useTranslation("door");
   const [busy, setBusy] = useState(false);
   const [wrong, setWrong] = useState<Refusal[]>([]);
+  useEffect(() => {
+    // The keyboard goes where something has to be changed.
+    if (wrong.length) document.querySelector<HTMLInputElement>("form [aria-invalid=true]")?.focus();
+  }, [wrong]);
   const words = (one: Refusal) =>
     one.key === undefined ? one.detail : one.key === "slow" ? t("slow", { count: one.count ?? 1 }) : t(one.key);
   const send = async (work: () => Promise<void>) => {

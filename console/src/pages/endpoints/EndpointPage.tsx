@@ -11,8 +11,9 @@ import { modelPath } from "@/pages/models/data";
 import { SignatureTable } from "@/pages/models/SignatureTable";
 import { Cli, CopyLine } from "@/ui/Cli";
 import { useConfirm } from "@/ui/confirm";
+import { Fact, Facts } from "@/ui/Facts";
 import { Failure } from "@/ui/Failure";
-import { money, time } from "@/ui/format";
+import { money, price, time } from "@/ui/format";
 import { LineageGraph } from "@/ui/LineageGraph";
 import { Loading } from "@/ui/Loading";
 import { tell, tellError } from "@/ui/notify";
@@ -64,7 +65,7 @@ function Loaded({ endpoint, crumbs }: { endpoint: Endpoint; crumbs: { label: str
   const facts = (
     <>
       <Link to={modelPath(project, endpoint.model, { version: endpoint.version, tab: "version" })}>{`${endpoint.model}/${endpoint.version}`}</Link>
-      <span>{t("common:perHour", { price: money(endpoint.price_per_hour, endpoint.currency) })}</span>
+      <span>{t("common:perHour", { price: price(endpoint.price_per_hour, endpoint.currency) })}</span>
       <span>{t("costSoFar", { cost: money(endpoint.cost, endpoint.currency) })}</span>
     </>
   );
@@ -135,7 +136,7 @@ function Info({ endpoint }: { endpoint: Endpoint }) {
   const facts: [string, ReactNode][] = [
     [t("info.url"), <code key="url" className="n-mono">{endpoint.url}</code>],
     [t("common:type"), endpoint.type],
-    [t("price"), t("common:perHour", { price: money(endpoint.price_per_hour, endpoint.currency) })],
+    [t("price"), t("common:perHour", { price: price(endpoint.price_per_hour, endpoint.currency) })],
     [t("common:costSoFar"), money(endpoint.cost, endpoint.currency)],
     [t("common:user"), endpoint.user],
     [t("common:created"), time(endpoint.created_at, i18n.language)],
@@ -143,14 +144,13 @@ function Info({ endpoint }: { endpoint: Endpoint }) {
   ];
   return (
     <div className={classes.stack}>
-      <dl className={classes.facts}>
+      <Facts names="fit">
         {facts.map(([name, value]) => (
-          <div key={name} style={{ display: "contents" }}>
-            <dt>{name}</dt>
-            <dd>{value}</dd>
-          </div>
+          <Fact key={name} name={name}>
+            {value}
+          </Fact>
         ))}
-      </dl>
+      </Facts>
       {endpoint.signature && (
         <section className={classes.section}>
           <h2>{t("info.signature")}</h2>

@@ -1,6 +1,6 @@
 /** The endpoints of a project. */
-import { Button, TextInput } from "@mantine/core";
-import { IconPlus, IconSearch } from "@tabler/icons-react";
+import { Button } from "@mantine/core";
+import { IconPlus } from "@tabler/icons-react";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
 import { useMay, useProject } from "@/app/project";
@@ -9,7 +9,8 @@ import { Cli } from "@/ui/Cli";
 import { type Column, DataTable } from "@/ui/DataTable";
 import { Empty } from "@/ui/Empty";
 import { Failure } from "@/ui/Failure";
-import { ago, money } from "@/ui/format";
+import { SearchFilter } from "@/ui/Filters";
+import { ago, money, price } from "@/ui/format";
 import { Loading } from "@/ui/Loading";
 import { Page } from "@/ui/Page";
 import { Status } from "@/ui/Status";
@@ -55,7 +56,7 @@ export function EndpointsPage() {
     { key: "requests", label: t("requests"), cell: (one) => one.requests?.toLocaleString(i18n.language) ?? "–", numeric: true, sortable: true, width: 100 },
     { key: "p99", label: "p99", cell: (one) => milliseconds(one.latency_p99_ms), numeric: true, sortable: true, width: 96, wide: true },
     { key: "type", label: t("common:type"), cell: (one) => one.type, width: 110, wide: true },
-    { key: "price", label: t("price"), cell: (one) => t("common:perHour", { price: money(one.price_per_hour, one.currency) }), numeric: true, sortable: true, width: 160, wide: true },
+    { key: "price", label: t("price"), cell: (one) => t("common:perHour", { price: price(one.price_per_hour, one.currency) }), numeric: true, sortable: true, width: 160, wide: true },
     { key: "cost", label: t("common:costSoFar"), cell: (one) => money(one.cost, one.currency), numeric: true, sortable: true, width: 130, wide: true },
     { key: "created", label: t("common:created"), cell: (one) => ago(one.created_at, i18n.language), sortable: true, width: 120, wide: true },
   ];
@@ -80,14 +81,7 @@ export function EndpointsPage() {
       )}
       {all.length > 0 && (
         <>
-          <TextInput
-            aria-label={t("search")}
-            placeholder={t("search")}
-            leftSection={<IconSearch size={14} />}
-            value={text}
-            onChange={(event) => setText(event.currentTarget.value)}
-            maw={320}
-          />
+          <SearchFilter label={t("search")} value={text} onChange={setText} maw={320} />
           {rows.length ? (
             <DataTable
               label={t("title")}

@@ -12,7 +12,7 @@ import { score } from "@/pages/models/measures";
 import { Cli } from "@/ui/Cli";
 import { Empty } from "@/ui/Empty";
 import { Failure } from "@/ui/Failure";
-import { bytes, money } from "@/ui/format";
+import { bytes, money, price } from "@/ui/format";
 import { Loading } from "@/ui/Loading";
 import { tell, tellError } from "@/ui/notify";
 import { Page } from "@/ui/Page";
@@ -170,7 +170,7 @@ function DeployForm({ models, types, endpoints, fixedName }: FormProps) {
           description={t("deploy.typeText")}
           data={types.map((one) => ({
             value: one.name,
-            label: t("deploy.typeLine", { name: one.name, cpu: one.cpu, memory: bytes(one.memory), price: money(one.price_per_hour, one.currency) }),
+            label: t("deploy.typeLine", { name: one.name, cpu: one.cpu, memory: bytes(one.memory), price: price(one.price_per_hour, one.currency) }),
           }))}
           value={typeName}
           onChange={setType}
@@ -178,7 +178,7 @@ function DeployForm({ models, types, endpoints, fixedName }: FormProps) {
         />
         {type && (
           <p className={classes.price}>
-            {t("deploy.price", { hour: money(type.price_per_hour, type.currency), month: money(type.price_per_hour * HOURS_A_MONTH, type.currency) })}
+            {t("deploy.price", { hour: price(type.price_per_hour, type.currency), month: money(type.price_per_hour * HOURS_A_MONTH, type.currency) })}
           </p>
         )}
         <Cli words={words} />

@@ -4,6 +4,7 @@ import { useTranslation } from "react-i18next";
 import { LineChart, type LineSeries } from "@/ui/charts/LineChart";
 import { Cli } from "@/ui/Cli";
 import { Failure } from "@/ui/Failure";
+import { Figure, Figures } from "@/ui/Figures";
 import { time } from "@/ui/format";
 import { Loading } from "@/ui/Loading";
 import { type Endpoint, type EndpointStats, useStats } from "./data";
@@ -50,14 +51,13 @@ function Totals({ endpoint, stats }: { endpoint: Endpoint; stats: EndpointStats 
   ];
   return (
     <div>
-      <div className={classes.figures}>
+      <Figures least={128}>
         {figures.map(([name, value]) => (
-          <div key={name} className={classes.figure}>
-            <span>{name}</span>
-            <strong>{value}</strong>
-          </div>
+          <Figure key={name} name={name}>
+            {value}
+          </Figure>
         ))}
-      </div>
+      </Figures>
       <p className={classes.message} style={{ marginTop: 8 }}>
         {t("traffic.since", { time: time(stats.since, i18n.language) })}{" "}
         {kinds.map((kind) => t("traffic.kind", { kind: t(`kinds.${kind}`), count: stats.errors_by_kind![kind] })).join(t("comma"))}

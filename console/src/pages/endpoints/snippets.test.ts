@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { largest } from "./data";
 import { endpointName } from "./NewEndpoint";
-import { curlOf, javaScript, nacrePython, pythonRequests, pythonTriton } from "./snippets";
-import type { Signature } from "./playground/signature";
+import { curlOf, javaScript, javaScriptOf, nacrePython, pythonOf, pythonRequests, pythonTriton } from "./snippets";
+import type { Question, Signature } from "./playground/signature";
 
 const signature = {
   inputs: [
@@ -19,6 +19,12 @@ describe("code", () => {
     const text = curlOf(asked, { inputs: [{ name: "it's", shape: [1], datatype: "BYTES", data: ["$(x) 'y'"] }] });
     expect(text).toContain("/v2/models/House%20prices/infer");
     expect(text.split("-d ")[1]).toBe(`'{"inputs":[{"name":"it'\\''s","shape":[1],"datatype":"BYTES","data":["$(x) '\\''y'\\''"]}]}'`);
+  });
+  it("has the values of the request, as each language writes them", () => {
+    const question: Question = { inputs: [{ name: "flag", shape: [1, 3], datatype: "BOOL", data: [true, false, null] }] };
+    expect(pythonOf(asked, question)).toContain('json={"inputs": [{"name": "flag", "shape": [1, 3], "datatype": "BOOL", "data": [True, False, None]}]},');
+    expect(javaScriptOf(asked, question)).toContain(`body: JSON.stringify(${JSON.stringify(question)}),`);
+    expect(javaScriptOf(asked, question)).toContain("/v2/models/House%20prices/infer");
   });
   it("has variables that are names, whatever the inputs are called", () => {
     const text = pythonRequests(asked);

@@ -34,6 +34,38 @@ export function curlOf(asked: Asked, question: Question): string {
   ].join("\n");
 }
 
+/** A value of JSON as Python writes it. */
+function literal(value: unknown): string {
+  if (value === null) return "None";
+  if (typeof value === "boolean") return value ? "True" : "False";
+  if (Array.isArray(value)) return `[${value.map(literal).join(", ")}]`;
+  if (typeof value === "object") return `{${Object.entries(value).map(([name, one]) => `${JSON.stringify(name)}: ${literal(one)}`).join(", ")}}`;
+  return JSON.stringify(value);
+}
+
+/** The request of the playground, in Python. */
+export function pythonOf(asked: Asked, question: Question): string {
+  return [
+    "import os",
+    "",
+    "import requests",
+    "",
+    "answer = requests.post(",
+    `    ${JSON.stringify(inferUrl(asked))},`,
+    `    headers={"Authorization": f"Bearer {os.environ['TOKEN']}"},`,
+    `    json=${literal(question)},`,
+    ")",
+    "answer.raise_for_status()",
+    'for output in answer.json()["outputs"]:',
+    '    print(output["name"], output["data"])',
+  ].join("\n");
+}
+
+/** The request of the playground, in JavaScript. */
+export function javaScriptOf(asked: Asked, question: Question): string {
+  return [...javaScriptHead(asked), `  body: JSON.stringify(${JSON.stringify(question)}),`, ...JAVASCRIPT_TAIL].join("\n");
+}
+
 /** A short one: it reads a file. */
 export function curlFile(asked: Asked): string {
   return [
@@ -107,12 +139,22 @@ export function pythonTriton(asked: Asked): string {
   ].join("\n");
 }
 
+const javaScriptHead = (asked: Asked) => [
+  `const response = await fetch(${JSON.stringify(inferUrl(asked))}, {`,
+  '  method: "POST",',
+  "  headers: { Authorization: `Bearer ${process.env.TOKEN}`, \"Content-Type\": \"application/json\" },",
+];
+const JAVASCRIPT_TAIL = [
+  "});",
+  "if (!response.ok) throw new Error((await response.json()).error);",
+  "const { outputs } = await response.json();",
+  "console.log(Object.fromEntries(outputs.map((one) => [one.name, one.data])));",
+];
+
 export function javaScript(asked: Asked): string {
   const { inputs } = asked.signature;
   return [
-    `const response = await fetch(${JSON.stringify(inferUrl(asked))}, {`,
-    '  method: "POST",',
-    "  headers: { Authorization: `Bearer ${process.env.TOKEN}`, \"Content-Type\": \"application/json\" },",
+    ...javaScriptHead(asked),
     "  body: JSON.stringify({",
     "    inputs: [",
     ...inputs.map((tensor) => {
@@ -123,10 +165,7 @@ export function javaScript(asked: Asked): string {
     }),
     "    ],",
     "  }),",
-    "});",
-    "if (!response.ok) throw new Error((await response.json()).error);",
-    "const { outputs } = await response.json();",
-    "console.log(Object.fromEntries(outputs.map((one) => [one.name, one.data])));",
+    ...JAVASCRIPT_TAIL,
   ].join("\n");
 }
 

@@ -63,7 +63,7 @@ function Loaded({ environment, setGone }: { environment: Environment; setGone: (
     <Page
       title={name}
       crumbs={[{ label: t("title"), to: `/p/${project}/environments` }]}
-      status={<Status state={environment.state} title={environment.message} />}
+      status={<Status state={environment.state} title={environment.message} word={environment.state === "pending" ? t("notBuilt") : undefined} />}
       facts={
         <>
           <span>{environment.catalogue ? t("ofCatalogue") : t("ofProject")}</span>

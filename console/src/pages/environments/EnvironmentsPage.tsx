@@ -1,6 +1,6 @@
 /** The catalogue's environments and the project's own: what is in them, and whether they are built. */
-import { Button, Group, SegmentedControl, Select, TextInput } from "@mantine/core";
-import { IconPlus, IconSearch } from "@tabler/icons-react";
+import { Button, Group, SegmentedControl } from "@mantine/core";
+import { IconPlus } from "@tabler/icons-react";
 import { useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
@@ -9,10 +9,13 @@ import { useMay, useProject } from "@/app/project";
 import { Cli } from "@/ui/Cli";
 import { type Column, DataTable } from "@/ui/DataTable";
 import { Failure } from "@/ui/Failure";
-import { ago, bytes, duration, time } from "@/ui/format";
+import { ChoiceFilter, SearchFilter } from "@/ui/Filters";
+import { bytes, duration } from "@/ui/format";
 import { Loading } from "@/ui/Loading";
+import { Moment } from "@/ui/Moment";
 import { Page } from "@/ui/Page";
 import { Status } from "@/ui/Status";
+import { Tagged } from "@/ui/Tagged";
 import { useSorted } from "@/ui/useSorted";
 import { useUrlState } from "@/ui/useUrlState";
 import { type Environment, ENVIRONMENT_STATES, LIMIT, listEnvironments, listKey } from "./environment";
@@ -58,7 +61,7 @@ const VALUES = {
 };
 
 function Table({ environments }: { environments: Environment[] }) {
-  const { t, i18n } = useTranslation("environments");
+  const { t } = useTranslation("environments");
   const { t: words } = useTranslation("status");
   const { name: project } = useProject();
   const [text, setText] = useUrlState("q");
@@ -76,14 +79,9 @@ function Table({ environments }: { environments: Environment[] }) {
       key: "name",
       label: t("common:name"),
       sortable: true,
-      cell: (one) => (
-        <span className={classes.name}>
-          {one.name}
-          {one.catalogue && <span className={classes.tag}>{t("catalogue")}</span>}
-        </span>
-      ),
+      cell: (one) => <Tagged tag={one.catalogue && t("catalogue")}>{one.name}</Tagged>,
     },
-    { key: "state", label: t("common:state"), sortable: true, cell: (one) => <Status state={one.state} title={one.message} /> },
+    { key: "state", label: t("common:state"), sortable: true, cell: (one) => <Status state={one.state} title={one.message} word={one.state === "pending" ? t("notBuilt") : undefined} /> },
     { key: "what", label: t("what"), cell: (one) => <span title={(one.requirements ?? []).join("\n")}>{whatOf(one)}</span> },
     { key: "python", label: "Python", sortable: true, wide: true, cell: (one) => one.python ?? "–" },
     { key: "size", label: t("common:size"), sortable: true, numeric: true, wide: true, cell: (one) => bytes(one.size) },
@@ -93,21 +91,14 @@ function Table({ environments }: { environments: Environment[] }) {
       label: t("common:created"),
       sortable: true,
       wide: true,
-      cell: (one) => <span title={time(one.created_at, i18n.language)}>{ago(one.created_at, i18n.language)}</span>,
+      cell: (one) => <Moment iso={one.created_at} />,
     },
   ];
   const own = environments.some((one) => !one.catalogue);
   return (
     <>
       <Group gap="sm" wrap="wrap">
-        <TextInput
-          aria-label={t("search")}
-          placeholder={t("search")}
-          leftSection={<IconSearch size={14} />}
-          value={text}
-          onChange={(event) => setText(event.currentTarget.value)}
-          className={classes.search}
-        />
+        <SearchFilter label={t("search")} value={text} onChange={setText} />
         <SegmentedControl
           aria-label={t("whose")}
           value={whose}
@@ -118,15 +109,12 @@ function Table({ environments }: { environments: Environment[] }) {
             { value: "own", label: t("own") },
           ]}
         />
-        <Select
-          aria-label={t("common:state")}
-          placeholder={t("anyState")}
-          data={ENVIRONMENT_STATES.map((value) => ({ value, label: words(value) }))}
-          value={state || null}
-          onChange={(value) => setState(value ?? "")}
-          clearable
-          clearButtonProps={{ "aria-label": t("anyState") }}
-          w={140}
+        <ChoiceFilter
+          label={t("common:state")}
+          any={t("anyState")}
+          data={ENVIRONMENT_STATES.map((value) => ({ value, label: value === "pending" ? t("notBuilt") : words(value) }))}
+          value={state}
+          onChange={setState}
         />
         <span className="n-soft">{t("count", { count: rows.length })}</span>
       </Group>

@@ -1,10 +1,11 @@
 /** The lock: packages with exact versions, searchable; the text itself to copy or take along. */
-import { Button, CopyButton, Group, SegmentedControl, TextInput } from "@mantine/core";
-import { IconCheck, IconCopy, IconDownload, IconSearch } from "@tabler/icons-react";
+import { Button, CopyButton, Group, SegmentedControl } from "@mantine/core";
+import { IconCheck, IconCopy, IconDownload } from "@tabler/icons-react";
 import { useTranslation } from "react-i18next";
 import { CodeEditor } from "@/ui/CodeEditor";
 import { type Column, DataTable } from "@/ui/DataTable";
 import { Empty } from "@/ui/Empty";
+import { SearchFilter } from "@/ui/Filters";
 import { useSorted } from "@/ui/useSorted";
 import { useUrlState } from "@/ui/useUrlState";
 import type { Environment } from "./environment";
@@ -82,14 +83,7 @@ function Packages({ packages }: { packages: Package[] }) {
   return (
     <>
       <Group gap="sm">
-        <TextInput
-          aria-label={t("lock.search")}
-          placeholder={t("lock.search")}
-          leftSection={<IconSearch size={14} />}
-          value={text}
-          onChange={(event) => setText(event.currentTarget.value)}
-          className={classes.search}
-        />
+        <SearchFilter label={t("lock.search")} value={text} onChange={setText} />
         <span className="n-soft">{t("lock.count", { count: rows.length })}</span>
       </Group>
       {rows.length ? (

@@ -1,9 +1,9 @@
 /** What was asked for, and what became of it. */
 import { useQuery } from "@tanstack/react-query";
-import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import { useProject } from "@/app/project";
 import { Cli, CopyLine } from "@/ui/Cli";
+import { Card, Cards, CardStack, Fact, Facts } from "@/ui/Facts";
 import { bytes, duration, time } from "@/ui/format";
 import { type Environment, usesOf } from "./environment";
 import classes from "./environments.module.css";
@@ -19,8 +19,8 @@ export function Overview({ environment }: { environment: Environment }) {
   const versions = new Map(packages.filter((one) => one.asked).map((one) => [one.name.toLowerCase().replaceAll(/[-_.]+/g, "-"), one.version]));
   const lockedTo = (line: string) => versions.get((/^[A-Za-z0-9._-]+/.exec(line.trim())?.[0] ?? "").toLowerCase().replaceAll(/[-_.]+/g, "-"));
   return (
-    <div className={classes.overview}>
-      <div className={classes.stack}>
+    <Cards>
+      <CardStack>
         <Card title={t("overview.requirements")}>
           {requirements.length ? (
             <table className={classes.requirements}>
@@ -53,9 +53,9 @@ export function Overview({ environment }: { environment: Environment }) {
             </div>
           </Card>
         )}
-      </div>
+      </CardStack>
       <Card title={t("overview.facts")}>
-        <dl className={classes.facts}>
+        <Facts>
           {environment.description && <Fact name={t("common:description")}>{environment.description}</Fact>}
           <Fact name="Python">{environment.python ?? t("overview.serversOwn")}</Fact>
           <Fact name={t("overview.packages")}>{packages.length || "–"}</Fact>
@@ -74,26 +74,8 @@ export function Overview({ environment }: { environment: Environment }) {
               </span>
             </Fact>
           )}
-        </dl>
+        </Facts>
       </Card>
-    </div>
-  );
-}
-
-function Card({ title, children }: { title: string; children: ReactNode }) {
-  return (
-    <section className={classes.card}>
-      <h2>{title}</h2>
-      {children}
-    </section>
-  );
-}
-
-function Fact({ name, children }: { name: string; children: ReactNode }) {
-  return (
-    <div>
-      <dt>{name}</dt>
-      <dd>{children}</dd>
-    </div>
+    </Cards>
   );
 }

@@ -6,8 +6,8 @@ import { Cli } from "@/ui/Cli";
 import { type Column, DataTable } from "@/ui/DataTable";
 import { Empty } from "@/ui/Empty";
 import { Failure } from "@/ui/Failure";
-import { ago, time } from "@/ui/format";
 import { Loading } from "@/ui/Loading";
+import { Moment } from "@/ui/Moment";
 import { Status } from "@/ui/Status";
 import { type Environment, type Use, usesOf } from "./environment";
 import classes from "./environments.module.css";
@@ -38,7 +38,7 @@ export function UsesTab({ environment }: { environment: Environment }) {
 }
 
 function Uses({ label, rows, base }: { label: string; rows: Use[]; base: string }) {
-  const { t, i18n } = useTranslation("environments");
+  const { t } = useTranslation("environments");
   const columns: Column<Use>[] = [
     { key: "name", label: t("common:name"), cell: (one) => one.name },
     { key: "state", label: t("common:state"), cell: (one) => <Status state={one.state} /> },
@@ -47,7 +47,7 @@ function Uses({ label, rows, base }: { label: string; rows: Use[]; base: string 
       key: "created",
       label: t("common:created"),
       wide: true,
-      cell: (one) => <span title={time(one.created_at, i18n.language)}>{ago(one.created_at, i18n.language)}</span>,
+      cell: (one) => <Moment iso={one.created_at} />,
     },
   ];
   return (

@@ -4,7 +4,8 @@ import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
 import { inProject } from "@/app/pages";
 import { colorOf } from "@/ui/charts/colors";
-import { ago, number } from "@/ui/format";
+import { number } from "@/ui/format";
+import { Moment } from "@/ui/Moment";
 import { Status } from "@/ui/Status";
 import classes from "./Home.module.css";
 import { Section } from "./Section";
@@ -14,7 +15,7 @@ import { mainMetric, sparkline } from "./work";
 const SIZE = { width: 72, height: 22 };
 
 export function RecentRuns({ runs, several }: { runs: HomeRun[] | undefined; several: boolean }) {
-  const { t, i18n } = useTranslation("home");
+  const { t } = useTranslation("home");
   const sparks = useSparks(runs ?? []);
   const first = runs?.[0]?.project;
   return (
@@ -59,9 +60,7 @@ export function RecentRuns({ runs, several }: { runs: HomeRun[] | undefined; sev
                     </>
                   )}
                 </div>
-                <time className={classes.when} dateTime={run.started_at}>
-                  {ago(run.started_at, i18n.language)}
-                </time>
+                <Moment iso={run.started_at} className={classes.when} />
               </li>
             );
           })}

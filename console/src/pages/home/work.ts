@@ -24,7 +24,6 @@ export interface Work {
   currency: string;
 }
 
-const WAITING = new Set(["queued", "pending", "scheduled"]);
 const OVER = new Set(["stopped", "failed", "succeeded", "cancelled"]);
 
 const of = (kind: Work["kind"], one: Job | Instance, noun: string): Work => ({
@@ -34,10 +33,10 @@ const of = (kind: Work["kind"], one: Job | Instance, noun: string): Work => ({
   name: one.name,
   to: inProject(one.project, `/${noun}/${encodeURIComponent(one.name)}`),
   state: one.state,
-  waits: WAITING.has(one.state),
+  waits: one.state === "queued",
   message: one.message ?? null,
   user: one.user,
-  since: (!WAITING.has(one.state) && one.started_at) || one.created_at,
+  since: (one.state !== "queued" && one.started_at) || one.created_at,
   pricePerHour: one.price_per_hour,
   cost: one.cost ?? 0,
   currency: one.currency ?? "USD",

@@ -11,12 +11,13 @@ import { useMay, useProject } from "@/app/project";
 import { Cli } from "@/ui/Cli";
 import { useConfirm } from "@/ui/confirm";
 import { Failure } from "@/ui/Failure";
-import { money } from "@/ui/format";
+import { money, price } from "@/ui/format";
 import { Loading } from "@/ui/Loading";
 import { LogView } from "@/ui/LogView";
 import { tell, tellError } from "@/ui/notify";
 import { Page, type Tab } from "@/ui/Page";
 import { Status } from "@/ui/Status";
+import { useNow } from "@/ui/ticking";
 import {
   clock,
   costNow,
@@ -32,7 +33,6 @@ import {
   startInstance,
   stopInstance,
   useMayOpen,
-  useNow,
 } from "./instance";
 import classes from "./instances.module.css";
 import { OpenButton } from "./OpenButton";
@@ -87,7 +87,7 @@ function Loaded({ instance, asOf, setGone }: { instance: Instance; asOf: number;
               ? t("costSoFar", { cost: money(costNow(instance, asOf, now), instance.currency) })
               : t("cost", { cost: money(instance.cost, instance.currency) })}
           </span>
-          <span>{t("common:perHour", { price: money(instance.price_per_hour, instance.currency) })}</span>
+          <span>{t("common:perHour", { price: price(instance.price_per_hour, instance.currency) })}</span>
           {left !== null && (
             <span className={left < 300 ? classes.soon : undefined} title={t("idle.note")}>
               {left > 0 ? t("idle.left", { time: clock(left) }) : t("idle.now")}

@@ -1,6 +1,6 @@
 /** The project's instances: which run, what they cost, when they stop by themselves. */
-import { Button, Group, Select, TextInput } from "@mantine/core";
-import { IconPlus, IconSearch } from "@tabler/icons-react";
+import { Button, Group } from "@mantine/core";
+import { IconPlus } from "@tabler/icons-react";
 import { useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
@@ -11,13 +11,17 @@ import { Cli } from "@/ui/Cli";
 import { type Column, DataTable } from "@/ui/DataTable";
 import { Empty } from "@/ui/Empty";
 import { Failure } from "@/ui/Failure";
-import { ago, money, time } from "@/ui/format";
+import { ChoiceFilter, SearchFilter } from "@/ui/Filters";
+import { money, price } from "@/ui/format";
 import { Loading } from "@/ui/Loading";
+import { Moment } from "@/ui/Moment";
 import { Page } from "@/ui/Page";
 import { Status } from "@/ui/Status";
+import { Tagged } from "@/ui/Tagged";
+import { useNow } from "@/ui/ticking";
 import { useSorted } from "@/ui/useSorted";
 import { useUrlState } from "@/ui/useUrlState";
-import { clock, costNow, idleLeft, type Instance, INSTANCE_STATES, isAllocated, isAtRest, isTensorBoard, LIMIT, listInstances, listKey, useNow } from "./instance";
+import { clock, costNow, idleLeft, type Instance, INSTANCE_STATES, isAllocated, isAtRest, isTensorBoard, LIMIT, listInstances, listKey } from "./instance";
 import classes from "./instances.module.css";
 import { OpenIcon } from "./OpenButton";
 
@@ -63,7 +67,7 @@ const values = (asOf: number, now: number) => ({
 });
 
 function Table({ instances, asOf }: { instances: Instance[]; asOf: number }) {
-  const { t, i18n } = useTranslation("instances");
+  const { t } = useTranslation("instances");
   const { t: words } = useTranslation("status");
   const { name: project } = useProject();
   const me = useUser().name;
@@ -85,12 +89,7 @@ function Table({ instances, asOf }: { instances: Instance[]; asOf: number }) {
       key: "name",
       label: t("common:name"),
       sortable: true,
-      cell: (one) => (
-        <span className={classes.name}>
-          {one.name}
-          {isTensorBoard(one) && <span className={classes.tag}>TensorBoard</span>}
-        </span>
-      ),
+      cell: (one) => <Tagged tag={isTensorBoard(one) && "TensorBoard"}>{one.name}</Tagged>,
     },
     {
       key: "state",
@@ -99,7 +98,7 @@ function Table({ instances, asOf }: { instances: Instance[]; asOf: number }) {
       cell: (one) => <Status state={one.state} title={one.message} />,
     },
     { key: "idle", label: t("stopsIn"), sortable: true, numeric: true, cell: (one) => <Left instance={one} asOf={asOf} now={now} /> },
-    { key: "type", label: t("common:type"), sortable: true, wide: true, cell: (one) => one.type },
+    { key: "type", label: t("type"), sortable: true, wide: true, cell: (one) => one.type },
     {
       key: "environment",
       label: t("environment"),
@@ -114,15 +113,15 @@ function Table({ instances, asOf }: { instances: Instance[]; asOf: number }) {
           </Link>
         ),
     },
-    { key: "user", label: t("common:user"), sortable: true, wide: true, cell: (one) => one.user },
+    ...(users.length > 1 ? [{ key: "user", label: t("common:user"), sortable: true, wide: true, cell: (one: Instance) => one.user }] : []),
     {
       key: "created",
       label: t("common:created"),
       sortable: true,
       wide: true,
-      cell: (one) => <span title={time(one.created_at, i18n.language)}>{ago(one.created_at, i18n.language, now)}</span>,
+      cell: (one) => <Moment iso={one.created_at} />,
     },
-    { key: "price", label: t("price"), sortable: true, numeric: true, wide: true, cell: (one) => money(one.price_per_hour, one.currency) },
+    { key: "price", label: t("price"), sortable: true, numeric: true, wide: true, cell: (one) => price(one.price_per_hour, one.currency) },
     { key: "cost", label: t("common:cost"), sortable: true, numeric: true, cell: (one) => money(costNow(one, asOf, now), one.currency) },
   ];
   if (mayEdit) {
@@ -130,41 +129,23 @@ function Table({ instances, asOf }: { instances: Instance[]; asOf: number }) {
       key: "open",
       label: t("common:open"),
       width: 56,
+      actions: true,
       cell: (one) => (!isAtRest(one) && one.state !== "stopping" && (isOwner || one.user === me) ? <OpenIcon instance={one} /> : null),
     });
   }
   return (
     <>
       <Group gap="sm" wrap="wrap">
-        <TextInput
-          aria-label={t("search")}
-          placeholder={t("search")}
-          leftSection={<IconSearch size={14} />}
-          value={text}
-          onChange={(event) => setText(event.currentTarget.value)}
-          className={classes.search}
-        />
-        <Select
-          aria-label={t("common:state")}
-          placeholder={t("anyState")}
+        <SearchFilter label={t("search")} value={text} onChange={setText} />
+        <ChoiceFilter
+          label={t("common:state")}
+          any={t("anyState")}
           data={INSTANCE_STATES.map((value) => ({ value, label: words(value) }))}
-          value={state || null}
-          onChange={(value) => setState(value ?? "")}
-          clearable
-          clearButtonProps={{ "aria-label": t("anyState") }}
-          w={140}
+          value={state}
+          onChange={setState}
         />
         {users.length > 1 && (
-          <Select
-            aria-label={t("common:user")}
-            placeholder={t("anyUser")}
-            data={users}
-            value={user || null}
-            onChange={(value) => setUser(value ?? "")}
-            clearable
-            clearButtonProps={{ "aria-label": t("anyUser") }}
-            w={140}
-          />
+          <ChoiceFilter label={t("common:user")} any={t("anyUser")} data={users} value={user} onChange={setUser} />
         )}
         <span className="n-soft">{t("count", { count: rows.length })}</span>
       </Group>

@@ -9,7 +9,7 @@ import { api, ask } from "@/api/client";
 import { useMay, useProject } from "@/app/project";
 import { Cli } from "@/ui/Cli";
 import { Failure } from "@/ui/Failure";
-import { money } from "@/ui/format";
+import { price } from "@/ui/format";
 import { Loading } from "@/ui/Loading";
 import { Page } from "@/ui/Page";
 import { bodyOf, DEFAULT_IDLE, type Draft, IDLE, mountName, wordsOf, wrongOf } from "./draft";
@@ -124,7 +124,7 @@ function Form({ types }: { types: InstanceType[] }) {
       </div>
       <aside className={classes.side} aria-label={t("create.summary")}>
         <p className={classes.price}>
-          <strong>{type ? money(type.price_per_hour, type.currency) : "–"}</strong> <span>{t("create.anHour")}</span>
+          <strong>{type ? price(type.price_per_hour, type.currency) : "–"}</strong> <span>{t("create.anHour")}</span>
         </p>
         <p className="n-soft">{t("create.priceNote", { time: t(`create.idles.${draft.idle}`) })}</p>
         {problem !== null && (
@@ -136,7 +136,7 @@ function Form({ types }: { types: InstanceType[] }) {
           {draft.start ? t("create.submit") : t("create.submitOff")}
         </Button>
         <p className="n-soft">{t("create.cli")}</p>
-        <Cli words={wordsOf(draft)} />
+        <Cli words={wordsOf(draft)} wrap />
       </aside>
     </form>
   );

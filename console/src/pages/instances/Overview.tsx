@@ -1,11 +1,11 @@
 /** What an instance is: its machine, its environment, its data, whose it is. */
 import { Anchor } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
-import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
 import { useProject } from "@/app/project";
 import { Cli, CopyLine } from "@/ui/Cli";
+import { Card, Cards, CardStack, Fact, Facts } from "@/ui/Facts";
 import { bytes, duration, time } from "@/ui/format";
 import { appOf, type Instance, type InstanceType, isTensorBoard, listTypes } from "./instance";
 import classes from "./instances.module.css";
@@ -24,11 +24,11 @@ export function Overview({ instance }: { instance: Instance }) {
   const type = types.data?.items.find((one) => one.name === instance.type);
   const board = isTensorBoard(instance);
   return (
-    <div className={classes.overview}>
+    <Cards>
       <Card title={t("overview.machine")}>
-        <dl className={classes.facts}>
+        <Facts names={128}>
           <Fact name={t("app")}>{appOf(instance)}</Fact>
-          <Fact name={t("common:type")}>
+          <Fact name={t("type")}>
             {instance.type} {type && <span className="n-soft">({shapeOf(type)})</span>}
           </Fact>
           {!board && (
@@ -46,13 +46,13 @@ export function Overview({ instance }: { instance: Instance }) {
           <Fact name="ID">
             <span className="n-mono">{instance.id}</span>
           </Fact>
-        </dl>
+        </Facts>
       </Card>
-      <div className={classes.stack}>
+      <CardStack>
         {board ? <Runs instance={instance} /> : <Data instance={instance} />}
         {!board && <Inside instance={instance} />}
-      </div>
-    </div>
+      </CardStack>
+    </Cards>
   );
 }
 
@@ -60,11 +60,11 @@ function Inside({ instance }: { instance: Instance }) {
   const { t } = useTranslation("instances");
   return (
     <Card title={t("overview.inside")}>
-      <dl className={classes.facts}>
+      <Facts names={128}>
         <Fact name={<code>/home/user</code>}>{t("overview.home")}</Fact>
         <Fact name={<code>/data</code>}>{t("overview.dataFolder")}</Fact>
         <Fact name={<code>import nacre</code>}>{t("overview.nacre")}</Fact>
-      </dl>
+      </Facts>
       {instance.state === "running" && (
         <div className={classes.lines}>
           <Cli words={["nacre", "instance", "terminal", instance.name]} />
@@ -130,23 +130,5 @@ function Runs({ instance }: { instance: Instance }) {
         ))}
       </ul>
     </Card>
-  );
-}
-
-function Card({ title, children }: { title: string; children: ReactNode }) {
-  return (
-    <section className={classes.card}>
-      <h2>{title}</h2>
-      {children}
-    </section>
-  );
-}
-
-function Fact({ name, children }: { name: ReactNode; children: ReactNode }) {
-  return (
-    <div>
-      <dt>{name}</dt>
-      <dd>{children}</dd>
-    </div>
   );
 }

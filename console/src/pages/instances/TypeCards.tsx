@@ -2,7 +2,7 @@
 import { UnstyledButton } from "@mantine/core";
 import { useRef } from "react";
 import { useTranslation } from "react-i18next";
-import { bytes, money } from "@/ui/format";
+import { bytes, price } from "@/ui/format";
 import type { InstanceType } from "./instance";
 import classes from "./instances.module.css";
 
@@ -60,7 +60,7 @@ export function TypeCards({ types, value, onChange }: Props) {
                 {one.gpu} × {one.gpu_name ?? "GPU"}
               </span>
             )}
-            <span className={classes.typePrice}>{t("common:perHour", { price: money(one.price_per_hour, one.currency) })}</span>
+            <span className={classes.typePrice}>{t("common:perHour", { price: price(one.price_per_hour, one.currency) })}</span>
             {off && <span className={classes.typeOff}>{t("create.notHere")}</span>}
           </UnstyledButton>
         );

@@ -1,8 +1,8 @@
 /** What the pages of instances share. */
-import { useEffect, useState } from "react";
 import { api, ask, type Schemas } from "@/api/client";
 import { useMay } from "@/app/project";
 import { useUser } from "@/app/session";
+import { accrued } from "@/ui/ticking";
 
 export type Instance = Schemas["Instance"];
 export type InstanceType = Schemas["InstanceType"];
@@ -18,8 +18,7 @@ export const isAllocated = (one: Instance) => ["starting", "running", "stopping"
 
 /** What it has cost by now; `asOf` is when the server said `one.cost`. */
 export function costNow(one: Instance, asOf: number, now: number): number {
-  const since = (Math.max(0, now - asOf) / 3_600_000) * one.price_per_hour;
-  return isAllocated(one) ? (one.cost ?? 0) + since : (one.cost ?? 0);
+  return isAllocated(one) ? accrued(one, asOf, now) : (one.cost ?? 0);
 }
 
 /** Seconds until it stops by itself, unless somebody works in it; null where it does not run. */
@@ -42,17 +41,6 @@ export function useMayOpen(one: Instance | undefined): boolean {
   const isOwner = useMay("owner");
   const isEditor = useMay("editor");
   return one !== undefined && isEditor && (isOwner || one.user === user.name);
-}
-
-/** Now, each so many ms while `ticking`. */
-export function useNow(ticking: boolean, everyMs = 1000): number {
-  const [now, setNow] = useState(() => Date.now());
-  useEffect(() => {
-    if (!ticking) return undefined;
-    const timer = setInterval(() => setNow(Date.now()), everyMs);
-    return () => clearInterval(timer);
-  }, [ticking, everyMs]);
-  return now;
 }
 
 export const LIMIT = 200;

@@ -75,7 +75,7 @@ export function Inputs() {
           </div>
         );
       })}
-      <Button variant="subtle" leftSection={<IconPlus size={14} />} onClick={add}>
+      <Button variant="default" leftSection={<IconPlus size={14} />} onClick={add}>
         {t("form.addInput")}
       </Button>
     </div>

@@ -6,7 +6,7 @@ import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import { api, ask } from "@/api/client";
 import { useProject } from "@/app/project";
-import { bytes, money } from "@/ui/format";
+import { bytes, price } from "@/ui/format";
 import classes from "./form.module.css";
 import { Inputs } from "./Inputs";
 import { Pairs } from "./Pairs";
@@ -102,7 +102,7 @@ function Commands() {
           )}
         </Group>
       ))}
-      <Button variant="subtle" leftSection={<IconPlus size={14} />} onClick={() => write([...shown, ""])}>
+      <Button variant="default" leftSection={<IconPlus size={14} />} onClick={() => write([...shown, ""])}>
         {t("form.addCommand")}
       </Button>
     </div>
@@ -172,7 +172,7 @@ function Machine() {
           label={t("fields.instance_type")}
           data={items.map((one) => ({
             value: one.name,
-            label: t("form.typeOption", { name: one.name, cpu: one.cpu, memory: bytes(one.memory), price: money(one.price_per_hour, one.currency) }) + (one.gpu ? ` · ${one.gpu} ${one.gpu_name ?? "GPU"}` : ""),
+            label: t("form.typeOption", { name: one.name, cpu: one.cpu, memory: bytes(one.memory), price: price(one.price_per_hour, one.currency) }) + (one.gpu ? ` · ${one.gpu} ${one.gpu_name ?? "GPU"}` : ""),
             disabled: one.available === false,
           }))}
           value={type}
@@ -260,7 +260,7 @@ function More() {
   const count = (field: string) => Object.keys((draft.get(field) as object | undefined) ?? {}).length;
   const titled = (title: string, many: number) => (many ? `${title} (${many})` : title);
   return (
-    <Accordion variant="separated" multiple chevronPosition="left" order={2}>
+    <Accordion variant="separated" multiple chevronPosition="left" order={2} className={classes.more}>
       <Accordion.Item value="env">
         <Accordion.Control>{titled(t("fields.env"), count("env"))}</Accordion.Control>
         <Accordion.Panel>

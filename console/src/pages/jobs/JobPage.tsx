@@ -11,13 +11,14 @@ import { useMay, useProject } from "@/app/project";
 import { Cli } from "@/ui/Cli";
 import { useConfirm } from "@/ui/confirm";
 import { Failure } from "@/ui/Failure";
-import { duration, money } from "@/ui/format";
+import { duration, money, price } from "@/ui/format";
 import { Loading } from "@/ui/Loading";
 import { LogView } from "@/ui/LogView";
 import { tell, tellError } from "@/ui/notify";
 import { Page, type Tab } from "@/ui/Page";
 import { Status } from "@/ui/Status";
-import { costNow, getJob, hasEnded, isAllocated, type Job, jobKey, ranFor, useNow } from "./job";
+import { useNow } from "@/ui/ticking";
+import { costNow, getJob, hasEnded, isAllocated, type Job, jobKey, ranFor } from "./job";
 import { JobRecord } from "./JobRecord";
 import { JobTimeline } from "./JobTimeline";
 import classes from "./jobs.module.css";
@@ -68,7 +69,7 @@ function Loaded({ job, asOf }: { job: Job; asOf: number }) {
           <span title={t("priceNote")}>
             {ended ? t("cost", { cost: money(job.cost, job.currency) }) : t("costSoFar", { cost: money(costNow(job, asOf, now), job.currency) })}
           </span>
-          {!ended && <span>{t("common:perHour", { price: money(job.price_per_hour, job.currency) })}</span>}
+          {!ended && <span>{t("common:perHour", { price: price(job.price_per_hour, job.currency) })}</span>}
           {job.exit_code !== null && job.exit_code !== undefined && <span>{t("exitCode", { code: job.exit_code })}</span>}
           <Anchor component={Link} size="sm" to={`/p/${project}/runs/${job.run}`}>
             {t("run")}

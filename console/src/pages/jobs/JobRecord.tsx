@@ -155,7 +155,7 @@ function Isolation({ job }: { job: Job }) {
   const how = (value: string | null | undefined) => (value ? t(`isolation.how.${value.replaceAll(" ", "_")}`, { defaultValue: value }) : t("isolation.noLimit"));
   return (
     <section>
-      <Title order={2} mb={4}>
+      <Title order={2} size="h3" mb={4}>
         {t("isolation.title")}
       </Title>
       <p className="n-soft">{t(`isolation.${level}`)}</p>

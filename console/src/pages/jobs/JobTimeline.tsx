@@ -16,7 +16,7 @@ export function JobTimeline({ job, now }: { job: Job; now: number }) {
     <Stack gap="lg">
       <Bars all={all} />
       <Phases all={all} />
-      <Title order={2}>{t("timeline.attempts")}</Title>
+      <Title order={2} size="h3">{t("timeline.attempts")}</Title>
       <Attempts job={job} now={now} />
     </Stack>
   );
@@ -74,7 +74,9 @@ function Bars({ all }: { all: Stretch[] }) {
 function Phases({ all }: { all: Stretch[] }) {
   const { t, i18n } = useTranslation("jobs");
   return (
-    <div className={classes.scroller}>
+    // A region that scrolls has to be reachable by keys.
+    // eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex
+    <div className={classes.scroller} tabIndex={0} role="region" aria-label={t("timeline.table")}>
       <Table aria-label={t("timeline.table")}>
         <Table.Thead>
           <Table.Tr>
@@ -104,7 +106,9 @@ function Attempts({ job, now }: { job: Job; now: number }) {
   const attempts = job.attempts ?? [];
   if (!attempts.length) return <p className="n-soft">{t("timeline.noAttempt")}</p>;
   return (
-    <div className={classes.scroller}>
+    // A region that scrolls has to be reachable by keys.
+    // eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex
+    <div className={classes.scroller} tabIndex={0} role="region" aria-label={t("timeline.attempts")}>
       <Table aria-label={t("timeline.attempts")}>
         <Table.Thead>
           <Table.Tr>

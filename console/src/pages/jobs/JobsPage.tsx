@@ -1,6 +1,6 @@
 /** The project's jobs: what waits and why, and all of them. */
-import { Button, Group, Select, TextInput } from "@mantine/core";
-import { IconPlus, IconSearch } from "@tabler/icons-react";
+import { Button, Group } from "@mantine/core";
+import { IconPlus } from "@tabler/icons-react";
 import { useQuery } from "@tanstack/react-query";
 import { useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
@@ -12,13 +12,16 @@ import { Cli } from "@/ui/Cli";
 import { type Column, DataTable, type Sort } from "@/ui/DataTable";
 import { Empty } from "@/ui/Empty";
 import { Failure } from "@/ui/Failure";
-import { ago, duration, money, time } from "@/ui/format";
+import { ChoiceFilter, SearchFilter } from "@/ui/Filters";
+import { duration, money } from "@/ui/format";
 import { Loading } from "@/ui/Loading";
+import { Moment } from "@/ui/Moment";
 import { tellError } from "@/ui/notify";
 import { Page } from "@/ui/Page";
 import { Status } from "@/ui/Status";
+import { useNow } from "@/ui/ticking";
 import { useUrlState } from "@/ui/useUrlState";
-import { type Job, costNow, hasEnded, isAllocated, JOB_STATES, ranFor, useNow } from "./job";
+import { type Job, costNow, hasEnded, isAllocated, JOB_STATES, ranFor } from "./job";
 import classes from "./jobs.module.css";
 import { Queue } from "./Queue";
 
@@ -83,7 +86,7 @@ export default function JobsPage() {
 }
 
 function Table({ jobs, asOf }: { jobs: Job[]; asOf: number }) {
-  const { t, i18n } = useTranslation("jobs");
+  const { t } = useTranslation("jobs");
   const { t: words } = useTranslation("status");
   const [state, setState] = useUrlState("state");
   const [user, setUser] = useUrlState("user");
@@ -112,7 +115,7 @@ function Table({ jobs, asOf }: { jobs: Job[]; asOf: number }) {
     {
       key: "created",
       label: t("submitted"),
-      cell: (job) => <span title={time(job.created_at, i18n.language)}>{ago(job.created_at, i18n.language, now)}</span>,
+      cell: (job) => <Moment iso={job.created_at} />,
       sortable: true,
       wide: true,
     },
@@ -122,35 +125,17 @@ function Table({ jobs, asOf }: { jobs: Job[]; asOf: number }) {
   return (
     <>
       <Group gap="sm" wrap="wrap">
-        <TextInput
-          aria-label={t("search")}
-          placeholder={t("search")}
-          leftSection={<IconSearch size={14} />}
-          value={text}
-          onChange={(event) => setText(event.currentTarget.value)}
-          className={classes.search}
-        />
-        <Select
-          aria-label={t("common:state")}
-          placeholder={t("anyState")}
+        <SearchFilter label={t("search")} value={text} onChange={setText} />
+        <ChoiceFilter
+          label={t("common:state")}
+          any={t("anyState")}
           data={[{ value: "active", label: t("activeOnly") }, ...JOB_STATES.map((value) => ({ value, label: words(value) }))]}
-          value={state || null}
-          onChange={(value) => setState(value ?? "")}
-          clearable
-          clearButtonProps={{ "aria-label": t("anyState") }}
+          value={state}
+          onChange={setState}
           w={160}
         />
         {users.length > 1 && (
-          <Select
-            aria-label={t("common:user")}
-            placeholder={t("anyUser")}
-            data={users}
-            value={user || null}
-            onChange={(value) => setUser(value ?? "")}
-            clearable
-            clearButtonProps={{ "aria-label": t("anyUser") }}
-            w={140}
-          />
+          <ChoiceFilter label={t("common:user")} any={t("anyUser")} data={users} value={user} onChange={setUser} />
         )}
         <span className="n-soft">{t("count", { count: shown.length })}</span>
       </Group>

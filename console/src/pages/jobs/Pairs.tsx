@@ -47,7 +47,7 @@ export function Pairs({ field, label, add }: { field: "env" | "tags"; label: str
           </ActionIcon>
         </Group>
       ))}
-      <Button variant="subtle" leftSection={<IconPlus size={14} />} onClick={() => setRows([...rows, ["", ""]])}>
+      <Button variant="default" leftSection={<IconPlus size={14} />} onClick={() => setRows([...rows, ["", ""]])}>
         {add}
       </Button>
     </div>

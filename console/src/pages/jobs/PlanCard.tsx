@@ -3,7 +3,7 @@ import { Alert, Button } from "@mantine/core";
 import { IconAlertTriangle, IconPlayerPlay } from "@tabler/icons-react";
 import { useTranslation } from "react-i18next";
 import type { Problem, Schemas } from "@/api/client";
-import { money } from "@/ui/format";
+import { money, price } from "@/ui/format";
 import classes from "./form.module.css";
 
 interface Props {
@@ -35,7 +35,7 @@ export function PlanCard({ plan, problem, settling, asked, sending }: Props) {
             {plan.message && <p className="n-soft">{plan.message}</p>}
             <dl className={classes.prices}>
               <dt>{t("plan.price")}</dt>
-              <dd>{t("common:perHour", { price: money(plan.price_per_hour, plan.currency) })}</dd>
+              <dd>{t("common:perHour", { price: price(plan.price_per_hour, plan.currency) })}</dd>
               <dt>{t("plan.maxCost")}</dt>
               <dd>{plan.max_cost === null || plan.max_cost === undefined ? t("plan.noLimit") : money(plan.max_cost, plan.currency)}</dd>
               {Object.entries(plan.inputs ?? {}).map(([name, reference]) => (

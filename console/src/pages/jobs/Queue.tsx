@@ -3,7 +3,8 @@ import { Title } from "@mantine/core";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
 import { ago } from "@/ui/format";
-import { asksFor, type Job, useNow } from "./job";
+import { useNow } from "@/ui/ticking";
+import { asksFor, type Job } from "./job";
 import classes from "./jobs.module.css";
 
 export function Queue({ jobs }: { jobs: Job[] }) {

@@ -1,7 +1,7 @@
 /** What the pages of jobs share. */
-import { useEffect, useState } from "react";
 import { api, ask, type Schemas } from "@/api/client";
 import { bytes } from "@/ui/format";
+import { accrued } from "@/ui/ticking";
 
 export type Job = Schemas["Job"];
 
@@ -22,7 +22,7 @@ export const isAllocated = (job: Job) => ["preparing", "starting", "running", "s
 
 /** What it has cost by now; `asOf` is when the server said `job.cost`. */
 export function costNow(job: Job, asOf: number, now: number): number {
-  return isAllocated(job) ? job.cost + (Math.max(0, now - asOf) / 3_600_000) * job.price_per_hour : job.cost;
+  return isAllocated(job) ? accrued(job, asOf, now) : job.cost;
 }
 
 /** What it asks for: `2 CPU, 4 GiB, 1 H100`. */
@@ -31,17 +31,6 @@ export function asksFor(job: Job): string {
   const parts = [`${hardware.cpu ?? 1} CPU`, bytes(hardware.memory)];
   if (hardware.gpu) parts.push(`${hardware.gpu} ${hardware.gpu_name ?? "GPU"}`);
   return parts.join(", ");
-}
-
-/** Now, each so many ms while `ticking`. */
-export function useNow(ticking: boolean, everyMs = 1000): number {
-  const [now, setNow] = useState(() => Date.now());
-  useEffect(() => {
-    if (!ticking) return undefined;
-    const timer = setInterval(() => setNow(Date.now()), everyMs);
-    return () => clearInterval(timer);
-  }, [ticking, everyMs]);
-  return now;
 }
 
 export const jobKey = (project: string, name: string) => ["job", project, name] as const;

@@ -1,11 +1,12 @@
 /** The dialogs that describe, tag or rename a model, and describe, tag or stage a version. */
-import { Button, Group, Modal, Select, Stack, Textarea, TextInput } from "@mantine/core";
+import { Modal, Select, Stack, Textarea, TextInput } from "@mantine/core";
 import { type FormEvent, type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useNavigate } from "react-router";
 import { api, ask, type Schemas } from "@/api/client";
 import { useProject } from "@/app/project";
 import { Cli } from "@/ui/Cli";
+import { DialogButtons } from "@/ui/DialogButtons";
 import { tell, tellError } from "@/ui/notify";
 import { type Model, modelPath, useRefresh, type Version } from "./data";
 import { tagChange, type Tags, TagsEditor } from "./Tags";
@@ -127,14 +128,7 @@ function Described({ about, onClose, save, cli, children }: DescribedProps) {
         />
         <TagsEditor tags={tags} onChange={setTags} />
         <Cli words={cli} />
-        <Group justify="flex-end" gap="sm">
-          <Button variant="default" onClick={onClose}>
-            {t("common:cancel")}
-          </Button>
-          <Button type="submit" loading={saving}>
-            {t("common:save")}
-          </Button>
-        </Group>
+        <DialogButtons action={t("common:save")} busy={saving} cancel={onClose} />
       </Stack>
     </form>
   );

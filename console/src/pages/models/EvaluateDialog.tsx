@@ -7,6 +7,7 @@ import { useNavigate } from "react-router";
 import { api, ask } from "@/api/client";
 import { useProject } from "@/app/project";
 import { Cli } from "@/ui/Cli";
+import { DialogButtons } from "@/ui/DialogButtons";
 import { Empty } from "@/ui/Empty";
 import { tell, tellError } from "@/ui/notify";
 import { modelPath, useRefresh, type Version } from "./data";
@@ -121,14 +122,7 @@ function EvaluateForm({ versions, version, onClose }: Omit<Props, "opened">) {
           </Group>
         </Collapse>
         <Cli words={words} />
-        <Group justify="flex-end" gap="sm">
-          <Button variant="default" onClick={onClose}>
-            {t("common:cancel")}
-          </Button>
-          <Button type="submit" disabled={!data} loading={starting}>
-            {t("actions.evaluate")}
-          </Button>
-        </Group>
+        <DialogButtons action={t("actions.evaluate")} busy={starting} disabled={!data} cancel={onClose} />
       </Stack>
     </form>
   );

@@ -4,6 +4,7 @@ import { Link } from "react-router";
 import { useProject } from "@/app/project";
 import { ConfusionMatrix } from "@/ui/ConfusionMatrix";
 import { type Column, DataTable } from "@/ui/DataTable";
+import { Figure, Figures } from "@/ui/Figures";
 import { duration, number } from "@/ui/format";
 import { Status } from "@/ui/Status";
 import { useSorted } from "@/ui/useSorted";
@@ -34,18 +35,14 @@ export function EvaluationView({ evaluation }: { evaluation: Evaluation }) {
       )}
       {evaluation.state === "succeeded" && (
         <>
-          <div className={classes.figures}>
+          <Figures>
             {MEASURES.map((measure) => (
-              <div key={measure} className={classes.figure}>
-                <span>{t(`measures.${measure}`)}</span>
-                <strong>{score(evaluation[measure])}</strong>
-              </div>
+              <Figure key={measure} name={t(`measures.${measure}`)}>
+                {score(evaluation[measure])}
+              </Figure>
             ))}
-            <div className={classes.figure}>
-              <span>{t("measures.samples")}</span>
-              <strong>{number(evaluation.samples)}</strong>
-            </div>
-          </div>
+            <Figure name={t("measures.samples")}>{number(evaluation.samples)}</Figure>
+          </Figures>
           <div className={classes.halves}>
             {evaluation.labels && evaluation.confusion && (
               <div className={classes.section}>

@@ -1,6 +1,5 @@
 /** The models of a project. */
-import { Button, Group, TextInput } from "@mantine/core";
-import { IconSearch } from "@tabler/icons-react";
+import { Button, Group } from "@mantine/core";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
 import { useProject } from "@/app/project";
@@ -8,6 +7,7 @@ import { Cli } from "@/ui/Cli";
 import { type Column, DataTable } from "@/ui/DataTable";
 import { Empty } from "@/ui/Empty";
 import { Failure } from "@/ui/Failure";
+import { SearchFilter } from "@/ui/Filters";
 import { ago } from "@/ui/format";
 import { Loading } from "@/ui/Loading";
 import { Page } from "@/ui/Page";
@@ -89,14 +89,7 @@ export function ModelsPage() {
       )}
       {all.length > 0 && (
         <>
-          <TextInput
-            aria-label={t("list.search")}
-            placeholder={t("list.search")}
-            leftSection={<IconSearch size={14} />}
-            value={text}
-            onChange={(event) => setText(event.currentTarget.value)}
-            maw={320}
-          />
+          <SearchFilter label={t("list.search")} value={text} onChange={setText} maw={320} />
           {rows.length ? (
             <DataTable
               label={t("list.title")}

@@ -9,6 +9,7 @@ import { api, ask } from "@/api/client";
 import { useMay, useProject } from "@/app/project";
 import { Cli } from "@/ui/Cli";
 import { useConfirm } from "@/ui/confirm";
+import { Fact, Facts } from "@/ui/Facts";
 import { Failure } from "@/ui/Failure";
 import { bytes, time } from "@/ui/format";
 import { Loading } from "@/ui/Loading";
@@ -110,20 +111,13 @@ function About({ version }: { version: Version }) {
   }
   if (version.source) facts.push([t("from.source"), <code key="source" className="n-mono">{version.source}</code>]);
   return (
-    <dl className={classes.facts}>
+    <Facts names="fit">
       {facts.map(([name, value]) => (
-        <Fact key={name} name={name} value={value} />
+        <Fact key={name} name={name}>
+          {value}
+        </Fact>
       ))}
-    </dl>
-  );
-}
-
-function Fact({ name, value }: { name: string; value: ReactNode }) {
-  return (
-    <>
-      <dt>{name}</dt>
-      <dd>{value}</dd>
-    </>
+    </Facts>
   );
 }
 

@@ -10,7 +10,7 @@ import { Status } from "@/ui/Status";
 import { useSorted } from "@/ui/useSorted";
 import { useUrlState } from "@/ui/useUrlState";
 import { type Model, modelPath, type Version } from "./data";
-import { best, dataOf, MEASURES, type Measure, measured, score } from "./measures";
+import { best, dataOf, MEASURES, measured, score } from "./measures";
 import classes from "./models.module.css";
 import { VersionAliases } from "./VersionAliases";
 
@@ -108,5 +108,3 @@ const KNOWN_STAGES = ["None", "Staging", "Production", "Archived"] as const;
 export function stageKey(stage: string | undefined): `stage.${(typeof KNOWN_STAGES)[number]}` {
   return `stage.${KNOWN_STAGES.find((one) => one === stage) ?? "None"}`;
 }
-
-export type { Measure };

@@ -11,8 +11,9 @@ import { Cli } from "@/ui/Cli";
 import { DataTable } from "@/ui/DataTable";
 import { Empty } from "@/ui/Empty";
 import { Failure } from "@/ui/Failure";
-import { ago, money } from "@/ui/format";
+import { money } from "@/ui/format";
 import { Loading } from "@/ui/Loading";
+import { Moment } from "@/ui/Moment";
 import { Page } from "@/ui/Page";
 import { useUrlState } from "@/ui/useUrlState";
 import { monthStart } from "./month";
@@ -20,7 +21,7 @@ import { NewProject } from "./NewProject";
 import classes from "./Projects.module.css";
 
 export function Projects() {
-  const { t, i18n } = useTranslation(["projects", "common"]);
+  const { t } = useTranslation(["projects", "common"]);
   const go = useNavigate();
   const [making, setMaking] = useUrlState("new");
   const projects = useProjects();
@@ -40,7 +41,7 @@ export function Projects() {
   const spent = new Map(cost.data?.lines.map((line) => [line.project, line.cost]));
   const form = making === "1" && (
     <section className={`n-card ${classes.form}`} aria-label={t("new.title")}>
-      <NewProject onMade={(name) => void go(inProject(name, "/settings?tab=members"))} cancel={() => setMaking("")} />
+      <NewProject focus onMade={(name) => void go(inProject(name, "/settings?tab=members"))} cancel={() => setMaking("")} />
     </section>
   );
   return (
@@ -89,7 +90,7 @@ export function Projects() {
               numeric: true,
               cell: ({ name }) => (cost.data ? money(spent.get(name) ?? 0, cost.data.currency) : "–"),
             },
-            { key: "created", label: t("common:created"), wide: true, cell: ({ created_at }) => ago(created_at, i18n.language) },
+            { key: "created", label: t("common:created"), wide: true, cell: ({ created_at }) => <Moment iso={created_at} /> },
           ]}
         />
       )}

@@ -5,7 +5,6 @@ import { api, ask, type Schemas } from "@/api/client";
 import { useLiveList } from "@/api/queries";
 
 export type RunRecord = Schemas["RunRecord"];
-export type RunMetric = Schemas["RunMetric"];
 
 /** Of one answer of `runs.chart`. */
 export const MOST_DRAWN = 100;

@@ -3,22 +3,21 @@ import { Button, Group, Select, Stack, TextInput } from "@mantine/core";
 import { useDebouncedValue } from "@mantine/hooks";
 import { useInfiniteQuery, useQueryClient } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
-import { api, ask, type Schemas } from "@/api/client";
+import { api, ask } from "@/api/client";
 import { useLive } from "@/api/live";
 import { useProject } from "@/app/project";
 import { Cli } from "@/ui/Cli";
-import { DataTable } from "@/ui/DataTable";
 import { Empty } from "@/ui/Empty";
 import { Failure } from "@/ui/Failure";
-import { ago, time } from "@/ui/format";
 import { Loading } from "@/ui/Loading";
 import { useUrlState } from "@/ui/useUrlState";
-import { factsOf, NOUNS, wanted } from "./eventWords";
+import { EventTable } from "./EventTable";
+import { NOUNS, wanted } from "./eventWords";
 
 const PAGE = 100;
 
 export function Events() {
-  const { t, i18n } = useTranslation(["settings", "common"]);
+  const { t } = useTranslation(["settings", "common"]);
   const project = useProject().name;
   const client = useQueryClient();
   const [verb, setVerb] = useUrlState("verb");
@@ -69,27 +68,7 @@ export function Events() {
         <Empty title={filtered ? t("events.noneSuch") : t("events.none")} cli={["nacre", "-p", project, "event", "ls", ...words]} />
       ) : (
         <>
-          <DataTable
-            label={t("tabs.events")}
-            rows={rows}
-            id={({ id }) => id}
-            columns={[
-              {
-                key: "when",
-                label: t("events.when"),
-                width: 120,
-                cell: ({ created_at }) => (
-                  <time dateTime={created_at} title={time(created_at, i18n.language)}>
-                    {ago(created_at, i18n.language)}
-                  </time>
-                ),
-              },
-              { key: "user", label: t("common:user"), cell: (event) => event.user ?? <span className="n-soft">{t("events.server")}</span> },
-              { key: "verb", label: t("events.verb"), cell: (event) => <span className="n-mono">{event.verb}</span> },
-              { key: "subject", label: t("events.subject"), cell: (event) => <Subject event={event} /> },
-              { key: "detail", label: t("events.detail"), cell: (event) => <span className="n-soft">{factsOf(event)}</span> },
-            ]}
-          />
+          <EventTable rows={rows} />
           <Group gap="sm">
             {events.hasNextPage && (
               <Button variant="default" onClick={() => void events.fetchNextPage()} loading={events.isFetchingNextPage}>
@@ -102,10 +81,4 @@ export function Events() {
       )}
     </Stack>
   );
-}
-
-function Subject({ event }: { event: Schemas["Event"] }) {
-  const detail = event.detail as Record<string, unknown> | undefined;
-  const name = [detail?.name, detail?.user].find((one): one is string => typeof one === "string");
-  return <span title={event.subject}>{name ?? <span className="n-mono">{event.subject}</span>}</span>;
 }

@@ -13,8 +13,8 @@ import { Cli } from "@/ui/Cli";
 import { useConfirm } from "@/ui/confirm";
 import { DataTable } from "@/ui/DataTable";
 import { Failure } from "@/ui/Failure";
-import { ago } from "@/ui/format";
 import { Loading } from "@/ui/Loading";
+import { Moment } from "@/ui/Moment";
 import { tell, tellError } from "@/ui/notify";
 import classes from "./Settings.module.css";
 
@@ -22,7 +22,7 @@ type Role = Schemas["Role"];
 const ROLES: readonly Role[] = ["viewer", "editor", "owner"];
 
 export function Members() {
-  const { t, i18n } = useTranslation(["settings", "common"]);
+  const { t } = useTranslation(["settings", "common"]);
   const project = useProject().name;
   const me = useUser().name;
   const may = useMay("owner");
@@ -44,7 +44,6 @@ export function Members() {
     mutationFn: ({ user, role }: { user: string; role: Role }) =>
       ask(api.PUT("/api/v1/projects/{project}/members/{user}", { params: { path: { project, user } }, body: { role } })),
     onSuccess: ({ user, role }) => tell(t("members.set", { user, role: t(`roles.${role}`) })),
-    onError: tellError,
     onSettled: (_, __, { user }) => again(user),
   });
   const remove = useMutation({
@@ -81,7 +80,7 @@ export function Members() {
                   aria-label={t("members.roleOf", { user })}
                   data={ROLES.map((one) => ({ value: one, label: t(`roles.${one}`) }))}
                   value={role}
-                  onChange={(value) => value && value !== role && put.mutate({ user, role: value as Role })}
+                  onChange={(value) => value && value !== role && put.mutate({ user, role: value as Role }, { onError: tellError })}
                   allowDeselect={false}
                   w={120}
                 />
@@ -89,7 +88,7 @@ export function Members() {
                 t(`roles.${role}`)
               ),
           },
-          { key: "since", label: t("members.since"), wide: true, cell: ({ created_at }) => ago(created_at, i18n.language) },
+          { key: "since", label: t("members.since"), wide: true, cell: ({ created_at }) => <Moment iso={created_at} /> },
           ...(may
             ? [
                 {
@@ -123,18 +122,20 @@ function Add({ add }: { add: (user: string, role: Role) => Promise<unknown> }) {
   const project = useProject().name;
   const [user, setUser] = useState("");
   const [role, setRole] = useState<Role>("editor");
+  const [fault, setFault] = useState("");
   const submit = (event: FormEvent) => {
     event.preventDefault();
     if (!user.trim()) return;
+    setFault("");
     add(user.trim(), role).then(
       () => setUser(""),
-      () => undefined, // told already
+      (error: unknown) => setFault(error instanceof Error ? error.message : String(error)),
     );
   };
   return (
     <form onSubmit={submit}>
       <Group gap="sm" align="flex-end">
-        <TextInput label={t("members.name")} value={user} onChange={(event) => setUser(event.currentTarget.value)} autoComplete="off" spellCheck={false} w={200} />
+        <TextInput label={t("members.name")} error={fault !== ""} value={user} onChange={(event) => setUser(event.currentTarget.value)} autoComplete="off" spellCheck={false} w={200} />
         <Select
           label={t("members.role")}
           data={ROLES.map((one) => ({ value: one, label: t(`roles.${one}`) }))}
@@ -146,8 +147,15 @@ function Add({ add }: { add: (user: string, role: Role) => Promise<unknown> }) {
         <Button type="submit" disabled={!user.trim()}>
           {t("members.add")}
         </Button>
-        <Cli words={["nacre", "project", "add-member", user.trim() || "NAME", "--role", role, "--project", project]} />
+        <span className={classes.beside}>
+          <Cli words={["nacre", "-p", project, "project", "add-member", user.trim() || "NAME", "--role", role]} />
+        </span>
       </Group>
+      {fault && (
+        <p className={classes.fault} role="alert">
+          {fault}
+        </p>
+      )}
       <p className={classes.note}>{t("members.note")}</p>
     </form>
   );

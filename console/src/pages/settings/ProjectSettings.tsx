@@ -2,7 +2,7 @@
 import { useTranslation } from "react-i18next";
 import { useProject } from "@/app/project";
 import { Cli } from "@/ui/Cli";
-import { time } from "@/ui/format";
+import { date, timeWithZone } from "@/ui/format";
 import { Page } from "@/ui/Page";
 import { useUrlState } from "@/ui/useUrlState";
 import { Events } from "./Events";
@@ -27,7 +27,9 @@ export function ProjectSettings() {
       facts={
         <>
           {project.role && <span>{t("yourRole", { role: t(`roles.${project.role}`) })}</span>}
-          <span>{t("since", { time: time(project.created_at, i18n.language) })}</span>
+          <time dateTime={project.created_at} title={timeWithZone(project.created_at, i18n.language)}>
+            {t("since", { time: date(project.created_at, i18n.language) })}
+          </time>
         </>
       }
       cli={<Cli words={commands[tab] ?? commands.general!} />}

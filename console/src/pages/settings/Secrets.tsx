@@ -11,15 +11,15 @@ import { useConfirm } from "@/ui/confirm";
 import { DataTable } from "@/ui/DataTable";
 import { Empty } from "@/ui/Empty";
 import { Failure } from "@/ui/Failure";
-import { ago } from "@/ui/format";
 import { Loading } from "@/ui/Loading";
+import { Moment } from "@/ui/Moment";
 import { tell, tellError } from "@/ui/notify";
 import classes from "./Settings.module.css";
 
 type Secret = Schemas["Secret"];
 
 export function Secrets() {
-  const { t, i18n } = useTranslation(["settings", "common"]);
+  const { t } = useTranslation(["settings", "common"]);
   const project = useProject().name;
   const may = useMay("editor");
   const confirm = useConfirm();
@@ -47,7 +47,7 @@ export function Secrets() {
       <p className={classes.note}>{t("secrets.text")}</p>
       {may && <SetSecret known={rows.map(({ name }) => name)} done={again} />}
       {rows.length === 0 ? (
-        <Empty title={t("secrets.none")} cli={["nacre", "secret", "set", "HF_TOKEN"]}>
+        <Empty title={t("secrets.none")} cli={["nacre", "-p", project, "secret", "set", "HF_TOKEN"]}>
           {t("secrets.noneText")}
         </Empty>
       ) : (
@@ -58,7 +58,7 @@ export function Secrets() {
           columns={[
             { key: "name", label: t("common:name"), cell: ({ name }) => <span className="n-mono">{name}</span> },
             { key: "kind", label: t("secrets.kind"), cell: (secret) => <Place secret={secret} /> },
-            { key: "updated", label: t("common:updated"), cell: ({ updated_at }) => ago(updated_at, i18n.language) },
+            { key: "updated", label: t("common:updated"), wide: true, cell: ({ updated_at }) => <Moment iso={updated_at} /> },
             ...(may
               ? [
                   {
@@ -131,9 +131,14 @@ function SetSecret({ known, done }: { known: string[]; done: () => void }) {
           label={t("secrets.value")}
           value={value}
           onChange={(event: { currentTarget: { value: string } }) => setValue(event.currentTarget.value)}
-          error={set.error?.message}
           autoComplete="new-password"
         />
+        {/* The server says whether it is the name or the value. */}
+        {set.error && (
+          <p className={classes.fault} role="alert">
+            {set.error.message}
+          </p>
+        )}
         <Group gap="sm">
           <Button type="submit" disabled={!name || !value} loading={set.isPending}>
             {replaces ? t("secrets.replace") : t("secrets.keep")}
@@ -146,7 +151,7 @@ function SetSecret({ known, done }: { known: string[]; done: () => void }) {
 }
 
 /** A file has lines, which a field for passwords would lose. */
-function FileValue(props: { label: string; value: string; onChange: (event: { currentTarget: { value: string } }) => void; error?: string | undefined }) {
-  const { label, value, onChange, error } = props;
-  return <Textarea label={label} value={value} onChange={onChange} error={error} autosize minRows={4} maxRows={12} spellCheck={false} classNames={{ input: "n-mono" }} />;
+function FileValue(props: { label: string; value: string; onChange: (event: { currentTarget: { value: string } }) => void }) {
+  const { label, value, onChange } = props;
+  return <Textarea label={label} value={value} onChange={onChange} autosize minRows={4} maxRows={12} spellCheck={false} classNames={{ input: "n-mono" }} />;
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { factsOf, wanted } from "./eventWords";
+import { factsOf, nameOf, wanted } from "./eventWords";
 
 const nothing = { verb: "", user: "", subject: "", before: "" };
 
@@ -18,7 +18,17 @@ describe("wanted", () => {
 
 describe("factsOf", () => {
   it("leaves out what the subject says", () => {
-    const event = { detail: { name: "train-1", state: "failed", reason: null, sizes: [1, 2] } } as unknown as Parameters<typeof factsOf>[0];
+    const event = { verb: "jobs.end", detail: { name: "train-1", state: "failed", reason: null, sizes: [1, 2] } } as unknown as Parameters<typeof factsOf>[0];
     expect(factsOf(event)).toBe("state: failed, sizes: [1,2]");
+    expect(nameOf(event)).toBe("train-1");
+  });
+
+  it("calls a model by its name, and bytes by their unit", () => {
+    const of = (verb: string, detail: object) => ({ verb, detail }) as Parameters<typeof factsOf>[0];
+    const registered = of("models.register", { model: "digits", version: 2 });
+    expect([nameOf(registered), factsOf(registered)]).toEqual(["digits", "version: 2"]);
+    const deployed = of("endpoints.deploy", { model: "digits" });
+    expect([nameOf(deployed), factsOf(deployed)]).toEqual([undefined, "model: digits"]);
+    expect(factsOf(of("data.create", { size: 370_090 }))).toBe("size: 361 KiB");
   });
 });

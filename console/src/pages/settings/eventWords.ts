@@ -1,5 +1,6 @@
 /** How events are asked for and read. */
 import type { Schemas } from "@/api/client";
+import { bytes } from "@/ui/format";
 
 /** What the filter offers; any verb may stand in the URL. */
 export const NOUNS = ["jobs", "instances", "data", "environments", "experiments", "runs", "models", "evaluations", "endpoints", "members", "invitations", "secrets", "projects"] as const;
@@ -24,10 +25,31 @@ export function wanted({ verb, user, subject, before }: Asked): Partial<Asked> {
   return Object.fromEntries(Object.entries(given).filter(([, value]) => value));
 }
 
+/** What the detail calls the subject, in the order in which they are looked for. */
+const NAMES = ["name", "user"];
+
+function namesOf(verb: string): string[] {
+  return verb.startsWith("models.") ? [...NAMES, "model"] : NAMES;
+}
+
+/** What the subject is called, where the event says it; its id stands in `subject`. */
+export function nameOf({ verb, detail }: Schemas["Event"]): string | undefined {
+  const facts = (detail ?? {}) as Record<string, unknown>;
+  return namesOf(verb)
+    .map((key) => facts[key])
+    .find((one): one is string => typeof one === "string" && one !== "");
+}
+
 /** The facts of an event beside its subject, in one line. */
-export function factsOf({ detail }: Schemas["Event"]): string {
+export function factsOf({ verb, detail }: Schemas["Event"]): string {
+  const names = namesOf(verb);
   return Object.entries((detail ?? {}) as Record<string, unknown>)
-    .filter(([key, value]) => key !== "name" && key !== "user" && value !== null && value !== "")
-    .map(([key, value]) => `${key}: ${typeof value === "object" ? JSON.stringify(value) : String(value)}`)
+    .filter(([key, value]) => !names.includes(key) && value !== null && value !== "")
+    .map(([key, value]) => `${key}: ${said(key, value)}`)
     .join(", ");
+}
+
+function said(key: string, value: unknown): string {
+  if (key === "size" && typeof value === "number") return bytes(value);
+  return typeof value === "object" ? JSON.stringify(value) : String(value);
 }

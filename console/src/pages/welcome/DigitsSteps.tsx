@@ -7,7 +7,7 @@ import { Link } from "react-router";
 import { api, ask } from "@/api/client";
 import { inProject } from "@/app/pages";
 import { useUser } from "@/app/session";
-import { money, number } from "@/ui/format";
+import { number, price } from "@/ui/format";
 import { tellError } from "@/ui/notify";
 import { Status } from "@/ui/Status";
 import { buildEnvironment, converted, deploy, digitsThings, ENDPOINT, ENVIRONMENT, evaluate, register, train, typeOf } from "./digits";
@@ -51,7 +51,7 @@ export function DigitsSteps({ project, role, lists, states, next, again }: Steps
       actions: role === "owner" && <Go to={inProject(project, "/settings?tab=members")}>{t("act.members")}</Go>,
     },
     instance: {
-      facts: lists.instances[0] && <Fact to={inProject(project, `/instances/${lists.instances[0].name}`)} name={lists.instances[0].name} state={lists.instances[0].state} />,
+      facts: lists.instances[0] && <Fact to={inProject(project, `/instances/${lists.instances[0].name}`)} name={lists.instances[0].name} state={lists.instances[0].state} lasting />,
       actions: may && !lists.instances.length && <Go to={inProject(project, `/instances/new?environment=${ENVIRONMENT}`)}>{t("act.instance")}</Go>,
       cli: `nacre instance create lab --type cpu.small --env ${ENVIRONMENT}`,
     },
@@ -122,7 +122,7 @@ export function DigitsSteps({ project, role, lists, states, next, again }: Steps
               <Button variant={next === "deploy" ? "filled" : "default"} onClick={() => deploying.mutate()} loading={deploying.isPending}>
                 {t("act.deploy")}
               </Button>
-              <span className="n-soft">{t("digits.price", { price: money(type.price_per_hour, type.currency) })}</span>
+              <span className="n-soft">{t("digits.price", { price: price(type.price_per_hour, type.currency) })}</span>
             </>
           )
         ),
@@ -153,14 +153,15 @@ export function Go({ to, primary, children }: { to: string; primary?: boolean; c
 
 const BUSY = new Set(["preparing", "starting", "running", "building", "resolving", "converting"]);
 
-export function Fact({ to, name, state, message }: { to: string; name: string; state: string; message?: string | null | undefined }) {
+/** `lasting`: it runs until somebody stops it, so that nothing is waited for while it does. */
+export function Fact({ to, name, state, message, lasting = false }: { to: string; name: string; state: string; message?: string | null | undefined; lasting?: boolean }) {
   return (
     <>
       <Anchor size="sm" component={Link} to={to}>
         {name}
       </Anchor>
       <Status state={state} />
-      {BUSY.has(state) && <Loader size={12} aria-hidden />}
+      {BUSY.has(state) && !(lasting && state === "running") && <Loader size={12} aria-hidden />}
       {message && <span className={classes.message}>{message}</span>}
     </>
   );

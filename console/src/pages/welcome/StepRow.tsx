@@ -19,10 +19,13 @@ interface Props {
   cli?: string;
 }
 
+/** Where it is on the page. */
+export const stepId = (name: StepName) => `step-${name}`;
+
 export function StepRow({ name, number, state, current, optional, text, facts, actions, cli }: Props) {
   const { t } = useTranslation("welcome");
   return (
-    <li className={classes.step} data-state={state} data-current={current || undefined} aria-current={current ? "step" : undefined}>
+    <li id={stepId(name)} className={classes.step} data-state={state} data-current={current || undefined} aria-current={current ? "step" : undefined}>
       <span className={classes.mark} aria-hidden>
         {state === "done" ? <IconCheck size={14} stroke={2.5} /> : state === "failed" ? <IconX size={14} stroke={2.5} /> : number}
       </span>

@@ -1,5 +1,5 @@
 /** First steps: from an account to a model that answers, on real states of the project. */
-import { SegmentedControl, Stack } from "@mantine/core";
+import { Anchor, SegmentedControl, Stack } from "@mantine/core";
 import { useQueryClient } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { useNavigate } from "react-router";
@@ -14,12 +14,12 @@ import { DigitsSteps } from "./DigitsSteps";
 import { OwnSteps } from "./OwnSteps";
 import { Meter } from "./Meter";
 import { nextStep, progress, type Way } from "./progress";
-import { StepRow } from "./StepRow";
+import { StepRow, stepId } from "./StepRow";
 import { useProgress } from "./useProgress";
 import classes from "./Welcome.module.css";
 
 export function Welcome() {
-  const { t } = useTranslation("welcome");
+  const { t } = useTranslation(["welcome", "home"]);
   const [chosen, setWay] = useUrlState("path", "digits");
   const way: Way = chosen === "own" ? "own" : "digits";
   const user = useUser();
@@ -78,6 +78,11 @@ export function Welcome() {
               ]}
             />
             <Meter states={states} />
+            {next !== null && (
+              <Anchor size="sm" href={`#${stepId(next)}`}>
+                {t("home:steps.next", { step: t(`steps.${next}.title`) })}
+              </Anchor>
+            )}
           </div>
           <p className={classes.intro}>{next === null ? t("all") : t(`waysText.${way}`)}</p>
           <ol className={classes.steps}>

@@ -1,7 +1,7 @@
 /** Curves over steps or time. Drawn only while it is near the window; uPlot comes with the first one. */
 import { ActionIcon } from "@mantine/core";
 import { IconChartLine, IconTable, IconZoomReset } from "@tabler/icons-react";
-import { useCallback, useEffect, useRef, useState } from "react";
+import { Suspense, useCallback, useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import type { LineSeries } from "./align";
 import type { XKind } from "./axes";
@@ -40,7 +40,16 @@ export interface LineChartProps {
   asTable?: boolean;
 }
 
-export function LineChart({ label, series, height = 200, x = "step", logX = false, logY = false, sync, range, onZoom, legend, asTable }: LineChartProps) {
+/** While its words come, it waits by itself: the page around it stays as it is. */
+export function LineChart(props: LineChartProps) {
+  return (
+    <Suspense fallback={<div style={{ height: props.height ?? 200 }} aria-busy />}>
+      <Lines {...props} />
+    </Suspense>
+  );
+}
+
+function Lines({ label, series, height = 200, x = "step", logX = false, logY = false, sync, range, onZoom, legend, asTable }: LineChartProps) {
   const { t, i18n } = useTranslation("charts");
   const [own, setOwn] = useState<Range | null>(null);
   const [table, setTable] = useState(false);

@@ -1,5 +1,5 @@
 /** How places on an x axis read. */
-import { duration } from "../format";
+import { duration, number } from "../format";
 
 export type XKind = "step" | "time" | "relative";
 
@@ -14,6 +14,9 @@ const SECOND = 1000;
 const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 const DAY = 24 * HOUR;
+
+/** Distances between marks on an axis of steps: none lies between two steps. */
+export const STEPS = Array.from({ length: 15 }, (_, power) => [1, 2, 5].map((n) => n * 10 ** power)).flat();
 
 /** Distances between marks on an axis of durations, in milliseconds. */
 export const DURATIONS = [
@@ -31,8 +34,20 @@ function moments(language: string, apart: number): Intl.DateTimeFormat {
 }
 
 function span(value: number): string {
+  if (value < 0) return `-${span(-value)}`;
   if (value === 0) return "0";
   return Math.abs(value) < SECOND ? `${Number(value.toPrecision(3))}ms` : duration(value / 1000).replace(".0s", "s");
+}
+
+/** A value at an axis: powers without the zeros that tell nothing. */
+export function level(value: number | null): string {
+  return value === null ? "" : number(value, 6).replace(/\.?0+e/, "e");
+}
+
+/** Of the marks of a logarithmic axis those at powers of ten, where there are some; else all. */
+export function decades(splits: (number | null)[]): (number | null)[] {
+  const whole = splits.map((one) => (one !== null && Math.abs(Math.log10(one) - Math.round(Math.log10(one))) < 1e-9 ? one : null));
+  return whole.filter((one) => one !== null).length > 1 ? whole : splits;
 }
 
 /** The words at the marks of an axis. */

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { align, layers, nearest, union, type LineSeries } from "./align";
-import { marks, place } from "./axes";
+import { decades, level, marks, place } from "./axes";
 import { colorOf, colorsOf, PALETTE } from "./colors";
 import { valuesAt } from "./tooltip";
 
@@ -124,5 +124,9 @@ describe("axes", () => {
     const noon = new Date(2026, 0, 2, 12, 0).getTime();
     expect(marks("time", "en", [noon, noon + 60_000])).toEqual(["12:00", "12:01"]);
     expect(place("step", "en", 12_345)).toBe("12345");
+    expect(marks("relative", "en", [-7_200_000, -500, 0])).toEqual(["-2h", "-500ms", "0"]);
+    expect([0.000001, 0.0000125, 1e12, 0.25, null].map(level)).toEqual(["1e-6", "1.25e-5", "1e+12", "0.25", ""]);
+    expect(decades([0.1, 0.2, 0.5, 1, 2, 10])).toEqual([0.1, null, null, 1, null, 10]);
+    expect(decades([2, 3, 10, 20])).toEqual([2, 3, 10, 20]);
   });
 });

@@ -1,13 +1,13 @@
 /** uPlot with Nacre's axes, colours, zoom and tooltip. Knows nothing of React. */
 import type uPlot from "uplot";
-import { number } from "../format";
 import { align, layers, type LineSeries } from "./align";
-import { DURATIONS, marks, place, type XKind } from "./axes";
+import { decades, DURATIONS, level, marks, place, STEPS, type XKind } from "./axes";
 import { faded } from "./colors";
+import { ofPlaces, ofValues, type Range } from "./ranges";
 import { tokens } from "./theme";
 import { hide, show, type TooltipWords } from "./tooltip";
 
-export type Range = [number, number];
+export type { Range } from "./ranges";
 
 export interface PlotSpec {
   series: readonly LineSeries[];
@@ -80,6 +80,7 @@ export class Plot {
     const soft = () => tokens().soft;
     const line = { stroke: () => tokens().border, width: 1 };
     const font = `11px ${tokens().font}`;
+    const powers = (_: uPlot, splits: (number | null)[]) => decades(splits);
     const axis = { stroke: soft, grid: line, ticks: { ...line, size: 4 }, font, gap: 4 };
     return {
       width: this.width,
@@ -91,23 +92,24 @@ export class Plot {
         x: {
           time: x === "time",
           distr: logX ? 3 : 1,
-          range: (_, low, high): Range => this.spec.range ?? widened(low, high, logX),
+          range: (u): Range => this.spec.range ?? ofPlaces(u.data[0], x, logX),
         },
-        y: { distr: logY ? 3 : 1 },
+        y: logY ? { distr: 3 } : { range: (_, low, high) => ofValues(low, high, (from, to) => this.Made.rangeNum(from, to, 0.1, true) as Range) },
       },
       axes: [
         {
           ...axis,
           size: 26,
           space: 52,
-          ...(x === "relative" && !logX ? { incrs: DURATIONS } : {}),
+          ...(logX || x === "time" ? {} : { incrs: x === "relative" ? DURATIONS : STEPS }),
           values: (_, splits) => marks(x, language, splits),
         },
         {
           ...axis,
           space: 30,
           size: (_, values) => 14 + 6.2 * Math.max(2, ...(values ?? []).map((one) => one.length)),
-          values: (_, splits) => splits.map((one) => (one === null ? "" : number(one, 6))),
+          ...(logY ? { filter: powers, grid: { ...line, filter: powers }, ticks: { ...axis.ticks, filter: powers } } : {}),
+          values: (_, splits) => splits.map(level),
         },
       ],
       bands,
@@ -167,13 +169,6 @@ export class Plot {
     hide(this.u);
     this.u.destroy();
   }
-}
-
-/** A range that is never empty: one point stands in the middle. */
-function widened(low: number | null, high: number | null, log: boolean): Range {
-  if (low === null || high === null || !Number.isFinite(low) || !Number.isFinite(high)) return log ? [1, 10] : [0, 1];
-  if (low < high) return [low, high];
-  return log ? [low / 2, high * 2] : [low - 1, high + 1];
 }
 
 function styled(one: LineSeries, part: string): uPlot.Series {

@@ -49,7 +49,7 @@ export function TableView({ table, label, onPage }: Props) {
               {table.columns.map((column, at) => (
                 <th key={at} scope="col" data-number={NUMBERS.test(column.type) || undefined}>
                   {column.name}
-                  <span className={classes.type}>{column.type}</span>
+                  <span className={classes.type}>{t(`types.${column.type}`, { defaultValue: column.type })}</span>
                 </th>
               ))}
             </tr>

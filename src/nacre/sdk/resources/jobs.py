@@ -101,7 +101,7 @@ class Jobs(Noun):
                 ) as answer:
                     offset, tail = int(answer.headers.get("nacre-offset", offset)), None
                     failing_since = None
-                    for chunk in answer.iter_raw():
+                    for chunk in answer.iter_bytes():
                         offset += len(chunk)
                         yield chunk
                 if not follow:

@@ -8,9 +8,10 @@
 import { missingBlobs, putBlob, putBlobs } from "@/api/blobs";
 import { Problem, type Schemas } from "@/api/client";
 import { canonical, type FileEntry, pathsFault } from "@/api/manifest";
+import { Effort } from "./Effort";
 import { FileUnreadable, type Hashers, startHashers } from "./hashing";
 import { hashWork, type UploadFile } from "./hashWork";
-import { backOff, type Piece, plan, Rate } from "./plan";
+import { type Piece, plan, Rate } from "./plan";
 import { forget, keyOf } from "./remembered";
 import { createVersion, missingParts, type Parts, putPart } from "./wire";
 
@@ -72,11 +73,8 @@ export class Upload {
   private lacking = 0;
   private sent = 0;
   private spared = 0;
-  private away: number | null = null;
   private readonly rate = new Rate();
-  private aborter = new AbortController();
-  private gate: Promise<void> | null = null;
-  private openGate: (() => void) | null = null;
+  private readonly effort = new Effort({ onAway: () => this.tell(), onBack: () => this.rateAnew() });
   private readonly listeners = new Set<() => void>();
   private timer: ReturnType<typeof setTimeout> | undefined;
   private shown: Progress;
@@ -110,8 +108,8 @@ export class Upload {
     const rest = this.stage === "hashing" ? size - this.hashed : this.lacking - this.sent;
     return {
       stage: this.stage,
-      paused: this.gate !== null,
-      away: this.away,
+      paused: this.effort.paused,
+      away: this.effort.away,
       files: this.files.length,
       size,
       hashed: this.hashed,
@@ -138,6 +136,11 @@ export class Upload {
 
   private become(stage: Stage): void {
     this.stage = stage;
+    this.rateAnew();
+  }
+
+  /** What was before says nothing of the speed from here. */
+  private rateAnew(): void {
     this.rate.reset();
     this.tell(true);
   }
@@ -146,7 +149,7 @@ export class Upload {
 
   /** Do it all, or go on after a failure. The version when it is done; null when it failed or was cancelled. */
   async run(): Promise<Schemas["VersionCreated"] | null> {
-    this.aborter = new AbortController();
+    this.effort.begin();
     this.error = null;
     try {
       const fault = pathsFault(this.files.map((file) => file.path));
@@ -159,14 +162,14 @@ export class Upload {
       await this.send(manifest, text, missing);
       this.become("naming");
       const { project, name, note } = this;
-      this.version = await this.again(() => createVersion(project, name, manifest, note, this.aborter.signal));
+      this.version = await this.effort.again(() => createVersion(project, name, manifest, note, this.effort.signal));
       this.become("done");
       return this.version;
     } catch (error) {
-      if (this.aborter.signal.aborted) {
+      if (this.effort.signal.aborted) {
         this.become("cancelled");
       } else {
-        this.aborter.abort();
+        this.effort.abort();
         this.error = error instanceof Error ? error : new Error(String(error));
         await this.forgetChanged(this.error);
         this.become("failed");
@@ -176,22 +179,17 @@ export class Upload {
   }
 
   pause(): void {
-    this.gate ??= new Promise((open) => {
-      this.openGate = open;
-    });
-    this.rate.reset();
-    this.tell(true);
+    this.effort.pause();
+    this.rateAnew();
   }
 
   resume(): void {
-    this.openGate?.();
-    this.gate = this.openGate = null;
-    this.rate.reset();
-    this.tell(true);
+    this.effort.resume();
+    this.rateAnew();
   }
 
   cancel(): void {
-    this.aborter.abort(new DOMException("cancelled", "AbortError"));
+    this.effort.abort(new DOMException("cancelled", "AbortError"));
     this.resume();
     if (this.stage === "failed") this.become("cancelled");
   }
@@ -208,8 +206,8 @@ export class Upload {
       this.tell();
     };
     try {
-      const work = hashWork(rest, { hashers, label: this.label, signal: this.aborter.signal, read });
-      await this.together(work, hashers.width);
+      const work = hashWork(rest, { hashers, label: this.label, signal: this.effort.signal, read });
+      await this.effort.together(work, hashers.width);
     } finally {
       hashers.end();
     }
@@ -227,7 +225,7 @@ export class Upload {
     const [digest] = await hashers.hash([text]).finally(() => hashers.end());
     const manifest = digest!;
     const digests = [...entries.map((entry) => entry.digest), manifest];
-    const missing = await this.again(() => missingBlobs(this.project, digests, this.aborter.signal));
+    const missing = await this.effort.again(() => missingBlobs(this.project, digests, this.effort.signal));
     this.lacking = this.sent = this.spared = 0;
     const counted = new Set<string>();
     for (const file of this.files) {
@@ -265,27 +263,27 @@ export class Upload {
     const { batches, whole, large } = plan(pieces);
     const small = batches.map((batch) => async () => {
       for (const { digest } of batch) begin(digest);
-      await this.again(
-        () => putBlobs(this.project, batch.map(({ digest, blob }) => [digest, blob]), this.aborter.signal),
-        batch.map(({ blob }) => blob),
+      await this.effort.again(
+        () => putBlobs(this.project, batch.map(({ digest, blob }) => [digest, blob]), this.effort.signal),
+        () => this.check(batch.map(({ blob }) => blob)),
       );
       for (const { digest, blob } of batch) count(digest, blob.size);
     });
     const middling = whole.map(({ digest, blob }) => async () => {
       begin(digest);
-      await this.again(() => putBlob(this.project, digest, blob, this.aborter.signal), [blob]);
+      await this.effort.again(() => putBlob(this.project, digest, blob, this.effort.signal), () => this.check([blob]));
       count(digest, blob.size);
     });
     const parts = new Map<string, Parts>();
     for (const { digest, blob } of large) {
-      const mine = await this.again(() => missingParts(this.project, digest, blob.size, this.aborter.signal));
+      const mine = await this.effort.again(() => missingParts(this.project, digest, blob.size, this.effort.signal));
       const there = blob.size - mine.reduce((sum, [, length]) => sum + length, 0);
       this.spared += there;
       this.lacking -= there;
       for (const file of byDigest.get(digest) ?? []) file.done = there;
       parts.set(digest, mine);
     }
-    await this.together([...middling, ...small], AT_ONCE);
+    await this.effort.together([...middling, ...small], AT_ONCE);
     for (const piece of large) {
       begin(piece.digest);
       await this.sendLarge(piece, count, parts.get(piece.digest));
@@ -293,21 +291,21 @@ export class Upload {
     if (missing.has(manifest)) {
       const [one] = plan([{ digest: manifest, blob: text }]).large;
       if (one) await this.sendLarge(one, () => undefined);
-      else await this.again(() => putBlob(this.project, manifest, text, this.aborter.signal));
+      else await this.effort.again(() => putBlob(this.project, manifest, text, this.effort.signal));
     }
   }
 
   /** `known`: the parts that are missing, where that was asked just before. */
   private async sendLarge({ digest, blob }: Piece, count: (digest: string, bytes: number) => void, known?: Parts): Promise<void> {
-    const signal = this.aborter.signal;
+    const signal = this.effort.signal;
     for (let round = 0; round < ROUNDS; round += 1) {
-      const parts = round === 0 && known ? known : await this.again(() => missingParts(this.project, digest, blob.size, this.aborter.signal));
+      const parts = round === 0 && known ? known : await this.effort.again(() => missingParts(this.project, digest, blob.size, this.effort.signal));
       let complete = false;
-      await this.together(
+      await this.effort.together(
         parts.map(([offset, length]) => async () => {
           if (complete) return;
           const part = blob.slice(offset, offset + length);
-          complete ||= await this.again(() => putPart(this.project, digest, blob.size, offset, part, signal), [blob]);
+          complete ||= await this.effort.again(() => putPart(this.project, digest, blob.size, offset, part, signal), () => this.check([blob]));
           count(digest, length);
         }),
         AT_ONCE,
@@ -318,50 +316,6 @@ export class Upload {
       }
     }
     throw new Problem(503, "unavailable", "the server did not keep all parts of a large file: try again to go on");
-  }
-
-  /** Do these, so many at a time; the first error ends it. Waits at the gate before each. */
-  private async together(work: (() => Promise<void>)[], width: number): Promise<void> {
-    let next = 0;
-    let failed = false;
-    const goOn = async () => {
-      while (next < work.length && !failed) {
-        await this.gate;
-        this.aborter.signal.throwIfAborted();
-        const one = work[next++];
-        try {
-          await one?.();
-        } catch (error) {
-          failed = true;
-          throw error;
-        }
-      }
-    };
-    const all = await Promise.allSettled(Array.from({ length: Math.min(width, work.length) }, goOn));
-    for (const one of all) if (one.status === "rejected") throw one.reason;
-  }
-
-  /** Try until it works, or until trying again would not help. `sends`: the files that it reads. */
-  private async again<T>(work: () => Promise<T>, sends: Blob[] = []): Promise<T> {
-    for (let tries = 0; ; tries += 1) {
-      await this.gate;
-      try {
-        const answer = await work();
-        if (this.away !== null) {
-          this.away = null;
-          this.rate.reset();
-          this.tell(true);
-        }
-        return answer;
-      } catch (error) {
-        this.aborter.signal.throwIfAborted();
-        if (!passes(error)) throw error;
-        await this.check(sends);
-        this.away ??= Date.now();
-        this.tell();
-        await sleep(backOff(tries), this.aborter.signal);
-      }
-    }
   }
 
   /** To the browser, a file that changed meanwhile fails like a server that is away. */
@@ -387,17 +341,4 @@ export class Upload {
       if (file.blob instanceof File) await forget(keyOf(this.label, file.path, file.blob));
     }
   }
-}
-
-/** Whether it may pass by itself: the server is away, restarting or busy. */
-export function passes(error: unknown): boolean {
-  if (!(error instanceof Problem)) return error instanceof TypeError; // a body cut off in the middle
-  return error.status === 0 || error.status === 408 || error.status === 429 || error.status >= 500;
-}
-
-function sleep(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((done, fail) => {
-    const timer = setTimeout(done, ms);
-    signal.addEventListener("abort", () => (clearTimeout(timer), fail(signal.reason as Error)), { once: true });
-  });
 }

@@ -1,12 +1,13 @@
 // @vitest-environment jsdom
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { Problem } from "@/api/client";
+import { passes } from "./Effort";
 import type { Hashers } from "./hashing";
 import { isJunk, isName, nameFrom, ofInput, rooted } from "./gather";
 import { backOff, plan, Rate } from "./plan";
 import { isSettled, keyOf } from "./remembered";
 import type { FileState, UploadFile } from "./hashWork";
-import { passes, PathFault, Upload } from "./Upload";
+import { PathFault, Upload } from "./Upload";
 import { shownFiles } from "./UploadFiles";
 
 const file = (path: string) => ({ path, file: new File(["x"], path.split("/").at(-1)!) });

@@ -1,5 +1,5 @@
 /** Ask an endpoint by hand: its signature says how. */
-import { Button, Collapse, SegmentedControl, Select, Switch } from "@mantine/core";
+import { Button, SegmentedControl, Select, Switch } from "@mantine/core";
 import { IconSend } from "@tabler/icons-react";
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { type KeyboardEvent, useEffect, useRef, useState } from "react";
@@ -7,9 +7,7 @@ import { useTranslation } from "react-i18next";
 import { api, ask } from "@/api/client";
 import { Failure } from "@/ui/Failure";
 import { useUrlState } from "@/ui/useUrlState";
-import { Code } from "../Code";
 import { type Endpoint, useKnown } from "../data";
-import { curlOf } from "../snippets";
 import { Answer } from "./Answer";
 import { DrawPad } from "./DrawPad";
 import { FeaturesInput } from "./FeaturesInput";
@@ -17,6 +15,7 @@ import { ImageInput } from "./ImageInput";
 import { guessRange, inputOf, type Planes, type Range, RANGES } from "./pixels";
 import classes from "./Playground.module.css";
 import { imageOf, type ImageShape, type Question, type Signature, type Way, waysOf } from "./signature";
+import { RequestCode } from "./RequestCode";
 import { LinesInput, RawInput } from "./TextInputs";
 
 const SOON_MS = 120;
@@ -29,7 +28,6 @@ export function Playground({ endpoint, signature }: { endpoint: Endpoint; signat
   const [asked, setWay] = useUrlState("by", ways[0]!);
   const way = ways.find((one) => one === asked) ?? ways[0]!;
   const [question, setQuestion] = useState<Question | null>(null);
-  const [code, setCode] = useState(false);
   const answer = useMutation({
     mutationFn: async (wanted: Question) => {
       const begin = performance.now();
@@ -93,14 +91,7 @@ export function Playground({ endpoint, signature }: { endpoint: Endpoint; signat
             <span className={classes.help}>{t("play.keys")}</span>
           </div>
         )}
-        <div>
-          <Button variant="subtle" size="compact-xs" aria-expanded={code} disabled={!question} onClick={() => setCode(!code)}>
-            {code ? t("play.hideCode") : t("play.showCode")}
-          </Button>
-          <Collapse expanded={code && question !== null}>
-            {question && <Code label="curl" text={curlOf({ url: endpoint.url, model: endpoint.model, signature }, question)} />}
-          </Collapse>
-        </div>
+        {question && <RequestCode asked={{ url: endpoint.url, model: endpoint.model, signature }} question={question} />}
       </section>
       <section className={classes.answer} aria-label={t("play.answer")} data-waiting={(answer.isPending && answer.data !== undefined) || undefined}>
         <h2 className={classes.title}>{t("play.answer")}</h2>
@@ -156,7 +147,7 @@ function Pixels({ way, signature, most, onQuestion }: PixelsProps) {
       ) : (
         <ImageInput image={shape} invert={inverted === "1"} onSize={setSize} onImage={setPlanes} />
       )}
-      <div className={classes.options}>
+      <div className={classes.options} data-late>
         <Select
           label={t("pixels.range")}
           data={RANGES.filter((one) => one !== "imagenet" || shape.channels === 3).map((one) => ({

@@ -1,9 +1,10 @@
 /** How the charts are drawn: search, axis, smoothing, groups, logarithms. */
-import { Button, Checkbox, Popover, SegmentedControl, Select, Slider, Stack, TextInput } from "@mantine/core";
-import { IconAdjustmentsHorizontal, IconSearch } from "@tabler/icons-react";
+import { Button, Checkbox, Popover, SegmentedControl, Select, Slider, Stack } from "@mantine/core";
+import { IconAdjustmentsHorizontal } from "@tabler/icons-react";
 import { useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import type { XKind } from "@/ui/charts/LineChart";
+import { SearchFilter } from "@/ui/Filters";
 import classes from "./Charts.module.css";
 import type { Change, ChartSettings } from "./settings";
 
@@ -19,14 +20,7 @@ export function ChartBar({ settings, change, params = [] }: Props) {
   const more = [settings.logX, settings.logY, settings.together].filter(Boolean).length + (settings.hidden.length > 0 ? 1 : 0);
   return (
     <div className={classes.bar} role="toolbar" aria-label={t("charts.settings")}>
-      <TextInput
-        value={settings.find}
-        onChange={(event) => change({ find: event.currentTarget.value })}
-        placeholder={t("charts.find")}
-        aria-label={t("charts.find")}
-        leftSection={<IconSearch size={14} />}
-        w={176}
-      />
+      <SearchFilter label={t("charts.find")} value={settings.find} onChange={(find) => change({ find })} w={176} />
       <SegmentedControl
         aria-label={t("charts.axis")}
         value={settings.x}

@@ -3,8 +3,9 @@ import { ActionIcon, Button, Menu } from "@mantine/core";
 import { IconArrowsMaximize, IconChartLine, IconDots, IconEyeOff, IconPin, IconPinnedOff, IconTable, IconZoomReset } from "@tabler/icons-react";
 import { memo, useMemo, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { LineChart } from "@/ui/charts/LineChart";
+import { LineChart, type LineSeries } from "@/ui/charts/LineChart";
 import { useNear } from "@/ui/charts/near";
+import { number } from "@/ui/format";
 import type { ChartFeed } from "./chartFeed";
 import classes from "./Charts.module.css";
 import { type Group, groupLines, runLines } from "./curves";
@@ -43,6 +44,8 @@ export function Chart({ feed, metric, settings, change, groupOf, width, height, 
     [curves, groupOf, settings.group, settings.smooth, width],
   );
   const pinned = settings.pinned.includes(metric);
+  // What was measured once is no curve.
+  const single = !range && curves.length > 0 && curves.every((one) => one.count === 1);
   return (
     <>
       <header className={classes.head}>
@@ -74,6 +77,8 @@ export function Chart({ feed, metric, settings, change, groupOf, width, height, 
         </div>
       ) : loading && curves.length === 0 ? (
         <div style={{ height }} aria-busy />
+      ) : single && !table ? (
+        <Values label={metric} lines={lines} height={height} />
       ) : (
         <LineChart
           label={metric}
@@ -90,6 +95,39 @@ export function Chart({ feed, metric, settings, change, groupOf, width, height, 
         />
       )}
     </>
+  );
+}
+
+/** A bar for each: what metrics are that were measured once, as a test's. */
+function Values({ label, lines, height }: { label: string; lines: LineSeries[]; height: number }) {
+  const values = lines.map((one) => one.y[0] ?? null);
+  if (lines.length === 1) {
+    return (
+      <div className={classes.values} style={{ height }}>
+        <p className={classes.figure}>{number(values[0])}</p>
+        <p className={classes.valueName}>{lines[0]!.label}</p>
+      </div>
+    );
+  }
+  const most = Math.max(...values.map((value) => Math.abs(value ?? 0)));
+  return (
+    // A region that scrolls has to be reachable by keys.
+    // eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex
+    <div className={classes.values} style={{ height }} role="region" aria-label={label} tabIndex={0}>
+      <ul>
+        {lines.map((one, at) => (
+          <li key={one.id}>
+            <span className={classes.valueName} title={one.label}>
+              {one.label}
+            </span>
+            <span className={classes.value}>{number(values[at])}</span>
+            <span className={classes.track}>
+              <span className={classes.fill} style={{ width: `${most ? (100 * Math.abs(values[at] ?? 0)) / most : 0}%`, background: one.color }} />
+            </span>
+          </li>
+        ))}
+      </ul>
+    </div>
   );
 }
 

@@ -136,7 +136,7 @@ function useCardWidth(box: React.RefObject<HTMLElement | null>): number | null {
       const whole = element.clientWidth;
       if (whole === 0) return;
       const columns = Math.max(1, Math.floor((whole + GAP) / (LEAST + GAP)));
-      setWidth(Math.ceil(((whole - GAP * (columns - 1)) / columns - 60) / 80) * 80);
+      setWidth(Math.ceil(((whole - GAP * (columns - 1)) / columns - 60) / 40) * 40);
     });
     measured.observe(element);
     return () => measured.disconnect();

@@ -39,7 +39,13 @@ export function ComparePage() {
   const colors = useMemo(() => colorsOf(ids), [ids]);
   const wrong = unknown ?? found.error;
   const crumbs = [{ label: t("title"), to: `/p/${project}/runs` }];
-  if (wrong) return <Failure error={wrong} retry={() => void found.refetch()} />;
+  if (wrong) {
+    return (
+      <Page title={t("compare.title")} crumbs={crumbs}>
+        <Failure error={wrong} retry={() => void found.refetch()} />
+      </Page>
+    );
+  }
   if (references.length < 2 || (!enough && !loading && ids.length === references.length)) {
     return (
       <Page title={t("compare.title")} crumbs={crumbs}>
@@ -68,7 +74,7 @@ export function ComparePage() {
       actions={
         <>
           <Button component="a" href={link("csv", "runs")} download variant="default" leftSection={<IconDownload size={14} />}>
-            CSV
+            {t("export.runs", { format: "CSV" })}
           </Button>
           <Button component="a" href={link("parquet", "points")} download variant="default" leftSection={<IconDownload size={14} />}>
             {t("export.points", { format: "Parquet" })}

@@ -5,7 +5,7 @@ import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
 import type { Schemas } from "@/api/client";
 import { DataTable } from "@/ui/DataTable";
-import { number } from "@/ui/format";
+import { bytes, number } from "@/ui/format";
 import { numeric, useRuns } from "../facts";
 import { matcher } from "../charts/sections";
 import classes from "./Run.module.css";
@@ -77,6 +77,17 @@ export function Pairs({ rows }: { rows: [string, React.ReactNode][] }) {
   );
 }
 
+/** What a job's record says of where it ran. */
+interface Hardware {
+  instance_type?: string | null;
+  cpu?: number;
+  memory?: number;
+  disk?: number;
+  gpu?: number;
+  gpu_name?: string | null;
+  node?: { name?: string; system?: string };
+}
+
 function Made({ project, job }: { project: string; job: Schemas["Job"] }) {
   const { t } = useTranslation("runs");
   const record = job.record;
@@ -89,7 +100,14 @@ function Made({ project, job }: { project: string; job: Schemas["Job"] }) {
       </Link>,
     ];
   });
-  const hardware = Object.entries(record?.hardware ?? {}).map(([name, value]): [string, React.ReactNode] => [name, String(value)]);
+  const { instance_type: type, cpu, memory, disk, gpu, gpu_name: gpus, node } = (record?.hardware ?? {}) as Hardware;
+  const shape = t("overview.shape", { cpu: cpu ?? 1, memory: bytes(memory), disk: bytes(disk) });
+  const hardware: [string, React.ReactNode][] = record
+    ? [
+        [t("overview.hardware"), [type, shape, gpu ? `${gpu} × ${gpus ?? "GPU"}` : null].filter(Boolean).join(" · ")],
+        ...(node?.name ? [[t("overview.node"), [node.name, node.system].filter(Boolean).join(" · ")] as [string, string]] : []),
+      ]
+    : [];
   const environment = record?.environment ?? job.spec.environment;
   return (
     <section className={classes.block}>

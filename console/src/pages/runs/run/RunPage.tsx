@@ -11,18 +11,19 @@ import { useMay, useProject } from "@/app/project";
 import { Cli } from "@/ui/Cli";
 import { useConfirm } from "@/ui/confirm";
 import { Failure } from "@/ui/Failure";
-import { ago, duration, money, time } from "@/ui/format";
+import { duration, money } from "@/ui/format";
 import { Loading } from "@/ui/Loading";
+import { Moment } from "@/ui/Moment";
 import { tell, tellError } from "@/ui/notify";
 import { Page } from "@/ui/Page";
 import { Status } from "@/ui/Status";
+import { useNow } from "@/ui/ticking";
 import { readRun, secondsOf } from "../facts";
 import { RunCharts } from "../RunCharts";
 import { TensorBoardButton } from "../TensorBoard";
 import { Artifacts } from "./Artifacts";
 import { Overview } from "./Overview";
 import { Rename } from "./Rename";
-import { useNow } from "./useNow";
 
 type Run = Schemas["Run"];
 
@@ -39,12 +40,19 @@ export function RunPage() {
     if (head) client.setQueryData<Run>(key, (before) => (before ? { ...before, ...head, metrics: before.metrics ?? [] } : before));
   });
   const job = useJob(project, run?.job ?? null);
-  if (found.error) return <Failure error={found.error} retry={() => void found.refetch()} />;
+  const crumbs = [{ label: t("title"), to: `/p/${project}/runs` }];
+  if (found.error) {
+    return (
+      <Page title={reference} crumbs={crumbs}>
+        <Failure error={found.error} retry={() => void found.refetch()} />
+      </Page>
+    );
+  }
   if (!run) return <Loading />;
   return (
     <Page
       title={run.name}
-      crumbs={[{ label: t("title"), to: `/p/${project}/runs` }]}
+      crumbs={crumbs}
       status={<Status state={run.deleted_at ? "deleted" : run.state} />}
       facts={<Facts run={run} job={job} project={project} />}
       actions={<Actions run={run} project={project} />}
@@ -69,7 +77,7 @@ function useJob(project: string, job: string | null): Schemas["Job"] | null {
 }
 
 function Facts({ run, job, project }: { run: Run; job: Schemas["Job"] | null; project: string }) {
-  const { t, i18n } = useTranslation("runs");
+  const { t } = useTranslation("runs");
   const now = useNow(run.state === "running");
   return (
     <>
@@ -80,7 +88,7 @@ function Facts({ run, job, project }: { run: Run; job: Schemas["Job"] | null; pr
       )}
       {job && <span>{t("facts.cost", { cost: money(job.cost, job.currency) })}</span>}
       <span>{duration(secondsOf(run, now))}</span>
-      <span title={time(run.started_at ?? run.created_at, i18n.language)}>{ago(run.started_at ?? run.created_at, i18n.language)}</span>
+      <Moment iso={run.started_at ?? run.created_at} />
       <Link to={`/p/${project}/runs?experiment=${encodeURIComponent(run.experiment)}`}>{run.experiment}</Link>
       {run.user && <span>{run.user}</span>}
     </>

@@ -5,8 +5,8 @@
 import type { TFunction } from "i18next";
 import type { MouseEvent, PointerEvent, ReactNode } from "react";
 import { ago, duration, number, time } from "@/ui/format";
+import { useNow } from "@/ui/ticking";
 import { numeric, type RunRecord, secondsOf } from "../facts";
-import { useNow } from "../run/useNow";
 import { type RunColumn, widthOf } from "./columns";
 import classes from "./RunTable.module.css";
 

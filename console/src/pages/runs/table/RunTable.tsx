@@ -105,7 +105,7 @@ export function RunTable(props: Props) {
             );
           })}
         </div>
-        {rows.total === 0 && <p className={classes.nothing}>{t("table.nothing")}</p>}
+        {rows.total === 0 && !rows.error && <p className={classes.nothing}>{t("table.nothing")}</p>}
       </div>
     </div>
   );

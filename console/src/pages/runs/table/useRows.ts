@@ -6,7 +6,7 @@ import { useLive, type Wanted } from "@/api/live";
 import type { RunRecord } from "../facts";
 import { type Head, heard, listed, NO_HEAD } from "./rows";
 
-const FIRST = 200;
+const FIRST = 100;
 const FURTHER = 1000;
 /** The live list is at most so long. */
 const LIVE = 200;
