@@ -29,7 +29,7 @@ it("comes when it is first opened, and gives the focus back each time", async ()
   render(<Page />);
   expect(load).not.toHaveBeenCalled();
   const button = screen.getByRole("button", { name: "Open" });
-  for (const _ of [1, 2]) {
+  for (let time = 0; time < 2; time += 1) {
     act(() => button.focus());
     fireEvent.click(button);
     const field = await screen.findByLabelText("Inside");

@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 LEAST = 1400
 """Bytes; an answer below it fits into a packet or two as it is."""
 _LEVEL = 4
-"""1 MiB of a chart's numbers in 20 ms; level 6 takes three times that for 2 % less."""
+"""1 MiB of numbers in 20 to 50 ms; level 6 takes three times that for 2 % less."""
 _INLINE = 32 * 1024
 """What takes longer than half a millisecond is done in a thread."""
 _THREADS = 4
