@@ -257,6 +257,7 @@ function More() {
   const chosen = draft.get("secrets");
   const names = Array.isArray(chosen) ? chosen.map(String) : [];
   const capture = draft.get("capture");
+  const priority = draft.get("priority");
   const count = (field: string) => Object.keys((draft.get(field) as object | undefined) ?? {}).length;
   const titled = (title: string, many: number) => (many ? `${title} (${many})` : title);
   return (
@@ -296,6 +297,21 @@ function More() {
               <Text field="experiment_name" description={t("form.experimentNote")} />
               <Text field="workdir" placeholder="." description={t("form.workdirNote")} />
             </div>
+            <Select
+              label={t("fields.priority")}
+              description={t("form.priorityNote")}
+              data={(["low", "normal", "high"] as const).map((value) => ({ value, label: t(`form.priorities.${value}`) }))}
+              value={typeof priority === "string" ? priority : "normal"}
+              onChange={(next) => set(["priority"], next === "normal" ? null : next)}
+              error={error("priority")}
+              allowDeselect={false}
+            />
+            <Switch
+              label={t("fields.spot")}
+              description={t("form.spotNote")}
+              checked={draft.get("spot") === true}
+              onChange={(event) => set(["spot"], event.currentTarget.checked || null)}
+            />
             <Switch
               label={t("fields.capture")}
               description={t("form.captureNote")}

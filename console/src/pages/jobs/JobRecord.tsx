@@ -91,6 +91,8 @@ export function JobRecord({ job }: { job: Job }) {
         <Fact name={t("record.limits")}>
           <div>{spec.max_duration ? t("record.maxDuration", { time: duration(spec.max_duration) }) : t("record.noMaxDuration")}</div>
           <div>{spec.max_restarts ? t("record.restarts", { count: spec.max_restarts }) : t("record.noRestarts")}</div>
+          {spec.priority !== "normal" && <div>{t("record.class", { priority: t(`form.priorities.${spec.priority ?? "normal"}`) })}</div>}
+          {spec.spot && <div>{t("record.spot")}</div>}
         </Fact>
         <Fact name={t("record.capture")}>{record.capture === "off" ? t("record.captureOff") : t("record.captureOn")}</Fact>
         <Fact name={t("record.nacre")}>{record.nacre}</Fact>

@@ -98,7 +98,7 @@ describe("doing a job again", () => {
   const job = {
     spec: {
       type: "task", name: "train-1", description: "", experiment_name: null, commands: ["python train.py"], code: "c".repeat(64), workdir: ".",
-      environment: "pytorch", environment_lock: null, env: { A: "b" }, secrets: [], capture: "on", stop_duration: 10, max_restarts: 0, max_duration: 3600, instance_type: null, tags: {},
+      environment: "pytorch", environment_lock: null, env: { A: "b" }, secrets: [], capture: "on", stop_duration: 10, max_restarts: 0, priority: "normal", spot: false, max_duration: 3600, instance_type: null, tags: {},
       inputs: { train: { path: "digits", as: "keras:mnist", type: "uri_folder", mode: "ro_mount" }, plain: { path: "x", as: null, type: "uri_folder", mode: "ro_mount" } },
       resources: { cpu: 2, memory: 2 * 2 ** 30, gpu: 1, gpu_name: "H100", disk: 20 * 2 ** 30, shm_size: 2 ** 30 },
     },

@@ -199,6 +199,8 @@ export function again(job: Schemas["Job"], newest: boolean): Record<string, unkn
     resources: spec.instance_type ? null : shape(spec.resources),
     max_duration: spec.max_duration,
     max_restarts: spec.max_restarts || null,
+    priority: spec.priority === "normal" ? null : spec.priority,
+    spot: spec.spot || null,
     stop_duration: spec.stop_duration === 10 ? null : spec.stop_duration,
     capture: spec.capture === "on" ? null : spec.capture,
     tags: spec.tags,
