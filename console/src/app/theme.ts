@@ -33,9 +33,12 @@ const dark: MantineColorsTuple = [
   "#0a0b0c",
 ];
 
-/** Filled things in the accent follow the tokens, so that their words stay readable in both themes. */
+/** Filled things in the accent, and those that delete, follow the tokens, so that their words stay readable in both themes. */
 const colorsOf: VariantColorsResolver = (input) => {
   const found = defaultVariantColorsResolver(input);
+  if (input.variant === "filled" && input.color === "red") {
+    return { ...found, background: "var(--n-bad)", hover: "color-mix(in srgb, var(--n-bad) 85%, var(--n-text))", color: "var(--n-bg)" };
+  }
   const accented = input.variant === "filled" && (input.color === undefined || input.color === "accent");
   return accented ? { ...found, background: "var(--n-accent)", hover: "var(--n-accent-hover)", color: "var(--n-on-accent)" } : found;
 };
@@ -87,6 +90,7 @@ export const variables: CSSVariablesResolver = () => {
     "--mantine-primary-color-filled-hover": "var(--n-accent-hover)",
     "--mantine-primary-color-contrast": "var(--n-on-accent)",
     "--mantine-color-error": "var(--n-bad)",
+    "--mantine-color-red-6": "var(--n-bad)",
     "--mantine-color-red-text": "var(--n-bad)",
     "--mantine-color-red-outline": "var(--n-bad)",
     "--mantine-color-placeholder": "var(--n-text-soft)",

@@ -41,7 +41,7 @@ function Form({ question, answer }: { question: Question; answer: (yes: boolean)
         )}
         <Group justify="flex-end" gap="sm">
           <Button variant="default" onClick={() => answer(false)}>
-            {t("cancel")}
+            {question.back ?? t("cancel")}
           </Button>
           <Button type="submit" color="red" disabled={question.typed !== undefined && typed !== question.typed}>
             {question.action}

@@ -199,7 +199,9 @@ const NONE: Match[] = [];
 
 function useFind(feed: LogFeed): Find {
   const [text, setText] = useState("");
-  const [wanted] = useDebouncedValue(text, 150);
+  const [settled] = useDebouncedValue(text, 150);
+  // Only a long log makes typing wait.
+  const wanted = feed.buffer.length > 20_000 ? settled : text;
   const search = useMemo(() => (wanted ? new LogSearch(feed.buffer, wanted) : null), [feed, wanted]);
   const [at, setAt] = useState(-1);
   search?.update();

@@ -10,6 +10,8 @@ export interface Question {
   lost: ReactNode;
   /** The word on the button: "Delete", "Stop". */
   action: string;
+  /** The word for not doing it, where "Cancel" would be unclear. */
+  back?: string;
   /** Where given, it has to be typed first: the name of what cannot be brought back. */
   typed?: string;
 }

@@ -53,9 +53,10 @@ function Form({ asked }: { asked: string }) {
   const there = useQuery(listQuery(project)).data?.items.find((one) => one.name === name);
   const size = found?.entries.reduce((sum, one) => sum + one.file.size, 0) ?? 0;
   const next = there ? (there.versions?.at(-1) ?? 0) + 1 : 1;
-  const ready = found !== null && found.entries.length > 0 && isName(name);
+  const ready = found !== null && found.entries.length > 0;
   const start = () => {
     if (!ready) return;
+    if (!isName(name)) return document.getElementById("dataset-name")?.focus();
     const entries = found.entries.map(({ path, file }) => ({ path, blob: file }));
     startUpload({ project, name, note, entries, label: found.label });
   };
@@ -83,6 +84,7 @@ function Form({ asked }: { asked: string }) {
         />
       )}
       <TextInput
+        id="dataset-name"
         label={t("common:name")}
         description={there ? t("new.nextVersion", { name, number: next }) : t("new.nameHelp")}
         value={name}

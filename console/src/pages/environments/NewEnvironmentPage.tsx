@@ -5,7 +5,7 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { type DragEvent, type FormEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useNavigate, useSearchParams } from "react-router";
-import { api, ask } from "@/api/client";
+import { api, ask, Problem } from "@/api/client";
 import { useMay, useProject } from "@/app/project";
 import { Cli } from "@/ui/Cli";
 import { CodeEditor } from "@/ui/CodeEditor";
@@ -60,7 +60,11 @@ function Form({ start }: { start: Draft }) {
   const [busy, setBusy] = useState(false);
   const [tried, setTried] = useState(false);
   const [problem, setProblem] = useState<unknown>(null);
-  const put = (change: Partial<Draft>) => setDraft((before) => ({ ...before, ...change }));
+  const put = (change: Partial<Draft>) => {
+    setDraft((before) => ({ ...before, ...change }));
+    setProblem(null);
+  };
+  const taken = problem instanceof Problem && problem.status === 409;
   const write = (source: Source, text: string) => setDraft((before) => ({ ...before, source, text: { ...before.text, [source]: text } }));
   const text = draft.text[draft.source];
   const errors = draft.source === "requirements" ? wrongLines(text).map(({ line, kind }) => ({ line, message: t(`create.wrong.${kind}`) })) : [];
@@ -93,7 +97,8 @@ function Form({ start }: { start: Draft }) {
           label={t("common:name")}
           value={draft.name}
           onChange={(event) => put({ name: event.currentTarget.value })}
-          error={badName && (draft.name ? t("create.badName") : t("create.noName"))}
+          error={badName ? (draft.name ? t("create.badName") : t("create.noName")) : taken}
+          placeholder="mine"
           autoComplete="off"
           spellCheck={false}
           withAsterisk

@@ -5,7 +5,7 @@ import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useNavigate, useSearchParams } from "react-router";
-import { api, ask } from "@/api/client";
+import { api, ask, Problem } from "@/api/client";
 import { useMay, useProject } from "@/app/project";
 import { Cli } from "@/ui/Cli";
 import { Failure } from "@/ui/Failure";
@@ -66,7 +66,11 @@ function Form({ types }: { types: InstanceType[] }) {
   const [draft, setDraft] = useState(asked);
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<unknown>(null);
-  const put = (change: Partial<Draft>) => setDraft((before) => ({ ...before, ...change }));
+  const put = (change: Partial<Draft>) => {
+    setDraft((before) => ({ ...before, ...change }));
+    setProblem(null);
+  };
+  const taken = problem instanceof Problem && problem.status === 409 && draft.name !== "";
   const type = types.find((one) => one.name === draft.type);
   const wrong = wrongOf(draft);
   const submit = async (event: FormEvent) => {
@@ -98,7 +102,7 @@ function Form({ types }: { types: InstanceType[] }) {
               placeholder={t("create.namePlaceholder", { name: `${draft.environment}-1` })}
               value={draft.name}
               onChange={(event) => put({ name: event.currentTarget.value })}
-              error={wrong.name && t("create.badName")}
+              error={wrong.name ? t("create.badName") : taken}
               autoComplete="off"
               spellCheck={false}
             />

@@ -1,7 +1,7 @@
 /** The form and its YAML side by side; either changes the other. */
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useDebouncedValue } from "@mantine/hooks";
-import { useMemo, useState } from "react";
+import { useEffect, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useNavigate } from "react-router";
 import { api, ask, Problem, type Schemas } from "@/api/client";
@@ -14,6 +14,7 @@ import { type CodeFile, sizeOf, toPush } from "./codeFiles";
 import { Draft, fieldErrors, fieldOf, type Path } from "./draft";
 import classes from "./form.module.css";
 import { JobForm } from "./JobForm";
+import { keepDraft, keptDraft } from "./kept";
 import type { Beginning } from "./NewJobPage";
 import { PlanCard } from "./PlanCard";
 import { DraftContext } from "./useDraft";
@@ -42,17 +43,27 @@ export function JobEditor({ yaml, start }: { yaml: typeof import("yaml"); start:
   const { t } = useTranslation("jobs");
   const { name: project } = useProject();
   const navigate = useNavigate();
-  const [text, setText] = useState(start.text);
-  const [files, setFiles] = useState<CodeFile[]>(start.files);
+  const [begun] = useState(() => keptDraft() ?? start);
+  const [text, setText] = useState(begun.text);
+  const [files, setFiles] = useState<CodeFile[]>(begun.files);
+  const [kept] = useDebouncedValue(useMemo(() => ({ text, files }), [text, files]), 300);
+  useEffect(() => keepDraft(kept.text === start.text && kept.files === start.files ? null : kept), [kept, start]);
   const [sending, setSending] = useState<string | null>(null);
   const [refused, setRefused] = useState<{ text: string; problem: Problem } | null>(null);
   const draft = useMemo(() => new Draft(yaml, text, t("form.notMapping")), [yaml, text, t]);
+  // While the YAML cannot be read, the form shows what it said last, and waits.
+  const [readable, setReadable] = useState(draft);
+  if (draft.value && readable !== draft) setReadable(draft);
   const plan = usePlan(project, draft);
 
   const planned = plan.error instanceof Problem && plan.asked ? plan.error : null;
   const problem = refused && refused.text === text ? refused.problem : planned;
   const errors = useMemo(() => (problem ? fieldErrors(problem) : []), [problem]);
-  const formErrors = useMemo(() => errors.map((one) => ({ ...one, field: fieldOf(one.field) })), [errors]);
+  const formErrors = useMemo(() => {
+    const found = errors.map((one) => ({ ...one, field: fieldOf(one.field) }));
+    // That a name is taken is said of no field; there is one.
+    return problem?.status === 409 && !found.length && draft.string("name") ? [{ field: "name", message: problem.message }] : found;
+  }, [errors, problem, draft]);
   const lineErrors = draft.errors.length ? draft.errors : errors.map((one) => ({ line: draft.lineOf(one.field), message: one.field ? `${one.field}: ${one.message}` : one.message }));
   // In the same breath as another field's change, the text is the newest one.
   const set = (path: Path, value: unknown) => setText((before) => new Draft(yaml, before, "").with(path, value));
@@ -75,6 +86,7 @@ export function JobEditor({ yaml, start }: { yaml: typeof import("yaml"); start:
       }
       setSending(t("form.submitting"));
       const job = await ask(api.POST("/api/v1/projects/{project}/jobs", { params: { path: { project } }, body: body as unknown as Spec }));
+      keepDraft(null);
       tell(t("form.submitted", { name: job.name }));
       await navigate(`/p/${project}/jobs/${encodeURIComponent(job.name)}`);
     } catch (error) {
@@ -86,7 +98,7 @@ export function JobEditor({ yaml, start }: { yaml: typeof import("yaml"); start:
   };
 
   return (
-    <DraftContext.Provider value={{ draft, set, errors: formErrors }}>
+    <DraftContext.Provider value={{ draft: draft.value ? draft : readable, set, errors: formErrors }}>
       <div className={classes.columns}>
         <form
           id="job"
@@ -97,11 +109,13 @@ export function JobEditor({ yaml, start }: { yaml: typeof import("yaml"); start:
             void submit();
           }}
         >
-          <CodePanel files={files} onFiles={setFiles} />
-          <JobForm />
+          <fieldset className={classes.fields} disabled={!draft.value}>
+            <CodePanel files={files} onFiles={setFiles} />
+            <JobForm />
+          </fieldset>
         </form>
         <aside className={classes.side} aria-label={t("form.side")}>
-          <PlanCard plan={draft.value ? (plan.data ?? null) : null} problem={draft.value ? problem : null} settling={plan.settling} asked={plan.asked && draft.value !== null} sending={sending} />
+          <PlanCard plan={draft.value ? (plan.data ?? null) : null} problem={draft.value ? problem : null} settling={plan.settling} asked={plan.asked && draft.value !== null} unread={draft.errors[0] ?? null} sending={sending} />
           <CodeEditor label={t("form.yaml")} value={text} onChange={setText} language="yaml" height={420} errors={lineErrors} />
           <p className="n-soft">{t("form.yamlNote")}</p>
         </aside>

@@ -27,13 +27,19 @@ const JobYaml = lazy(() => import("./JobYaml"));
 const RunCharts = lazy(() => import("@/pages/runs/RunCharts").then((found) => ({ default: found.RunCharts })));
 
 export default function JobPage() {
+  const { t } = useTranslation("jobs");
   const { name: project } = useProject();
   const asked = useParams().job!;
   const key = jobKey(project, asked);
   const job = useQuery({ queryKey: key, queryFn: () => getJob(project, asked) });
   useLiveThing(key, job.data ? { topic: "job", project, name: asked } : null, "job");
-  if (job.error && !job.data) return <Failure error={job.error} retry={() => void job.refetch()} />;
-  if (!job.data) return <Loading />;
+  if (!job.data) {
+    return (
+      <Page title={asked} crumbs={[{ label: t("title"), to: `/p/${project}/jobs` }]}>
+        {job.error ? <Failure error={job.error} retry={() => void job.refetch()} /> : <Loading />}
+      </Page>
+    );
+  }
   return <Loaded job={job.data} asOf={job.dataUpdatedAt} />;
 }
 

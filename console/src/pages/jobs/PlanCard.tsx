@@ -4,6 +4,7 @@ import { IconAlertTriangle, IconPlayerPlay } from "@tabler/icons-react";
 import { useTranslation } from "react-i18next";
 import type { Problem, Schemas } from "@/api/client";
 import { money, price } from "@/ui/format";
+import type { EditorError } from "@/ui/CodeEditor";
 import classes from "./form.module.css";
 
 interface Props {
@@ -12,17 +13,23 @@ interface Props {
   settling: boolean;
   /** There is something to plan. */
   asked: boolean;
+  /** Where the YAML cannot be read. */
+  unread: EditorError | null;
   /** What is going on, while it is being submitted. */
   sending: string | null;
 }
 
-export function PlanCard({ plan, problem, settling, asked, sending }: Props) {
+export function PlanCard({ plan, problem, settling, asked, unread, sending }: Props) {
   const { t } = useTranslation("jobs");
   const good = plan && !problem && asked;
   return (
     <section className={classes.plan} aria-label={t("plan.title")} aria-busy={settling}>
       <div aria-live="polite" className={classes.planText}>
-        {problem ? (
+        {unread ? (
+          <Alert color="red" variant="outline" p="sm" icon={<IconAlertTriangle size={16} />} title={t("plan.unread", { line: unread.line })}>
+            {unread.message}
+          </Alert>
+        ) : problem ? (
           <Alert color="red" variant="outline" p="sm" icon={<IconAlertTriangle size={16} />}>
             {problem.message}
           </Alert>

@@ -6,6 +6,7 @@ import { useTranslation } from "react-i18next";
 import { api, ask } from "@/api/client";
 import { useMay, useProject } from "@/app/project";
 import { Cli } from "@/ui/Cli";
+import { useConfirm } from "@/ui/confirm";
 import { tell, tellError } from "@/ui/notify";
 import { useRefresh, type Version } from "./data";
 import classes from "./models.module.css";
@@ -14,6 +15,7 @@ export function VersionAliases({ version }: { version: Version }) {
   const { t } = useTranslation("models");
   const project = useProject().name;
   const editor = useMay("editor");
+  const confirm = useConfirm();
   const refresh = useRefresh(project);
   const [open, setOpen] = useState(false);
   const [alias, setAlias] = useState("");
@@ -30,7 +32,12 @@ export function VersionAliases({ version }: { version: Version }) {
   };
   const path = (name: string) => ({ params: { path: { project, model: version.model, alias: name } } });
   const url = "/api/v1/projects/{project}/models/{model}/aliases/{alias}";
-  const remove = (name: string) => void done(ask(api.DELETE(url, path(name))), t("aliases.removed", { alias: name }));
+  const remove = async (name: string) => {
+    const title = t("aliases.removeTitle", { alias: name });
+    if (await confirm({ title, lost: t("aliases.lost", { alias: name, model: version.model }), action: t("common:remove") })) {
+      await done(ask(api.DELETE(url, path(name))), t("aliases.removed", { alias: name }));
+    }
+  };
   const point = (event: FormEvent) => {
     event.preventDefault();
     const said = t("aliases.pointed", { alias, number: version.number });
@@ -43,7 +50,7 @@ export function VersionAliases({ version }: { version: Version }) {
         <span key={one} className={classes.pill}>
           @{one}
           {editor && (
-            <button type="button" aria-label={t("aliases.remove", { alias: one, name })} onClick={() => remove(one)}>
+            <button type="button" aria-label={t("aliases.remove", { alias: one, name })} onClick={() => void remove(one)}>
               <IconX size={12} />
             </button>
           )}

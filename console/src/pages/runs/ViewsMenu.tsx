@@ -1,5 +1,5 @@
 /** Saved views of this page: what its address says, by name, for oneself or for the project. */
-import { ActionIcon, Button, Checkbox, Group, Menu, Modal, Stack, Text, TextInput } from "@mantine/core";
+import { Button, Checkbox, Group, Menu, Modal, Stack, Text, TextInput } from "@mantine/core";
 import { IconBookmark, IconTrash, IconUsers } from "@tabler/icons-react";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useState } from "react";
@@ -80,9 +80,9 @@ function Entry({ view, project, mine, open }: { view: View; project: string; min
         </Text>
       </Menu.Item>
       {(mine || owner) && (
-        <ActionIcon onClick={() => void asked()} aria-label={t("views.deleteTitle", { name: view.name })}>
-          <IconTrash size={14} />
-        </ActionIcon>
+        <Menu.Item w="auto" px={8} onClick={() => void asked()} aria-label={t("views.deleteTitle", { name: view.name })}>
+          <IconTrash size={14} style={{ display: "block" }} />
+        </Menu.Item>
       )}
     </Group>
   );

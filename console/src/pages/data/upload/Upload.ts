@@ -75,6 +75,7 @@ export class Upload {
   private spared = 0;
   private readonly rate = new Rate();
   private readonly effort = new Effort({ onAway: () => this.tell(), onBack: () => this.rateAnew() });
+  private hashing: Hashers | null = null;
   private readonly listeners = new Set<() => void>();
   private timer: ReturnType<typeof setTimeout> | undefined;
   private shown: Progress;
@@ -180,11 +181,13 @@ export class Upload {
 
   pause(): void {
     this.effort.pause();
+    this.hashing?.hold(true);
     this.rateAnew();
   }
 
   resume(): void {
     this.effort.resume();
+    this.hashing?.hold(false);
     this.rateAnew();
   }
 
@@ -199,7 +202,8 @@ export class Upload {
   private async hashAll(): Promise<void> {
     const rest = this.files.filter((file) => file.digest === null);
     this.hashed = this.files.reduce((sum, file) => sum + (file.digest === null ? 0 : file.blob.size), 0);
-    const hashers = this.hashers();
+    const hashers = (this.hashing = this.hashers());
+    if (this.effort.paused) hashers.hold(true);
     const read = (bytes: number) => {
       this.hashed += bytes;
       this.rate.add(this.hashed);
@@ -209,6 +213,7 @@ export class Upload {
       const work = hashWork(rest, { hashers, label: this.label, signal: this.effort.signal, read });
       await this.effort.together(work, hashers.width);
     } finally {
+      this.hashing = null;
       hashers.end();
     }
   }

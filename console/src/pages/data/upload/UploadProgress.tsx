@@ -30,8 +30,8 @@ export function UploadProgress({ upload }: { upload: Upload }) {
   const page = `/p/${upload.project}/data/${upload.name}`;
   const over = stage === "done" || stage === "cancelled" || stage === "failed";
   const cancel = async () => {
-    const lost = t("going.cancelLost", { sent: bytes(progress.sent) });
-    if (await confirm({ title: t("going.cancelTitle"), lost, action: t("going.cancel") })) upload.cancel();
+    const lost = progress.sent ? t("going.cancelLost", { sent: bytes(progress.sent) }) : t("going.cancelNone");
+    if (await confirm({ title: t("going.cancelTitle"), lost, action: t("going.cancel"), back: t("going.goOn") })) upload.cancel();
   };
   return (
     <div className={classes.going}>

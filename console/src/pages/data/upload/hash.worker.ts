@@ -18,11 +18,20 @@ const SLICE = 4 * 2 ** 20;
 const GLANCE = 64 * 2 ** 10;
 const cancelled = new Set<number>();
 let hasher: Promise<IHasher> | undefined;
+/** While it is held, it reads no further. */
+let rest: Promise<void> | null = null;
+let goOn: (() => void) | null = null;
 
-self.onmessage = (event: MessageEvent<HashRequest | { cancel: number }>) => {
+self.onmessage = (event: MessageEvent<HashRequest | { cancel: number } | { hold: boolean }>) => {
   if ("cancel" in event.data) cancelled.add(event.data.cancel);
+  else if ("hold" in event.data) hold(event.data.hold);
   else void answer(event.data);
 };
+
+function hold(held: boolean): void {
+  goOn?.();
+  rest = held ? new Promise((go) => (goOn = go)) : null;
+}
 
 function say(message: HashAnswer): void {
   self.postMessage(message);
@@ -40,6 +49,7 @@ async function answer({ id, files, glance }: HashRequest): Promise<void> {
     for (const file of files) {
       hash.init();
       for (const [start, end] of glance ? glances(file.size) : slices(file.size)) {
+        await rest;
         if (cancelled.delete(id)) return;
         const bytes = new Uint8Array((await first[at]) ?? (await file.slice(start, end).arrayBuffer()));
         if (bytes.length !== end - start) throw new Error("shorter than it was");

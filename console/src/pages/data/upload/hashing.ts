@@ -10,6 +10,8 @@ export interface Hashers {
   hash(files: Blob[], onBytes?: (bytes: number) => void, signal?: AbortSignal): Promise<string[]>;
   /** The same of the file's ends and middle only. */
   glance(file: Blob): Promise<string>;
+  /** In the midst of a file, too. */
+  hold(held: boolean): void;
   /** So many at once make sense. */
   width: number;
   end(): void;
@@ -84,6 +86,9 @@ export function startHashers(width = Math.max(1, Math.min(4, (navigator.hardware
     width,
     hash: (files, onBytes, signal) => ask(files, false, onBytes, signal),
     glance: async (file) => (await ask([file], true))[0]!,
+    hold: (held) => {
+      for (const { worker } of workers) worker.postMessage({ hold: held });
+    },
     end: () => {
       for (const { worker } of workers) worker.terminate();
       for (const one of waiting.values()) one.fail(new DOMException("cancelled", "AbortError"));

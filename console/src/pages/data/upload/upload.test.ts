@@ -167,6 +167,7 @@ const hashers = (): Hashers => ({
       }),
     ),
   glance: fakeDigest,
+  hold: () => undefined,
   end: () => undefined,
 });
 
@@ -241,6 +242,26 @@ describe("an upload", () => {
     expect(await ended).toBeNull();
     expect(other.progress().stage).toBe("cancelled");
     expect(server.versions).toHaveLength(1);
+  });
+
+  it("holds the reading of a large file, too, while it is paused", async () => {
+    const held: boolean[] = [];
+    let reading = false;
+    const hash: Hashers["hash"] = (_files, _read, signal) =>
+      new Promise((_done, fail) => {
+        reading = true;
+        signal?.addEventListener("abort", () => fail(signal.reason as Error));
+      });
+    const slow = { ...hashers(), hash, hold: (one: boolean) => void held.push(one) };
+    const one = new Upload({ project: "default", name: "d", entries: [{ path: "a", blob: new Blob([new Uint8Array(20 * 2 ** 20)]) }] }, () => slow);
+    const done = one.run();
+    await vi.waitUntil(() => reading);
+    one.pause();
+    one.resume();
+    one.pause();
+    one.cancel();
+    expect(held).toEqual([true, false, true, false]);
+    expect(await done).toBeNull();
   });
 
   it("says what cannot be, and goes on after it was mended", async () => {
