@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 from rich.markup import escape
+from rich.padding import Padding
 
 from nacre.cli.app import client, emit, group, out, table
 from nacre.cli.render import size
@@ -27,18 +27,10 @@ def queue() -> None:
         entries, shares = connected.queue.list(), connected.queue.shares()
 
     def render() -> None:
-        rows = [
-            (
-                str(entry.position),
-                escape(f"{entry.project}/{entry.job}") if entry.job else "[dim]of another project[/dim]",
-                escape(entry.user or ""),
-                _needs(entry),
-                _starts(entry.starts_by),
-                escape(entry.message or ""),
-            )
-            for entry in entries
-        ]
-        table(("", "job", "by", "needs", "starts", "waits because"), rows, empty="nothing waits")
+        for entry in entries:
+            _line(entry)
+        if not entries:
+            out.print("[dim]nothing waits[/dim]")
         out.print()
         table(
             ("project", "now", "of late", "cpu", "memory", "gpu", "runs", "waits", "quota"),
@@ -48,16 +40,18 @@ def queue() -> None:
     emit({"queue": entries, "shares": shares}, render)
 
 
-def _needs(entry: QueueEntry) -> str:
+def _line(entry: QueueEntry) -> None:
     gpu = f", {entry.gpu:g} GPU" if entry.gpu else ""
-    return f"{entry.cpu:g} cpu, {size(entry.memory)}{gpu}"
-
-
-def _starts(at: datetime | None) -> str:
-    if at is None:
-        return ""
-    minutes = max(0, round((at - datetime.now(UTC)).total_seconds() / 60))
-    return f"in at most {minutes} min"
+    parts = [
+        entry.user or "",
+        f"{entry.cpu:g} cpu, {size(entry.memory)}{gpu}",
+        "" if entry.priority == "normal" else f"{entry.priority} priority",
+        "spot" if entry.spot else "",
+    ]
+    what = escape(f"{entry.project}/{entry.job}") if entry.job else "[dim]of another project[/dim]"
+    out.print(f"{entry.position:>3}  {what}  [dim]{escape(' · '.join(filter(None, parts)))}[/dim]")
+    if entry.message:
+        out.print(Padding(escape(entry.message), (0, 0, 0, 5)))
 
 
 def _share(one: Share) -> tuple[str, ...]:

@@ -13,11 +13,11 @@ def upgrade() -> None:
     op.create_table(
         "quotas",
         sa.Column("project_id", sa.String(length=40), nullable=False),
-        sa.Column("cpu", sa.Float(), nullable=True),
+        sa.Column("cpu", sa.Double(), nullable=True),
         sa.Column("memory", sa.BigInteger(), nullable=True),
-        sa.Column("gpu", sa.Float(), nullable=True),
+        sa.Column("gpu", sa.Double(), nullable=True),
         sa.Column("running_jobs", sa.Integer(), nullable=True),
-        sa.Column("weight", sa.Float(), nullable=False),
+        sa.Column("weight", sa.Double(), nullable=False),
         sa.Column("priority", sa.String(length=16), nullable=False),
         sa.ForeignKeyConstraint(
             ["project_id"], ["projects.id"], name=op.f("fk_quotas_project_id"), ondelete="CASCADE"
