@@ -20,7 +20,7 @@ from nacre.db.tables.jobs import JobRow
 from nacre.db.tables.projects import ProjectRow
 from nacre.db.tables.usage import UsageRow
 from nacre.domain.identity import Caller
-from nacre.domain.jobs import end_reason, joined
+from nacre.domain.jobs import CANCELLED, end_reason, joined
 from nacre.domain.scheduling import Holding
 from nacre.errors import NacreError, Unavailable
 from nacre.ports.engines import Engine, Handle
@@ -281,11 +281,16 @@ class Attempts:
 
     # Changing
 
-    def stop(self, session: Session, attempt_id: str, reason: str) -> None:
-        """Ask for the end. After the commit notify ``attempts``: the control loop tells the engine."""
+    def stop(self, session: Session, attempt_id: str, reason: str) -> AttemptRow | None:
+        """Ask for the end; the attempt, unless that was done before or it has ended.
+
+        After the commit notify ``attempts``: the control loop tells the engine.
+        """
         row = session.get(AttemptRow, attempt_id, with_for_update=True)
-        if row is not None and row.ended_at is None and row.desired == "run":
-            row.desired, row.desired_reason = "stop", reason
+        if row is None or row.ended_at is not None or row.desired != "run":
+            return None
+        row.desired, row.desired_reason = "stop", reason
+        return row
 
     def apply_event(self, session: Session, row: AttemptRow, event: ReplicaEvent) -> None:
         """Bring one event of the launcher into the attempt and its subject."""
@@ -309,6 +314,10 @@ class Attempts:
         elif event.type == "exit":
             row.peak_memory = event.peak_memory_bytes
             reason = end_reason(event.reason, event.exit_code, event.signal)
+            if reason == CANCELLED and row.desired == "stop":
+                reason = (
+                    row.desired_reason or reason
+                )  # a launcher that heard the signal first knows no reason
             self._end(session, row, reason, event.message, at, exit_code=event.exit_code)
 
     def _at(self, row: AttemptRow, time_ms: int) -> datetime:

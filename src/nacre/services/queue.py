@@ -13,7 +13,7 @@ from nacre.clock import Clock
 from nacre.db.connect import Database
 from nacre.db.tables.jobs import JobRow
 from nacre.db.tables.projects import ProjectRow
-from nacre.domain.jobs import ENVIRONMENT_BUILDING, ENVIRONMENT_FAILED, PREEMPTED
+from nacre.domain.jobs import ENVIRONMENT_BUILDING, ENVIRONMENT_FAILED, PREEMPTED, may_follow
 from nacre.domain.scheduling import (
     Demand,
     Plan,
@@ -131,9 +131,13 @@ class JobQueue:
         """Tell spot work to go for what is not; it waits for its place again once it has ended."""
         for attempt_id in made.preempted:
             with self._db.write() as session:
-                self._attempts.stop(session, attempt_id, PREEMPTED)
-        if made.preempted:
-            self._signals.notify("attempts")
+                attempt = self._attempts.stop(session, attempt_id, PREEMPTED)
+                job = session.get(JobRow, attempt.subject_id, with_for_update=True) if attempt else None
+                if job is not None and may_follow(JobState(job.state), JobState.STOPPING):
+                    job.state, job.reason = JobState.STOPPING, PREEMPTED
+                    job.message = "it makes room for work that is not spot"
+            if job is not None:
+                self._signals.notify("attempts", f"job:{job.id}")
 
     def _wait_for_environment(self, item: _Queued, environment: Environment) -> None:
         if environment.state is EnvironmentState.FAILED:

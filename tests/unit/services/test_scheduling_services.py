@@ -15,7 +15,7 @@ from nacre.domain.identity import Caller, ProjectRef
 from nacre.errors import InvalidSpec, NotFound
 from nacre.ids import new_id
 from nacre.schema.access import Role
-from nacre.schema.jobs import JobSpec
+from nacre.schema.jobs import JobSpec, JobStop
 from nacre.schema.queue import QuotaUpdate
 from nacre.testing.jobs import JobsWorld
 
@@ -219,6 +219,26 @@ class TestPriorityAndSpot:
         world.queue.advance()
         again = world.jobs.get(people.editor, spot.id)
         assert (again.state, [a.reason for a in again.attempts]) == ("preparing", ["preempted", None])
+
+    def test_a_launcher_that_heard_only_the_signal_was_pre_empted_all_the_same(
+        self, world: JobsWorld, people: People
+    ) -> None:
+        spot, attempt = world.running(people.editor, spot=True, resources={"cpu": 4, "memory": "1GB"})
+        world.submit(people.editor)
+        world.queue.advance()
+        world.exit(attempt, reason="cancelled_by_user", exit_code=143)
+        assert (found := world.jobs.get(people.editor, spot.id)).state == "queued"
+        assert found.attempts[0].reason == "preempted"
+
+    def test_a_spot_job_that_somebody_stops_does_not_come_back(
+        self, world: JobsWorld, people: People
+    ) -> None:
+        spot, attempt = world.running(people.editor, spot=True, resources={"cpu": 4, "memory": "1GB"})
+        world.submit(people.editor)
+        world.queue.advance()
+        world.jobs.stop(people.editor, spot.id, JobStop())
+        world.exit(attempt, reason="preempted")
+        assert world.jobs.get(people.editor, spot.id).state == "cancelled"
 
     def test_the_words_of_azure_are_read(self) -> None:
         spec = JobSpec.model_validate(
