@@ -68,7 +68,7 @@ def test_a_spot_job_pre_empted_three_times_ends_as_if_undisturbed(make_server: M
     assert [a.reason for a in ended.attempts] == ["preempted"] * 3 + ["succeeded"]
     assert server.log(ended).decode().splitlines()[-1] == server.log(undisturbed).decode().splitlines()[-1]
     assert steps(client, ended)[-1] == steps(client, undisturbed)[-1], "equal to the last bit"
-    paid = [r for r in client.usage.list(limit=None) if r.subject == spot.name]
+    paid = [r for r in client.usage.list(limit=None) if r.subject == spot.id]
     assert len(paid) == 4
 
 
