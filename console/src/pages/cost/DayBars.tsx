@@ -2,7 +2,7 @@
 import { type KeyboardEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { money } from "@/ui/format";
-import { column } from "./columns";
+import { marks } from "./columns";
 import classes from "./DayBars.module.css";
 import { type Day, niceStep } from "./lines";
 import { dayName } from "./words";
@@ -24,7 +24,7 @@ export function DayBars({ label, days, parts, currency }: Props) {
   const step = niceStep(most);
   const top = Math.max(step, Math.ceil(most / step) * step);
   const ticks = Array.from({ length: Math.round(top / step) + 1 }, (_, at) => at * step);
-  const say = column(ticks, currency);
+  const say = marks(step, currency);
   const every = Math.max(1, Math.ceil(days.length / LABELS));
   const shown = chosen === null ? undefined : days[chosen];
 

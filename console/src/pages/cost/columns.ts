@@ -12,3 +12,10 @@ export function column(sums: Iterable<number | undefined>, currency: string): (m
     return `${small ? "< " : ""}${((small ? least : micros) / 1e6).toFixed(digits)} ${currency}`;
   };
 }
+
+/** How the marks of an axis read that are `step` micros apart: with as many decimals as tell them apart. */
+export function marks(step: number, currency: string): (micros: number) => string {
+  let digits = 2;
+  while (digits < 6 && step % 10 ** (6 - digits) !== 0) digits += 1;
+  return (micros) => `${(micros / 1e6).toFixed(digits)} ${currency}`;
+}
