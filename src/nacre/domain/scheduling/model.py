@@ -154,3 +154,24 @@ class Plan:
     placed: dict[str, list[Seat]] = field(default_factory=dict)
     waiting: dict[str, Waiting] = field(default_factory=dict)
     preempted: dict[str, str] = field(default_factory=dict)
+
+
+def occupied(demand: Demand, seats: Sequence[Seat], since: float, ends_by: float | None) -> list[Holding]:
+    """What something takes of the machines once it has its seats."""
+    shape = demand.lane.shape
+    return [
+        Holding(
+            node=seat.node,
+            name=demand.name,
+            cpu=shape.cpu,
+            memory=shape.memory,
+            gpus=seat.gpus,
+            id=demand.id,
+            project=demand.project,
+            user=demand.user,
+            spot=demand.lane.spot,
+            since=since,
+            ends_by=ends_by,
+        )
+        for seat in seats
+    ]

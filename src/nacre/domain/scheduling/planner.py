@@ -18,6 +18,7 @@ from nacre.domain.scheduling.model import (
     Seat,
     Shape,
     Waiting,
+    occupied,
 )
 from nacre.domain.scheduling.order import Turns
 from nacre.domain.scheduling.preempt import victims
@@ -143,7 +144,7 @@ class _Planner:
         self._coming.take(lane.shape, seats)
         self._shares.start(demand.project, demand.user, demand.id, lane.shape, len(seats))
         ends_by = None if lane.time_limit is None else self._now + lane.time_limit
-        for held in _held(demand, seats, self._now, ends_by):
+        for held in occupied(demand, seats, self._now, ends_by):
             self._held.append(held)
             self._releases.add(held)
         self._plan.placed[demand.id] = seats
@@ -165,7 +166,7 @@ class _Planner:
         if kept is not None:
             self._room.add(kept)
             ends_by = None if lane.time_limit is None else kept.at + lane.time_limit
-            for held in _held(demand, kept.seats, kept.at, ends_by):
+            for held in occupied(demand, kept.seats, kept.at, ends_by):
                 self._promised.append(held)
                 self._releases.add(held)
         self._turns.skipped()
@@ -191,23 +192,3 @@ class _Planner:
             counts = self._coming.slots(lane.shape)
         self._coming.take(lane.shape, self._coming.seats(lane.shape, counts, lane.replicas))
         return gone
-
-
-def _held(demand: Demand, seats: Sequence[Seat], since: float, ends_by: float | None) -> list[Holding]:
-    shape = demand.lane.shape
-    return [
-        Holding(
-            node=seat.node,
-            name=demand.name,
-            cpu=shape.cpu,
-            memory=shape.memory,
-            gpus=seat.gpus,
-            id=demand.id,
-            project=demand.project,
-            user=demand.user,
-            spot=demand.lane.spot,
-            since=since,
-            ends_by=ends_by,
-        )
-        for seat in seats
-    ]

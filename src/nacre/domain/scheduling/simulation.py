@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
-from nacre.domain.scheduling.model import Demand, Holding, Machine, Plan, Policy
+from nacre.domain.scheduling.model import Demand, Holding, Machine, Plan, Policy, occupied
 from nacre.domain.scheduling.planner import plan
 from nacre.domain.scheduling.shares import HALF_LIFE_S, Totals, decayed
 
@@ -83,22 +83,7 @@ class Simulation:
             demand = self.queue.pop(ident)
             lane = demand.lane
             limit = None if lane.time_limit is None else now + lane.time_limit
-            self._running[ident] = [
-                Holding(
-                    node=seat.node,
-                    name=demand.name,
-                    cpu=lane.shape.cpu,
-                    memory=lane.shape.memory,
-                    gpus=seat.gpus,
-                    id=ident,
-                    project=demand.project,
-                    user=demand.user,
-                    spot=lane.spot,
-                    since=now,
-                    ends_by=limit,
-                )
-                for seat in seats
-            ]
+            self._running[ident] = occupied(demand, seats, now, limit)
             self.started.setdefault(ident, now)
             self._starts[ident] += 1
             heapq.heappush(self._ends, (now + self._left[ident], self._starts[ident], ident, True))
