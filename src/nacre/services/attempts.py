@@ -20,7 +20,7 @@ from nacre.db.tables.jobs import JobRow
 from nacre.db.tables.projects import ProjectRow
 from nacre.db.tables.usage import UsageRow
 from nacre.domain.identity import Caller
-from nacre.domain.jobs import CANCELLED, end_reason, joined
+from nacre.domain.jobs import CANCELLED, PREEMPTED, end_reason, joined
 from nacre.domain.scheduling import Holding
 from nacre.errors import NacreError, Unavailable
 from nacre.ports.engines import Engine, Handle
@@ -314,10 +314,8 @@ class Attempts:
         elif event.type == "exit":
             row.peak_memory = event.peak_memory_bytes
             reason = end_reason(event.reason, event.exit_code, event.signal)
-            if reason == CANCELLED and row.desired == "stop":
-                reason = (
-                    row.desired_reason or reason
-                )  # a launcher that heard the signal first knows no reason
+            if reason == CANCELLED and row.desired_reason == PREEMPTED:
+                reason = PREEMPTED  # a launcher that heard the signal before the reason
             self._end(session, row, reason, event.message, at, exit_code=event.exit_code)
 
     def _at(self, row: AttemptRow, time_ms: int) -> datetime:
