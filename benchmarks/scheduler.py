@@ -38,6 +38,7 @@ class Work:
     def __init__(self, seed: int) -> None:
         self._random = random.Random(seed)
         self._count = 0
+        self._lanes: dict[Lane, Lane] = {}
 
     def job(self, at: float) -> tuple[Demand, float]:
         """A job and how many seconds it takes."""
@@ -50,6 +51,7 @@ class Work:
         limit = draw.choice([None, 600.0, 3600.0, 4 * 3600.0, 24 * 3600.0])
         seconds = min(draw.expovariate(1 / 3600), limit or 24 * 3600.0)
         lane = Lane(shape, gang, gang, limit, spot=draw.random() < 0.1)
+        lane = self._lanes.setdefault(lane, lane)
         self._count += 1
         name = f"j{self._count:08d}"
         project, user = f"p{draw.randrange(40)}", f"u{draw.randrange(5)}"

@@ -170,14 +170,22 @@ def waiting_demands(session: Session) -> list[Demand]:
         .where(JobRow.state == JobState.QUEUED)
         .order_by(JobRow.queued_at, JobRow.id)
     )
+    lanes: dict[Lane, Lane] = {}
+
+    def same(lane: Lane) -> Lane:
+        """Equal ones are one object: they are compared often."""
+        return lanes.setdefault(lane, lane)
+
     return [
         Demand(
             id=row.id,
             name=row.name,
-            lane=Lane(
-                Shape(row.cpu, row.memory, row.gpu, row.gpu_name),
-                time_limit=row.longest and row.longest + row.grace,
-                spot=bool(row.spot),
+            lane=same(
+                Lane(
+                    Shape(row.cpu, row.memory, row.gpu, row.gpu_name),
+                    time_limit=row.longest and row.longest + row.grace,
+                    spot=bool(row.spot),
+                )
             ),
             project=row.project,
             user=row.user_id,

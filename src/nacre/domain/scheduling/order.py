@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import heapq
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from nacre.domain.scheduling.model import Demand, Holding, Lane, Machine, Policy
 from nacre.domain.scheduling.shares import Shares, Totals
@@ -37,6 +37,14 @@ class _User:
         """Take the whole lane of the oldest out."""
         _, _, lane = heapq.heappop(self.heap)
         return self.lanes.pop(lane)
+
+    def drop_where(self, full: Callable[[Lane], bool]) -> list[tuple[Lane, deque[Demand]]]:
+        """Take every lane out of which that holds."""
+        gone = [(lane, self.lanes.pop(lane)) for _, _, lane in self.heap if full(lane)]
+        if gone:
+            self.heap = [entry for entry in self.heap if entry[2] in self.lanes]
+            heapq.heapify(self.heap)
+        return gone
 
     def pop(self) -> None:
         """Take the oldest out."""
@@ -134,6 +142,13 @@ class Turns:
         waiting = [demand.id for demand in user.drop()]
         self._next(project, user)
         return waiting
+
+    def passed_where(self, full: Callable[[Lane], bool]) -> list[tuple[Lane, list[str]]]:
+        """All of this user wait that are in a lane of which that holds: the lanes, and the ids in them."""
+        project, user = self._taken()
+        gone = [(lane, [demand.id for demand in row]) for lane, row in user.drop_where(full)]
+        self._next(project, user)
+        return gone
 
     def _taken(self) -> tuple[_Project, _User]:
         assert self._current is not None

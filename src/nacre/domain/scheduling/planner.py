@@ -86,6 +86,9 @@ class _Planner:
                 self._pass(over)
                 continue
             key = (demand.lane, self._room.mask(demand.lane))
+            if key in self._full and demand.project not in self._policy.quotas:
+                self._pass_full(demand.project)
+                continue
             seats = [] if key in self._full else self._seats(demand, key[1])
             if seats:
                 self._start(demand, seats)
@@ -106,6 +109,15 @@ class _Planner:
 
     def _pass(self, waiting: Waiting) -> None:
         self._plan.waiting.update(dict.fromkeys(self._turns.passed(), waiting))
+
+    def _pass_full(self, project: str) -> None:
+        """Whoever of this user is in a lane that does not fit waits: no need to look at each."""
+
+        def full(lane: Lane) -> bool:
+            return (lane, self._room.mask(lane)) in self._full
+
+        for lane, ids in self._turns.passed_where(full):
+            self._full[lane, self._room.mask(lane)].append((project, ids))
 
     def _explain(self) -> None:
         """Say why the others wait, as it is once everything has started that does."""
