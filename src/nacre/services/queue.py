@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from typing import Any
-
-from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from nacre.clock import Clock
 from nacre.db.connect import Database
@@ -15,7 +11,6 @@ from nacre.db.tables.jobs import JobRow
 from nacre.db.tables.projects import ProjectRow
 from nacre.domain.jobs import ENVIRONMENT_BUILDING, ENVIRONMENT_FAILED, PREEMPTED, may_follow
 from nacre.domain.scheduling import (
-    Demand,
     Plan,
     Seat,
     Shape,
@@ -33,20 +28,10 @@ from nacre.services.attempts import Attempts
 from nacre.services.environments import EnvironmentCatalogue
 from nacre.services.job_launch import JobLaunches
 from nacre.services.job_locks import JobLocks, KeptLock
-from nacre.services.scheduling import Scheduling, machines, waiting_demands
+from nacre.services.scheduling import Queued, Scheduling, machines, queued
 from nacre.services.signals import Signals
 
 _log = logging.getLogger("nacre.queue")
-
-
-@dataclass(frozen=True)
-class _Queued:
-    """What a pass needs of a job that waits."""
-
-    demand: Demand
-    environment_id: str
-    reason: str | None
-    message: str | None
 
 
 class JobQueue:
@@ -90,16 +75,16 @@ class JobQueue:
             Unavailable: the engine cannot tell what machines there are; nothing was changed.
         """
         with self._db.read() as session:
-            queued = _load(session)
-            if not queued:
+            waiting = queued(session)
+            if not waiting:
                 return 0
             known = {
                 item.environment_id: self._environments.status(session, item.environment_id)
-                for item in queued
+                for item in waiting
             }
             holdings = self._attempts.holdings(session)
         ready = []
-        for item in queued:
+        for item in waiting:
             environment = known[item.environment_id]
             if environment.state is EnvironmentState.READY:
                 ready.append(item)
@@ -139,7 +124,7 @@ class JobQueue:
             if job is not None:
                 self._signals.notify("attempts", f"job:{job.id}")
 
-    def _wait_for_environment(self, item: _Queued, environment: Environment) -> None:
+    def _wait_for_environment(self, item: Queued, environment: Environment) -> None:
         if environment.state is EnvironmentState.FAILED:
             message = environment.message or "it could not be built: see 'nacre env logs'"
             if self._launches.fail(
@@ -154,7 +139,7 @@ class JobQueue:
             item, Waiting(ENVIRONMENT_BUILDING, f"waits for the environment {environment.name}: {doing}")
         )
 
-    def _note(self, item: _Queued, waiting: Waiting) -> None:
+    def _note(self, item: Queued, waiting: Waiting) -> None:
         if (item.reason, item.message) == (waiting.reason, waiting.message):
             return
         with self._db.write() as session:
@@ -215,20 +200,6 @@ class JobQueue:
                 gpus=[*found.gpus],
                 price_per_hour=current.price_per_hour,
             )
-
-
-def _load(session: Session) -> list[_Queued]:
-    demands = {demand.id: demand for demand in waiting_demands(session)}
-    rows = session.execute(
-        select(JobRow.id, JobRow.environment_id, JobRow.reason, JobRow.message).where(
-            JobRow.state == JobState.QUEUED
-        )
-    )
-    return [
-        _Queued(demands[row.id], row.environment_id, row.reason, row.message)
-        for row in rows
-        if row.id in demands
-    ]
 
 
 def _complete(

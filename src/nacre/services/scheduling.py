@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sqlalchemy import select
@@ -19,7 +21,7 @@ from nacre.domain.scheduling.shares import Held, Shares, Totals
 from nacre.ports.engines import NodeFacts
 from nacre.schema.base import Page
 from nacre.schema.jobs import PRIORITIES, JobState
-from nacre.schema.queue import QueueEntry, Share
+from nacre.schema.queue import QueueEntry, Quota, Share
 from nacre.services.quotas import Quotas, limits
 from nacre.services.recent_use import RecentUse
 
@@ -49,9 +51,12 @@ class Scheduling:
 
     def policy(self, there: Sequence[Machine]) -> Policy:
         """How turns are taken now: quotas, weights, and what projects and people used of late."""
-        used, used_by = self._recent.shares(there, self._clock.now())
         with self._db.read() as session:
             quotas = self._quotas.every(session)
+        return self._policy(there, quotas)
+
+    def _policy(self, there: Sequence[Machine], quotas: Mapping[str, Quota]) -> Policy:
+        used, used_by = self._recent.shares(there, self._clock.now())
         return Policy(
             quotas={name: limits(quota) for name, quota in quotas.items()},
             weights={name: quota.weight for name, quota in quotas.items()},
@@ -68,11 +73,12 @@ class Scheduling:
         policy = self.policy(there)
         now = self._clock.now().timestamp()
         with self._db.read() as session:
-            queue, holdings = waiting_demands(session), self._holdings(session)
+            noted = {item.demand.id: item for item in queued(session)}
+            holdings = self._holdings(session)
             seen = _seen(session, caller)
             users = {row.id: row.name for row in session.execute(select(UserRow.id, UserRow.name))}
-            first = line(queue, there, holdings, policy)[:_SHOWN]
-            noted = _noted(session, [demand.id for demand in first])
+        queue = [item.demand for item in noted.values()]
+        first = line(queue, there, holdings, policy)[:_SHOWN]
         made = plan(queue, there, holdings, policy, now)
         items = []
         for position, demand in enumerate(first, start=1):
@@ -88,15 +94,15 @@ class Scheduling:
             )
             if seen is None or demand.project in seen:
                 waiting = made.waiting.get(demand.id)
-                reason, message = noted.get(demand.id, (None, None))
+                last = noted[demand.id]
                 entry = entry.model_copy(
                     update={
                         "project": demand.project,
                         "job": demand.name,
                         "id": demand.id,
                         "user": users.get(demand.user, demand.user),
-                        "reason": waiting.reason if waiting else reason,
-                        "message": waiting.message if waiting else message,
+                        "reason": waiting.reason if waiting else last.reason,
+                        "message": waiting.message if waiting else last.message,
                         "starts_by": waiting
                         and waiting.starts_by
                         and datetime.fromtimestamp(waiting.starts_by, UTC),
@@ -108,16 +114,15 @@ class Scheduling:
     def shares(self, caller: Caller) -> Page[Share]:
         """What projects hold now, the largest share first; those of others are one line."""
         there = machines(self._nodes())
-        policy = self.policy(there)
         with self._db.read() as session:
-            queue, holdings = waiting_demands(session), self._holdings(session)
+            waiting = Counter(item.demand.project for item in queued(session))
+            holdings = self._holdings(session)
             seen = _seen(session, caller)
             quotas = self._quotas.every(session)
             names = {row.name for row in session.execute(select(ProjectRow.name))}
-        totals = Totals(there)
+        policy, totals = self._policy(there, quotas), Totals(there)
         held = Shares(totals, policy, holdings).projects
-        work = {name: {h.id for h in holdings if h.project == name} for name in held}
-        waiting = {name: sum(d.project == name for d in queue) for name in names}
+        work = Counter(project for project, _ in {(one.project, one.id) for one in holdings})
 
         def share(name: str | None, projects: Iterable[str]) -> Share:
             mine = [held.get(one, Held()) for one in projects]
@@ -127,8 +132,8 @@ class Scheduling:
                 cpu=cpu,
                 memory=int(memory),
                 gpu=gpu,
-                running=sum(len(work.get(one, ())) for one in projects),
-                waiting=sum(waiting.get(one, 0) for one in projects),
+                running=sum(work[one] for one in projects),
+                waiting=sum(waiting[one] for one in projects),
                 share=totals.share(cpu, memory, gpu),
                 recent_share=min(1.0, sum(policy.used.get(one, 0.0) for one in projects)),
                 weight=policy.weights.get(name or "", 1.0),
@@ -146,8 +151,18 @@ def machines(nodes: Iterable[NodeFacts]) -> list[Machine]:
     return [Machine(node.name, node.cpu, node.memory, tuple(node.gpus)) for node in nodes]
 
 
-def waiting_demands(session: Session) -> list[Demand]:
-    """All queued jobs, oldest first."""
+@dataclass(frozen=True)
+class Queued:
+    """A job that waits, and what was said of it last."""
+
+    demand: Demand
+    environment_id: str
+    reason: str | None
+    message: str | None
+
+
+def queued(session: Session) -> list[Queued]:
+    """All jobs that wait, oldest first."""
     longest = JobRow.spec["max_duration"].as_float()
     grace = JobRow.spec["stop_duration"].as_float()
     rows = session.execute(
@@ -160,6 +175,9 @@ def waiting_demands(session: Session) -> list[Demand]:
             JobRow.gpu_name,
             JobRow.user_id,
             JobRow.queued_at,
+            JobRow.environment_id,
+            JobRow.reason,
+            JobRow.message,
             ProjectRow.name.label("project"),
             longest.label("longest"),
             grace.label("grace"),
@@ -177,20 +195,25 @@ def waiting_demands(session: Session) -> list[Demand]:
         return lanes.setdefault(lane, lane)
 
     return [
-        Demand(
-            id=row.id,
-            name=row.name,
-            lane=same(
-                Lane(
-                    Shape(row.cpu, row.memory, row.gpu, row.gpu_name),
-                    time_limit=row.longest and row.longest + row.grace,
-                    spot=bool(row.spot),
-                )
+        Queued(
+            Demand(
+                id=row.id,
+                name=row.name,
+                lane=same(
+                    Lane(
+                        Shape(row.cpu, row.memory, row.gpu, row.gpu_name),
+                        time_limit=row.longest and row.longest + row.grace,
+                        spot=bool(row.spot),
+                    )
+                ),
+                project=row.project,
+                user=row.user_id,
+                priority=PRIORITIES.index(row.priority or "normal"),
+                queued_at=row.queued_at.timestamp(),
             ),
-            project=row.project,
-            user=row.user_id,
-            priority=PRIORITIES.index(row.priority or "normal"),
-            queued_at=row.queued_at.timestamp(),
+            row.environment_id,
+            row.reason,
+            row.message,
         )
         for row in rows
     ]
@@ -207,8 +230,3 @@ def _seen(session: Session, caller: Caller) -> set[str] | None:
         wanted = wanted.join(MemberRow, MemberRow.project_id == ProjectRow.id)
         wanted = wanted.where(MemberRow.user_id == caller.user_id)
     return set(session.scalars(wanted))
-
-
-def _noted(session: Session, ids: Sequence[str]) -> dict[str, tuple[str | None, str | None]]:
-    rows = select(JobRow.id, JobRow.reason, JobRow.message).where(JobRow.id.in_(ids))
-    return {row.id: (row.reason, row.message) for row in session.execute(rows)}
