@@ -80,10 +80,14 @@ def outcome(reason: str, before: Sequence[str | None], max_restarts: int, *, sto
         free = FREE_RESTARTS[reason]
         if free is None or list(before).count(reason) < free:
             return Outcome(JobState.QUEUED, restart=True)
-    counted = sum(earlier not in FREE_RESTARTS for earlier in before)
-    if not stopping and reason in _RETRIED and counted < max_restarts:
+    if not stopping and reason in _RETRIED and counted(before) < max_restarts:
         return Outcome(JobState.QUEUED, restart=True)
     return Outcome(JobState.FAILED)
+
+
+def counted(before: Sequence[str | None]) -> int:
+    """How many attempts ended in a way that ``max_restarts`` counts, from their reasons."""
+    return sum(reason not in FREE_RESTARTS for reason in before)
 
 
 def end_reason(reason: str | None, exit_code: int | None, signal: int | None) -> str:

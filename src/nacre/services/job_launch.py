@@ -13,7 +13,15 @@ from nacre.db.connect import Database
 from nacre.db.tables.attempts import AttemptRow
 from nacre.db.tables.jobs import JobRow
 from nacre.db.tables.projects import ProjectRow
-from nacre.domain.jobs import CANCELLED, FREE_RESTARTS, PREEMPTED, command_line, may_follow, outcome
+from nacre.domain.jobs import (
+    CANCELLED,
+    FREE_RESTARTS,
+    PREEMPTED,
+    command_line,
+    counted,
+    may_follow,
+    outcome,
+)
 from nacre.errors import NotFound, PluginError, Unavailable
 from nacre.ports.engines import Engine, NodeFacts
 from nacre.schema.jobs import JobRecord, JobSpec, JobState
@@ -226,8 +234,7 @@ def again(attempt: AttemptRow, before: Sequence[str | None], max_restarts: int) 
     ended = f"attempt {attempt.number} ended ({attempt.message or attempt.reason})"
     if attempt.reason in FREE_RESTARTS:
         return f"{ended}; it starts again, which is not counted"
-    used = sum(reason not in FREE_RESTARTS for reason in before) + 1
-    return f"{ended}; restart {used} of {max_restarts} is next"
+    return f"{ended}; restart {counted(before) + 1} of {max_restarts} is next"
 
 
 def end_job(job: JobRow, state: JobState, reason: str | None, message: str | None, at: datetime) -> None:

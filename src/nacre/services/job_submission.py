@@ -42,7 +42,7 @@ from nacre.services.job_locks import JobLocks
 from nacre.services.prices import Prices
 from nacre.services.quotas import Quotas
 from nacre.services.runs import Runs
-from nacre.services.scheduling import Scheduling, machines, waiting_demands
+from nacre.services.scheduling import Scheduling, machines, queued
 from nacre.services.secrets import Secrets
 from nacre.services.signals import Signals
 from nacre.services.tokens import after_commit
@@ -106,7 +106,8 @@ class JobSubmissions:
         lane = _lane(spec, resources)
         there = machines(self._engine.nodes())
         with self._db.read() as session:
-            queue, holdings = waiting_demands(session), self._attempts.holdings(session)
+            queue = [item.demand for item in queued(session)]
+            holdings = self._attempts.holdings(session)
         starts: Literal["now", "waits", "never"] = "now"
         reason = message = None
         if impossible := never_fits(lane, there):
@@ -242,13 +243,15 @@ class JobSubmissions:
 
     def _shape(self, spec: JobSpec) -> tuple[Resources, int]:
         """What the job gets and what an hour of it costs."""
+        resources, price = self._usual_shape(spec)
+        return resources, self._prices.spot(price) if spec.spot else price
+
+    def _usual_shape(self, spec: JobSpec) -> tuple[Resources, int]:
         if spec.instance_type is None:
-            price = self._prices.per_hour(spec.resources)
-            return spec.resources, self._prices.spot(price) if spec.spot else price
+            return spec.resources, self._prices.per_hour(spec.resources)
         found = self._prices.type(spec.instance_type)
         shape = {"cpu": found.cpu, "memory": found.memory, "gpu": found.gpu, "gpu_name": found.gpu_name}
-        price = found.price_per_hour
-        return spec.resources.model_copy(update=shape), self._prices.spot(price) if spec.spot else price
+        return spec.resources.model_copy(update=shape), found.price_per_hour
 
     def _inputs(self, project_id: str, spec: JobSpec) -> dict[str, DatasetVersion]:
         return {
