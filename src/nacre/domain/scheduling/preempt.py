@@ -8,16 +8,15 @@ from nacre.domain.scheduling.capacity import Capacity
 from nacre.domain.scheduling.model import Holding, Lane
 
 
-def victims(lane: Lane, free: Capacity, held: Sequence[Holding]) -> list[Holding]:
+def victims(lane: Lane, free: Capacity, spot: Sequence[Holding]) -> list[Holding]:
     """One holding of each attempt that has to go so that the lane's gang fits; empty when none would help.
 
-    ``free``: what is free once all that was told to go has gone. Attempts go whole. Those that started last
-    have lost least; who turns out not to be needed stays.
+    ``free``: what is free once all that was told to go has gone; ``spot``: the spot work that was not.
+    Attempts go whole. Those that started last have lost least; who turns out not to be needed stays.
     """
     gangs: dict[str, list[Holding]] = {}
-    for one in held:
-        if one.spot and not one.leaving and one.id:
-            gangs.setdefault(one.id, []).append(one)
+    for one in spot:
+        gangs.setdefault(one.id, []).append(one)
     newest = sorted(gangs.values(), key=lambda gang: (-gang[0].since, gang[0].id))
     later = free.copy()
     going: list[list[Holding]] = []
