@@ -8,21 +8,52 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from tests.database_kit import PostgresCopies, sqlite_in
 
 from nacre.clock import FixedClock
 from nacre.db.connect import Database
-from nacre.db.tables import ALL_TABLES
 from nacre.db.tables.projects import MemberRow, ProjectRow
 from nacre.db.tables.users import UserRow
 from nacre.domain.identity import Caller, ProjectRef
 from nacre.ids import new_id
 from nacre.schema.access import Role
+
+_LONGEST = (
+    "e2e/chaos/test_chaos.py",
+    "e2e/test_frameworks.py",
+    "e2e/test_replica_frameworks.py",
+    "e2e/console/test_console_pages.py",
+    "e2e/test_replicas.py",
+    "e2e/test_full_disk.py",
+    "e2e/test_durability.py",
+    "e2e/test_tensorboard.py",
+    "unit/launcher/capture/test_capture_frameworks.py",
+    "unit/workloads/test_starters.py",
+    "unit/workloads/test_convert_pytorch.py",
+    "unit/workloads/test_convert_keras.py",
+    "unit/workloads/test_convert_sklearn.py",
+    "conformance/test_engines.py",
+    "unit/launcher/test_launcher_samples.py",
+    "unit/modelserver/test_remote_revision.py",
+    "unit/launcher/test_launcher_adoption.py",
+    "unit/launcher/test_launcher_gang.py",
+)
+"""Files that take minutes, or the larger part of one, the longest first."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files come first, then those of many tests: so the workers of ``--dist loadfile`` end at
+    about the same time. (In xdist's own order, which is off, a long test alone in its file is last.)"""
+    here = Path(__file__).parent
+    tests = Counter(item.path for item in items)
+    first = {here / name: -len(_LONGEST) + index for index, name in enumerate(_LONGEST)}
+    items.sort(key=lambda item: (first.get(item.path, 0), -tests[item.path], str(item.path)))
 
 
 @pytest.fixture
@@ -69,7 +100,8 @@ def postgres_server() -> Iterator[str]:
         check=True,
         stdout=subprocess.DEVNULL,
     )
-    settings = ["-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c", "max_connections=200"]
+    settings = ["-c", "listen_addresses=127.0.0.1", "-c", "max_connections=200"]
+    settings += ["-c", "fsync=off", "-c", "full_page_writes=off"]  # nobody needs them after a crash
     server = subprocess.Popen(
         [*demote, programs / "postgres", "-D", data, "-p", str(port), "-k", folder, *settings],
         stdout=subprocess.DEVNULL,
@@ -89,25 +121,25 @@ def postgres_server() -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture(scope="session")
+def postgres_copies(postgres_server: str) -> Iterator[PostgresCopies]:
+    """Makes databases with every table on that server."""
+    copies = PostgresCopies(postgres_server)
+    yield copies
+    copies.close()
+
+
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """An empty database with every table, once on SQLite and once on a real PostgreSQL."""
     if request.param == "sqlite":
-        found = Database.in_folder(tmp_path)
-        ALL_TABLES.create_all(found.engine)
+        found = sqlite_in(tmp_path)
         yield found
         found.close()
         return
-    server: str = request.getfixturevalue("postgres_server")
-    name = f"test_{new_id('db')[3:]}"
-    admin = Database(server)
-    with admin.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text(f"CREATE DATABASE {name}"))
-    admin.close()
-    found = Database(server.rsplit("/", 1)[0] + f"/{name}")
-    ALL_TABLES.create_all(found.engine)
-    yield found
-    found.close()
+    copies: PostgresCopies = request.getfixturevalue("postgres_copies")
+    with copies.one() as found:
+        yield found
 
 
 @dataclass(frozen=True)

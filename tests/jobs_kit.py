@@ -63,7 +63,7 @@ class Script:
 def machine(world: JobsWorld, script: Script) -> Iterator[None]:
     """Start what is queued, and bring it to its end as the script says."""
     stopping = threading.Event()
-    queue = LoopThread(QueueLoop(world.queue), world.signals)
+    queue = LoopThread(QueueLoop(world.queue, world.elastic), world.signals)
 
     def work() -> None:
         done: set[str] = set()

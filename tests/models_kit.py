@@ -27,11 +27,22 @@ from nacre.schema.endpoints import Endpoint, EndpointDeploy
 from nacre.schema.jobs import Job
 from nacre.schema.launch import FileEntry, Manifest
 from nacre.schema.models import ModelRegister, ModelVersion
-from nacre.schema.serving import Routes, ServedHistory, ServedState, ServingStatus
+from nacre.schema.serving import (
+    Routes,
+    ServedHistory,
+    ServedRevisionState,
+    ServedState,
+    ServingStatus,
+)
+from nacre.services.batch_predictions import BatchPredictions
 from nacre.services.conversions import Conversions
+from nacre.services.drift import Drifts
 from nacre.services.endpoint_calls import EndpointCalls, Inferred
+from nacre.services.endpoint_usage import EndpointUsage
+from nacre.services.endpoint_wire import NoReplicas
 from nacre.services.endpoints import Endpoints
 from nacre.services.evaluations import Evaluations
+from nacre.services.model_export import ModelExports
 from nacre.services.models import Models
 from nacre.services.registry import Services
 from nacre.testing.engines import GIB, FakeEngine
@@ -77,24 +88,49 @@ class ModelsWorld:
             jobs.environments,
             jobs.events,
         )
+        self.serving = jobs.folder / "serving"
         self.endpoints = Endpoints(
-            jobs.db,
-            jobs.clock,
-            jobs.signals,
-            jobs.folder / "blobs",
-            jobs.prices,
-            jobs.usage,
-            jobs.events,
-            self.inference_url,
-            self.observe,
+            db=jobs.db,
+            clock=jobs.clock,
+            signals=jobs.signals,
+            ledger=jobs.ledger,
+            prices=jobs.prices,
+            usage=jobs.usage,
+            events=jobs.events,
+            replicas=NoReplicas(),
+            blobs_root=jobs.folder / "blobs",
+            serving=self.serving,
+            base_url=self.inference_url,
+            observed=self.observe,
         )
+        self.endpoint_usage = EndpointUsage(jobs.db, jobs.clock, self.serving / "usage")
         self.calls = EndpointCalls(self.endpoints, self)
         self.answer: Inferred | NacreError = Unavailable(
             "the model server does not answer: no test said how"
         )
         self.lately: ServedHistory | None = None
         self.asked: list[tuple[str, str, bytes]] = []
-        self.loop = ModelLoop(self.conversions, self.evaluations)
+        self.batches = BatchPredictions(
+            jobs.db,
+            jobs.clock,
+            jobs.signals,
+            jobs.ledger,
+            jobs.datasets,
+            jobs.jobs,
+            jobs.environments,
+            jobs.events,
+        )
+        self.drifts = Drifts(
+            jobs.db,
+            jobs.clock,
+            jobs.signals,
+            jobs.ledger,
+            jobs.datasets,
+            jobs.jobs,
+            jobs.environments,
+            jobs.events,
+        )
+        self.loop = ModelLoop(self.conversions, self.evaluations, self.batches, self.drifts)
 
     def observe(self) -> ServingStatus | None:
         """What endpoints are told of the model server."""
@@ -107,7 +143,7 @@ class ModelsWorld:
             raise self.answer
         return self.answer
 
-    def history(self, project: str, name: str) -> ServedHistory | None:
+    def history(self, project: str, name: str, revision: int | None = None) -> ServedHistory | None:
         """In place of the model server: ``lately``."""
         return self.lately
 
@@ -177,18 +213,26 @@ class ModelsWorld:
         request = EndpointDeploy.model_validate({"model": "digits", **fields})
         return self.endpoints.deploy(caller, name, request)
 
-    def serve(self, *, failing: str | None = None, answering: int | None = None) -> Routes:
-        """Have a model server apply the routes: it loads them all, or fails with a sentence while
-        ``answering`` goes on."""
-        routes = self.endpoints.routes(1, {})
-        states = {
-            key: ServedState(revision=wanted.revision, state="ready")
-            if failing is None
-            else ServedState(revision=answering, state="failed", message=failing)
-            for key, wanted in routes.endpoints.items()
-        }
-        self.told = ServingStatus(generation=1, pid=1, endpoints=states)
-        self.endpoints.settle(routes, self.told)
+    def serve(self, *broken: int, failing: str | None = None) -> Routes:
+        """Have a model server apply the routes until nothing changes any more: it loads all revisions, or
+        fails with a sentence to load them, or those that are named. The routes in the end."""
+        for _ in range(8):
+            routes = self.endpoints.settling.wanted_routes()
+            states = {
+                key: ServedState(
+                    revisions=[
+                        ServedRevisionState(revision=one.revision, state="failed", message=failing)
+                        if failing is not None and one.revision in (broken or (one.revision,))
+                        else ServedRevisionState(revision=one.revision, state="ready")
+                        for one in wanted.revisions
+                    ]
+                )
+                for key, wanted in routes.endpoints.items()
+            }
+            self.told = ServingStatus(generation=1, pid=1, endpoints=states)
+            self.endpoints.settling.settle(routes, self.told)
+            if self.endpoints.settling.wanted_routes() == routes:
+                break
         return routes
 
 
@@ -205,9 +249,13 @@ def app_of(world: ModelsWorld, people: People) -> FastAPI:
         "runs": jobs.runs,
         "jobs": jobs.jobs,
         "models": world.models,
+        "model_exports": ModelExports(world.models, jobs.ledger),
         "evaluations": world.evaluations,
+        "batches": world.batches,
+        "drifts": world.drifts,
         "endpoints": world.endpoints,
         "endpoint_calls": world.calls,
+        "endpoint_usage": world.endpoint_usage,
     }
     return make_app(Services(**cast("dict[str, Any]", known)), "0")
 

@@ -170,7 +170,7 @@ def steps(folder: Path) -> None:
 
     say("8 · Deploy: an endpoint, asked with a plain HTTP client")
     endpoint = ask("deploy", "digits-cnn", "--name", "digits")
-    token = ask("token", "create", "demo-client", "--scope", "endpoints:predict")["secret"]
+    token = ask("token", "create", "demo-client", "--scope", "endpoints:invoke")["secret"]
     answers = [predict(endpoint["url"], token, image) for image in x_test[:20]]
     right = sum(a == int(b) for a, b in zip(answers, y_test[:20], strict=True))
     print(f"POST {endpoint['url']}/v2/models/digits-cnn/infer")

@@ -11,12 +11,11 @@ from typing import Any, cast
 import httpx
 import pytest
 from fastapi import FastAPI
+from tests.database_kit import sqlite_in
 from tests.identity_kit import Identity, wire
 
 from nacre.api.app import make_app
 from nacre.clock import FixedClock
-from nacre.db.connect import Database
-from nacre.db.tables import ALL_TABLES
 from nacre.errors import NacreError
 from nacre.services.registry import Services
 
@@ -69,8 +68,7 @@ def services_of(identity: Identity) -> Services:
 @pytest.fixture
 def identity(tmp_path: Path, clock: FixedClock) -> Iterator[Identity]:
     """The identity services on SQLite; their own tests run them on PostgreSQL too."""
-    database = Database.in_folder(tmp_path)
-    ALL_TABLES.create_all(database.engine)
+    database = sqlite_in(tmp_path)
     yield wire(database, clock)
     database.close()
 
@@ -86,8 +84,7 @@ def api(identity: Identity) -> Iterator[Http]:
 @pytest.fixture(scope="module")
 def walker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Identity]:
     """The identity services behind ``full_app``, for a whole module."""
-    database = Database.in_folder(tmp_path_factory.mktemp("walk"))
-    ALL_TABLES.create_all(database.engine)
+    database = sqlite_in(tmp_path_factory.mktemp("walk"))
     yield wire(database, FixedClock())
     database.close()
 

@@ -182,6 +182,12 @@ class TestTokens:
         owner("token", "delete", "ci")
         assert identity.tokens.resolve(secret.strip()) is None
 
+    def test_a_rate_is_listed(self, owner: Shell) -> None:
+        owner("token", "create", "app", "-s", "endpoints:invoke", "--rate", "2.5", "--burst", "10")
+        assert "2.5/s" in owner("token", "ls")
+        listed = json.loads(owner("-o", "json", "token", "ls"))
+        assert [(t["rate_per_s"], t["burst"]) for t in listed if t["name"] == "app"] == [(2.5, 10)]
+
     def test_a_duration_that_is_none(self, owner: Shell) -> None:
         result = owner.run("token", "create", "ci", "--lifetime", "soon")
         assert result.exit_code == 2
@@ -299,8 +305,15 @@ class TestUsers:
             "sign_up": "invite",
             "sign_up_set": True,
             "trash_days": 30,
+            "reserved": {"cpu": 0, "memory": 0, "gpu": 0},
         }
         assert "restored for 7 days" in owner("settings", "set", "--trash-days", "7")
+        owner("settings", "set", "--reserve-cpu", "2")
+        assert "set aside for instances and endpoints: 2 cpu, 4.0 GiB of memory, 0 GPU" in owner(
+            "settings", "set", "--reserve-memory", "4GB"
+        )
+        assert "set aside" not in owner("settings", "set", "--reserve-cpu", "0", "--reserve-memory", "0")
+        owner.refused(InvalidSpec, "settings", "set", "--reserve-memory", "much")
         owner.refused(InvalidSpec, "settings", "set", "--sign-up", "maybe")
 
 
@@ -339,7 +352,7 @@ class TestConsole:
             one["name"]: one["operations"] for one in json.loads(owner("-o", "json", "token", "scopes"))
         }
         assert "Submit a job" in listed["jobs:write"]
-        assert "Call endpoints" in listed["endpoints:predict"]
+        assert "Call endpoints" in listed["endpoints:invoke"]
         assert set(listed) == SCOPES - {"attempts:report"}
 
 

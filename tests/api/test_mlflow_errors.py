@@ -9,10 +9,9 @@ from typing import Any
 
 import httpx
 import pytest
+from tests.database_kit import sqlite_in
 from tests.mlflow_edge_kit import Edge, edge_on
 
-from nacre.db.connect import Database
-from nacre.db.tables import ALL_TABLES
 from nacre.schema.access import Role
 from nacre.schema.projects import MemberSet
 
@@ -23,8 +22,7 @@ ABSENT = "RESOURCE_DOES_NOT_EXIST"
 @pytest.fixture(scope="module")
 def edge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Edge]:
     folder: Path = tmp_path_factory.mktemp("edge")
-    database = Database.in_folder(folder)
-    ALL_TABLES.create_all(database.engine)
+    database = sqlite_in(folder)
     with edge_on(database, folder) as found:
         yield found
     database.close()

@@ -49,13 +49,10 @@ def job(database: Database, tmp_path: Path) -> Iterator[Job]:
                     subject_id="job_1",
                     number=1,
                     run_id=run,
-                    node="here",
                     allocated_at=edge.identity.clock.now(),
                     state="running",
                     cpu=1.0,
                     memory=1,
-                    gpus=[],
-                    handle={},
                 )
             )
             token, _ = edge.identity.tokens.issue(

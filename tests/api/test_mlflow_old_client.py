@@ -5,16 +5,13 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 import textwrap
 from pathlib import Path
 
 import pytest
+from tests.database_kit import sqlite_in
 from tests.mlflow_edge_kit import edge_on
-from uv import find_uv_bin
-
-from nacre.db.connect import Database
-from nacre.db.tables import ALL_TABLES
+from tests.uv_python import python_with
 
 pytestmark = pytest.mark.slow
 
@@ -61,21 +58,11 @@ print(json.dumps({
 @pytest.fixture(scope="module")
 def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An interpreter that has mlflow-skinny 2.22, from uv's cache when it was there before."""
-    folder = tmp_path_factory.mktemp("old") / "env"
-    uv, found = find_uv_bin(), folder / "bin" / "python"
-    for command in (
-        [uv, "venv", "-q", "--python", sys.executable, folder],
-        [uv, "pip", "install", "-q", "--python", found, "mlflow-skinny==2.22.0"],
-    ):
-        done = subprocess.run(command, check=False, capture_output=True, text=True)
-        if done.returncode != 0:
-            pytest.skip(f"no package index is at hand: {done.stderr.strip()[-200:]}")
-    return found
+    return python_with(tmp_path_factory.mktemp("old") / "env", "mlflow-skinny==2.22.0")
 
 
 def test_the_fluent_api_of_mlflow_2(python: Path, tmp_path: Path) -> None:
-    database = Database.in_folder(tmp_path)
-    ALL_TABLES.create_all(database.engine)
+    database = sqlite_in(tmp_path)
     (tmp_path / "script.py").write_text(textwrap.dedent(SCRIPT))
     with edge_on(database, tmp_path) as edge:
         done = subprocess.run(

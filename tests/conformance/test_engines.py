@@ -6,62 +6,54 @@ import importlib.util
 import json
 import os
 import signal
-import threading
+import sys
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-from nacre.launcher import cgroups
+from nacre.launcher import cgroups, processes
+from nacre.launcher.isolation import detect
 from nacre.plugins.engines.local import LocalEngine
 from nacre.ports.engines import Engine, Handle
 from nacre.schema.launch import LaunchLimits, LaunchSpec, SandboxMode
-from nacre.testing.engines import EngineSuite, FakeEngine
+from nacre.testing.conformance.engine import EngineSuite
+from nacre.testing.conformance.engine_port import EnginePortSuite
+from nacre.testing.engines import FakeEngine
+
+UID = 61234
+
+SKEW = """\
+import runpy, sys, time
+real, real_ns, off = time.time, time.time_ns, float(sys.argv[1])
+time.time = lambda: real() + off
+time.time_ns = lambda: real_ns() + int(off * 1e9)
+at = sys.argv.index("-m")
+sys.argv = sys.argv[at + 1 :]
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+"""
+"""Runs ``-m MODULE`` of a Python's arguments with a clock that is off."""
 
 
-class Taking(BaseHTTPRequestHandler):
-    """Takes every byte of every channel, as the server's own route does."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_PUT(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        offset = int(self.path.rpartition("offset=")[2])
-        answer = json.dumps({"offset": offset + len(body), "desired": "run"}).encode()
-        self.send_response(200)
-        self.send_header("Content-Length", str(len(answer)))
-        self.end_headers()
-        self.wfile.write(answer)
-
-    def log_message(self, *args: object) -> None:
-        """Say nothing."""
+@cache
+def modes() -> list[str]:
+    return detect().modes
 
 
-@pytest.fixture
-def server() -> Iterator[str]:
-    taking = ThreadingHTTPServer(("127.0.0.1", 0), Taking)
-    taking.daemon_threads = True
-    taking.block_on_close = False
-    thread = threading.Thread(target=taking.serve_forever, args=(0.02,))
-    thread.start()
-    yield f"http://127.0.0.1:{taking.server_port}"
-    taking.shutdown()
-    taking.server_close()
-    thread.join()
-
-
-class TestFakeEngine(EngineSuite):
+class TestFakeEngine(EnginePortSuite):
     @pytest.fixture
     def engine(self) -> FakeEngine:
         return FakeEngine()
 
-    def spec(self, engine: Engine, attempt_id: str) -> LaunchSpec:
+    def spec(self, engine: Engine, attempt_id: str, rank: int = 0) -> LaunchSpec:
         return LaunchSpec(
             project="vision",
             subject_id="job_1",
             subject_name="train-1",
             attempt_id=attempt_id,
+            rank=rank,
             folder="/nowhere",
             server="unix:/nowhere",
             token="",
@@ -71,44 +63,81 @@ class TestFakeEngine(EngineSuite):
             sandbox=SandboxMode.NONE,
         )
 
+    def again(self, engine: Engine) -> FakeEngine:
+        assert isinstance(engine, FakeEngine)
+        later = FakeEngine()
+        later.replicas.update(engine.replicas)
+        engine.replicas = later.replicas
+        return later
+
+    @contextmanager
+    def unreachable(self, engine: Engine) -> Iterator[None]:
+        assert isinstance(engine, FakeEngine)
+        engine.down = True
+        yield
+        engine.down = False
+
     def settle(self, engine: Engine, handle: Handle) -> None:
         assert isinstance(engine, FakeEngine)
-        engine.see(handle["attempt"], launcher=False, work=False, exited=True, done=True)
+        engine.see(handle["attempt"], handle["rank"], launcher=False, work=False, exited=True, done=True)
 
     def kill_launcher(self, engine: Engine, handle: Handle) -> None:
         assert isinstance(engine, FakeEngine)
-        engine.see(handle["attempt"], launcher=False)
+        engine.see(handle["attempt"], handle["rank"], launcher=False)
 
     def keep_output(self, engine: Engine, handle: Handle) -> None:
         assert isinstance(engine, FakeEngine)
-        engine.launched[handle["attempt"]].output_kept = True
+        engine.replicas[handle["attempt"], handle["rank"]].output_kept = True
 
 
-class TestLocalEngine(EngineSuite):
+class LocalSuite(EngineSuite):
+    """The engine of one machine, in one sandbox mode."""
+
+    mode: SandboxMode
+    deadline_s = 20.0
+
     @pytest.fixture
-    def engine(self, tmp_path: Path, server: str) -> LocalEngine:
-        self.home, self.server = tmp_path, server
+    def engine(self, tmp_path: Path) -> LocalEngine:
+        if self.mode.value not in modes():
+            pytest.skip(f"{self.mode.value} does not work on this host")
+        self.home = tmp_path
+        (tmp_path / "trees").mkdir()
         return LocalEngine(tmp_path)
 
-    def spec(self, engine: Engine, attempt_id: str) -> LaunchSpec:
-        (self.home / "trees").mkdir(exist_ok=True)
+    def spec(self, engine: Engine, attempt_id: str, rank: int = 0) -> LaunchSpec:
         return LaunchSpec(
             project="vision",
             subject_id="job_1",
             subject_name="train-1",
             attempt_id=attempt_id,
-            folder=str(self.home / "attempts" / attempt_id / "0"),
-            server=self.server,
+            rank=rank,
+            folder=str(self.home / "attempts" / attempt_id / str(rank)),
+            server=self.recorder.address,
             token="nacre_test",
             blobs_root=str(self.home),
             trees_root=str(self.home / "trees"),
             command=["/bin/sh", "-c", "sleep 600"],
-            sandbox=SandboxMode.NONE,
+            sandbox=self.mode,
+            uid=UID if self.mode is SandboxMode.BWRAP_ROOT else None,
             limits=LaunchLimits(grace_s=0.2, processes=None),
         )
 
-    def settle(self, engine: Engine, handle: Handle) -> None:
-        """Real work ends by itself."""
+    def again(self, engine: Engine) -> LocalEngine:
+        return LocalEngine(self.home)
+
+    @contextmanager
+    def unreachable(self, engine: Engine) -> Iterator[None]:
+        """The disk of the home is gone for a while."""
+        (self.home / "attempts").rename(self.home / "elsewhere")
+        yield
+        (self.home / "elsewhere").rename(self.home / "attempts")
+
+    def skewed(self, engine: Engine, seconds: float) -> LocalEngine:
+        (self.home / "skew.py").write_text(SKEW)
+        python = self.home / "python"
+        python.write_text(f'#!/bin/sh\nexec {sys.executable} -P {self.home}/skew.py {seconds} "$@"\n')
+        python.chmod(0o755)
+        return LocalEngine(self.home, str(python))
 
     def keep_output(self, engine: Engine, handle: Handle) -> None:
         folder = Path(handle["folder"])
@@ -116,8 +145,38 @@ class TestLocalEngine(EngineSuite):
         (folder / "output" / "model.pt").write_bytes(b"weights")
 
     def kill_launcher(self, engine: Engine, handle: Handle) -> None:
-        noted = json.loads((Path(handle["folder"]) / "launcher.json").read_text())
-        os.kill(noted["pid"], signal.SIGKILL)
+        for pid in launchers(handle):
+            os.kill(pid, signal.SIGKILL)
+
+    def kill_everything(self, engine: Engine, handle: Handle) -> None:
+        self.kill_launcher(engine, handle)
+        work = json.loads((Path(handle["folder"]) / "workload.json").read_text())
+        for pid in (work["pid"], work["pump"], *self.survivors(engine, handle)):
+            processes.send(pid, signal.SIGKILL)
+
+    def survivors(self, engine: Engine, handle: Handle) -> list[int]:
+        marks = [f"NACRE_ATTEMPT_ID={handle['attempt']}".encode(), f"NACRE_RANK={handle['rank']}".encode()]
+        return processes.marked(marks, processes.table())
+
+
+def launchers(handle: Handle) -> list[int]:
+    """Launchers of a folder that run, also those that have not written down who they are."""
+    found = {}
+    for pid, row in processes.table().items():
+        try:
+            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if b"nacre.launcher" in words and handle["folder"].encode() in words and row.state not in "ZX":
+            found[pid] = row.parent
+    # What a launcher has just begun looks like it until it becomes another program.
+    return [pid for pid, parent in found.items() if parent not in found]
+
+
+class TestLocalEngine(LocalSuite):
+    """Without a sandbox, and what is so whatever the sandbox."""
+
+    mode = SandboxMode.NONE
 
     def test_kept_output_is_all_that_stays(self, engine: LocalEngine) -> None:
         _, handle = self.start(engine, "att_output")
@@ -129,6 +188,30 @@ class TestLocalEngine(EngineSuite):
             assert left == ["output", "output-kept"]
         engine.forget(handle, everything=True)
         assert not (self.home / "attempts" / "att_output").exists()
+
+    def test_the_last_replica_takes_what_the_gang_shared(self, engine: LocalEngine) -> None:
+        first, second = self.start_gang(engine, "att_shared")
+        shared = self.home / "attempts" / "att_shared"
+        (shared / "network").touch()
+        engine.forget(first)
+        assert {path.name for path in shared.iterdir()} >= {"1", "network"}
+        engine.forget(second)
+        assert not shared.exists()
+
+    def test_the_last_replica_that_ended_by_itself_takes_what_the_gang_shared(
+        self, engine: LocalEngine
+    ) -> None:
+        handles = self.start_gang(engine, "att_shared")
+        shared = self.home / "attempts" / "att_shared"
+        (shared / "network").touch()
+        for handle in handles:
+            self.end(engine, handle)
+        assert not shared.exists()
+
+    def test_what_a_dead_server_left_of_a_gangs_folder_is_no_replica(self, engine: LocalEngine) -> None:
+        (self.home / "attempts" / "att_odd" / "shared").mkdir(parents=True)
+        (self.home / "attempts" / "att_odd" / "7").touch()
+        assert engine.leftovers() == []
 
     def test_control_groups_of_a_dead_launcher_go(self, engine: LocalEngine) -> None:
         _, handle = self.start(engine, "att_groups")
@@ -177,3 +260,13 @@ class TestLocalEngine(EngineSuite):
         noted = json.loads((Path(handle["folder"]) / "launcher.json").read_text())
         assert b"postgresql" not in Path(f"/proc/{noted['pid']}/environ").read_bytes()
         self.end(engine, handle)
+
+
+@pytest.mark.sandbox
+class TestLocalEngineInBubblewrapOfRoot(LocalSuite):
+    mode = SandboxMode.BWRAP_ROOT
+
+
+@pytest.mark.sandbox
+class TestLocalEngineInBubblewrapOfAUser(LocalSuite):
+    mode = SandboxMode.BWRAP_USER

@@ -162,7 +162,7 @@ def test_from_nothing_to_a_model_that_answers(make_server: MakeServer, tmp_path:
     # 8 deploy: by HTTP, by tritonclient, and as ONNX Runtime has it in this process
     endpoint = grace.ask("deploy", "digits-lr", "--name", "digits")
     url = f"{endpoint['url']}/v2/models/digits-lr/infer"
-    token = grace.ask("token", "create", "phone", "--scope", "endpoints:predict")["secret"]
+    token = grace.ask("token", "create", "phone", "--scope", "endpoints:invoke")["secret"]
     labels = post(url, token, digits.x)
     assert np.mean(np.array(labels) == digits.y) == pytest.approx(evaluation["accuracy"])
     (grace.folder / "input.json").write_text(json.dumps(digits.x[:2].tolist()))
@@ -187,7 +187,7 @@ def test_from_nothing_to_a_model_that_answers(make_server: MakeServer, tmp_path:
     for words in (("ps",), ("show", "fit"), ("data", "ls"), ("model", "ls"), ("endpoint", "ls")):
         said = mallory.nacre("--project", "default", *words, check=False)
         assert "no such project, or you are not a member of it" in said
-    theirs = mallory.ask("token", "create", "mine", "--scope", "endpoints:predict")["secret"]
+    theirs = mallory.ask("token", "create", "mine", "--scope", "endpoints:invoke")["secret"]
     with pytest.raises(urllib.error.HTTPError) as refused:
         post(url, theirs, digits.x[:1])
     assert refused.value.code in (403, 404)

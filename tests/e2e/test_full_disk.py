@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import signal
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -50,16 +54,21 @@ def small(make_server: MakeServer, mount: Mount, built_environments: Path) -> Se
 def fill(server: Server) -> Path:
     """Take all the space there is."""
     filler = server.home / "filler"
-    with filler.open("wb", buffering=0) as stream:
+    top_up(filler)
+    facts = os.statvfs(server.home)
+    assert facts.f_bavail == 0
+    return filler
+
+
+def top_up(filler: Path) -> None:
+    """Take what others gave back."""
+    with filler.open("ab", buffering=0) as stream:
         for size in (MIB, 4096):
             try:
                 while True:
                     stream.write(b"\0" * size)
             except OSError:
                 continue
-    facts = os.statvfs(server.home)
-    assert facts.f_bavail == 0
-    return filler
 
 
 def test_up_on_a_read_only_disk(make_server: MakeServer, mount: Mount) -> None:
@@ -142,6 +151,85 @@ def test_a_disk_that_is_full_for_a_while_during_a_run(small: Server) -> None:
     [record] = [r for r in small.client().usage.list() if r.subject == job.id]
     assert record.ended_at == done.ended_at
     assert small.wait(small.submit({"main.py": "print(3)"})).state is JobState.SUCCEEDED
+
+
+@pytest.mark.parametrize("adopted", [False, True])
+def test_a_job_that_ends_while_the_disk_is_full(small: Server, adopted: bool) -> None:
+    """Its end waits for space, also where a launcher is killed that knew it."""
+    script = "import time; print('begun', flush=True); time.sleep(4); raise SystemExit(7)"
+    job = small.submit({"main.py": script}, capture="off")
+    wait_until("it prints", lambda: b"begun" in small.log(job))
+    filler = fill(small)
+    [attempt] = small.client().jobs.get(job.id).attempts
+    folder = small.home / "attempts" / attempt.id / "0"
+    if adopted:
+        os.kill(json.loads((folder / "launcher.json").read_text())["pid"], signal.SIGKILL)
+    end = time.monotonic() + 6
+    while time.monotonic() < end or small.work(attempt.id):
+        top_up(filler)
+        time.sleep(0.01)
+    filler.unlink()
+    done = small.wait(job)
+    assert [(one.reason, one.exit_code) for one in done.attempts] == [("exit_nonzero", 7)], done.message
+
+
+CHATTY = """
+import os, time
+def free():
+    facts = os.statvfs(".")
+    return facts.f_bavail * facts.f_frsize
+print("begun", flush=True)
+while free():
+    time.sleep(0.01)
+for number in range(40_000):
+    os.write(1, b"%099d\\n" % number)
+raise SystemExit(7)
+"""
+MISSING = re.compile(
+    r"\[nacre\] ([\d,]+) bytes of the log are missing here: the disk of the node was full\.\n"
+)
+
+
+def test_a_job_that_prints_onto_a_full_disk(small: Server) -> None:
+    """It ends as it wanted to, and each byte is in the log or counted there."""
+    job = small.submit({"main.py": CHATTY}, capture="off")
+    wait_until("it prints", lambda: b"begun" in small.log(job))
+    filler = fill(small)
+    [attempt] = small.client().jobs.get(job.id).attempts
+    folder = small.home / "attempts" / attempt.id / "0"
+    end = time.monotonic() + 60
+    while small.work(attempt.id):
+        assert time.monotonic() < end, "it does not end"
+        top_up(filler)
+        time.sleep(0.01)
+    assert (folder / "log").stat().st_size < 4_000_000
+    filler.unlink()
+    done = small.wait(job)
+    assert [(one.reason, one.exit_code) for one in done.attempts] == [("exit_nonzero", 7)], done.message
+    log = small.log(job).decode()
+    lost = sum(int(count.replace(",", "")) for count in MISSING.findall(log))
+    kept = MISSING.sub("", log).removeprefix("begun\n").splitlines()
+    numbers = [int(line) for line in kept]
+    assert lost > 0
+    assert 100 * len(numbers) + lost == 4_000_000
+    assert numbers == sorted(numbers)
+    assert numbers[-1] == 39_999
+    assert {len(line) for line in kept} == {99}
+
+
+def test_a_job_that_could_not_write_says_that_the_disk_was_full(small: Server) -> None:
+    """Its last words, which the log had no room for at first, tell why it ended."""
+    script = CHATTY.partition("for number")[0] + "open('mine', 'wb', 0).write(bytes(2**20))"
+    job = small.submit({"main.py": script}, capture="off")
+    wait_until("it prints", lambda: b"begun" in small.log(job))
+    filler = fill(small)
+    [attempt] = small.client().jobs.get(job.id).attempts
+    wait_until("it ends", lambda: not small.work(attempt.id))
+    os.truncate(filler, filler.stat().st_size - 8 * MIB)  # enough to tell, and full all the same
+    done = small.wait(job)
+    assert (done.reason, done.exit_code) == ("disk_full", 1), done.message
+    assert "The disk of the node was full. " in str(done.message)
+    assert "No space left on device" in str(done.message)
 
 
 def test_a_job_that_fills_the_disk(small: Server) -> None:

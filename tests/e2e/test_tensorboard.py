@@ -38,9 +38,10 @@ class Board:
         return json.loads(answer.text)
 
     def tags(self) -> dict[str, set[str]]:
-        """Names of scalars by run."""
+        """Names of scalars by run, without what the machine did."""
         found = self.get("data/plugin/scalars/tags")
-        return {run: set(tags) for run, tags in found.items() if tags}
+        own = {run: {tag for tag in tags if not tag.startswith("system/")} for run, tags in found.items()}
+        return {run: tags for run, tags in own.items() if tags}
 
     def points(self, run: str, tag: str) -> list[tuple[int, float]]:
         found = self.get("data/plugin/scalars/scalars", run=run, tag=tag)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +13,17 @@ import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import MetaData, text
+from sqlalchemy import MetaData, select, text
 
 from nacre.clock import FixedClock, from_epoch_ms
 from nacre.db import migrate
 from nacre.db.connect import Database
 from nacre.db.queries.series import find_series, points
 from nacre.db.tables import ALL_TABLES
+from nacre.db.tables.endpoints import RevisionRow
 from nacre.db.tables.models import AliasRow, ModelVersionRow
 from nacre.db.tables.runs import ExperimentRow, RunRow
+from nacre.db.tables.users import TokenRow
 from nacre.errors import Conflict
 from nacre.schema.runs import TrackRecord
 from nacre.services.sealing import Sealing
@@ -123,11 +127,12 @@ _OLD = (
 )
 
 
-def _fill_0001(database: Database) -> None:
-    """A project with a run of 600 points and a model of two versions, as the first schema had them."""
+@contextmanager
+def _adding(database: Database, names: Sequence[str]) -> Iterator[Callable[..., Any]]:
+    """A function that adds rows to tables as the database has them; what is left out is something."""
     tables = MetaData()
     with database.engine.connect() as connection:
-        tables.reflect(connection, only=_OLD, resolve_fks=False)
+        tables.reflect(connection, only=names, resolve_fks=False)
     plain = {"VARCHAR": "x", "TEXT": "", "JSON": {}, "BOOLEAN": False}
 
     with database.write() as session:
@@ -138,6 +143,12 @@ def _fill_0001(database: Database) -> None:
             values |= {c.name: plain.get(type(c.type).__name__, 7) for c in needed}
             return session.execute(table.insert().values(**values)).inserted_primary_key
 
+        yield add
+
+
+def _fill_0001(database: Database) -> None:
+    """A project with a run of 600 points and a model of two versions, as the first schema had them."""
+    with _adding(database, _OLD) as add:
         add("projects", id="prj_1", name="vision")
         [experiment] = add("experiments", project_id="prj_1", name="digits", created_at=5)
         [run] = add(
@@ -191,3 +202,39 @@ def test_a_database_of_the_first_schema_keeps_everything_and_goes_on(
         [series] = find_series(session, [run.id], None)
         assert (series.n, series.tail, series.blocks, series.min) == (601, 0, 1, 0.25)
         assert len(points(session, series)) == 601
+
+
+_REVISIONS = {
+    "calm": [("retired", 0, 0), ("ready", 100, 100)],
+    "updating": [("ready", 0, 100), ("starting", 100, 0)],
+    "new": [("starting", 100, 100)],
+    "broken": [("failed", 100, 100)],
+    "stuck": [("ready", 100, 100), ("failed", 0, 0)],
+    "overtaken": [("starting", 0, 0), ("starting", 100, 100)],
+}
+"""Endpoint → its revisions: state, and what the schema with shares makes of it: wanted, given."""
+
+
+def test_endpoints_of_an_older_schema_share_their_requests_as_they_did(empty: Database) -> None:
+    command.upgrade(migrate._config(empty), "0005")
+    names = ("users", "projects", "models", "model_versions", "tokens", "endpoints", "endpoint_revisions")
+    with _adding(empty, names) as add:
+        add("users", id="u", name="u", email=None)
+        add("projects", id="p", name="p")
+        add("models", id="m", project_id="p", name="net")
+        add("model_versions", id="v", model_id="m", number=1)
+        add("tokens", id="t1", hash="1", user_id="u", scopes=["endpoints:predict", "jobs:read"])
+        add("tokens", id="t2", hash="2", user_id="u", scopes=["*"])
+        for name, revisions in _REVISIONS.items():
+            add("endpoints", id=name, project_id="p", name=name, revision=len(revisions))
+            for number, (state, _, _) in enumerate(revisions, 1):
+                add("endpoint_revisions", endpoint_id=name, number=number, version_id="v", state=state)
+    migrate.upgrade(empty)
+    with empty.read() as session:
+        for name, revisions in _REVISIONS.items():
+            rows = session.scalars(
+                select(RevisionRow).where(RevisionRow.endpoint_id == name).order_by(RevisionRow.number)
+            )
+            assert [(row.state, row.traffic, row.served) for row in rows] == revisions, name
+        scopes = {row.id: row.scopes for row in session.scalars(select(TokenRow))}
+    assert scopes == {"t1": ["endpoints:invoke", "jobs:read"], "t2": ["*"]}

@@ -27,7 +27,8 @@ export type Topic =
   | "endpoint"
   | "dataset"
   | "environment_log"
-  | "instance_log";
+  | "instance_log"
+  | "replica_log";
 
 export interface Wanted {
   topic: Topic;
@@ -43,6 +44,8 @@ export interface Wanted {
   limit?: number;
   active?: boolean;
   tail?: number;
+  /** Of `log`: whose, by rank. */
+  replica?: number;
   encoding?: "text" | "base64";
 }
 

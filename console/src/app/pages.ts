@@ -12,6 +12,7 @@ import {
   IconPlayerPlay,
   IconRoute,
   IconSettings,
+  IconStack2,
   IconUser,
   IconUsers,
 } from "@tabler/icons-react";
@@ -60,6 +61,7 @@ export function projectPages(project: string | null): NavPage[] {
   return [
     ...home,
     ...NOUNS.map((noun) => ({ key: noun, to: inProject(project, `/${noun}`), icon: NOUN_ICONS[noun], go: GO[noun] })),
+    { key: "queue", to: "/queue", icon: IconStack2, go: "q" },
     { key: "cost", to: "/cost", icon: IconCoin, go: "c" },
     { key: "projectSettings", to: inProject(project, "/settings"), icon: IconSettings, go: "s" },
   ];

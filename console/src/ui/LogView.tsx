@@ -27,20 +27,20 @@ const ABOVE = 330;
 
 export function LogView(props: Props) {
   const { project, source } = props;
-  return <Log key={`${project}/${source.kind}/${source.name}`} {...props} />;
+  return <Log key={`${project}/${source.kind}/${source.name}/${source.replica ?? 0}`} {...props} />;
 }
 
-function useFeed(project: string, { kind, name }: LogSource, isLive: boolean): LogFeed {
+function useFeed(project: string, { kind, name, replica }: LogSource, isLive: boolean): LogFeed {
   // Once live, always: that no more comes is told by the log's own end, which is later than the thing's.
   const [started, setStarted] = useState(isLive);
   if (isLive && !started) setStarted(true);
-  const [feed, setFeed] = useState(() => new LogFeed(project, { kind, name }, started));
+  const [feed, setFeed] = useState(() => new LogFeed(project, { kind, name, replica }, started));
   useEffect(() => {
-    const made = new LogFeed(project, { kind, name }, started);
+    const made = new LogFeed(project, { kind, name, replica }, started);
     setFeed(made); // eslint-disable-line react-hooks/set-state-in-effect -- a feed lives as long as its effect
     made.start();
     return () => made.stop();
-  }, [project, kind, name, started]);
+  }, [project, kind, name, replica, started]);
   useSyncExternalStore(feed.listen, () => feed.version);
   return feed;
 }
@@ -93,7 +93,7 @@ function Log({ project, source, live = false, height: most }: Props) {
   const select = useCallback((line: number) => setWanted(String(line)), [setWanted]);
   if (feed.error) return <Failure error={feed.error} />;
   const gutter = `${Math.max(3, String(lineOf(count)).length) + 1}ch`;
-  const file = `${source.name}.log`;
+  const file = source.replica ? `${source.name}-${source.replica}.log` : `${source.name}.log`;
   return (
     // The keys of the whole view; what is inside is reachable by itself.
     // eslint-disable-next-line jsx-a11y/no-static-element-interactions

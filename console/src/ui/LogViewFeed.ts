@@ -7,14 +7,23 @@ import { live, type Topic } from "@/api/live";
 import { LogBuffer, wholeText } from "./LogViewBuffer";
 
 export interface LogSource {
-  kind: "job" | "environment" | "instance";
+  kind: "job" | "environment" | "instance" | "endpoint";
   name: string;
+  /** Rank, of a job's replica; without it, and for the first: the job's own log. Id, of an endpoint's. */
+  replica?: number | string | undefined;
 }
 
-export const logPath = (project: string, source: LogSource) =>
-  `/api/v1/projects/${encodeURIComponent(project)}/${source.kind}s/${encodeURIComponent(source.name)}/log`;
+export const logPath = (project: string, { kind, name, replica }: LogSource) =>
+  `/api/v1/projects/${encodeURIComponent(project)}/${kind}s/${encodeURIComponent(name)}/log${replica ? `?replica=${encodeURIComponent(replica)}` : ""}`;
 
-const TOPICS: Record<LogSource["kind"], Topic> = { job: "log", environment: "environment_log", instance: "instance_log" };
+const TOPICS: Record<LogSource["kind"], Topic> = {
+  job: "log",
+  environment: "environment_log",
+  instance: "instance_log",
+  endpoint: "replica_log",
+};
+/** Whose log only grows. Those of others begin anew at times. */
+const GROWS: LogSource["kind"][] = ["job", "endpoint"];
 const PIECE = 2 ** 20;
 
 export class LogFeed {
@@ -38,9 +47,8 @@ export class LogFeed {
   ) {}
 
   start(): void {
-    // A log of a job only grows, so that what is there can come fast; the others begin anew at times, of which
-    // the live topic knows.
-    if (this.isLive && this.source.kind !== "job") this.follow({});
+    // What is there of a log that only grows can come fast; when others begin anew, the live topic knows.
+    if (this.isLive && !GROWS.includes(this.source.kind)) this.follow({});
     else void this.fetch().then((offset) => offset !== null && this.isLive && this.follow({ offset }));
   }
 
@@ -102,7 +110,7 @@ export class LogFeed {
       if (this.stopped) return null;
       this.loading = false;
       // What was never written is an empty log.
-      if (!(error instanceof Problem && error.status === 404 && this.source.kind !== "job")) this.error = error;
+      if (!(error instanceof Problem && error.status === 404 && !GROWS.includes(this.source.kind))) this.error = error;
       this.changed();
       return null;
     }
@@ -110,7 +118,9 @@ export class LogFeed {
 
   private follow(cursor: Record<string, number>): void {
     if (this.stopped) return;
-    const wanted = { topic: TOPICS[this.source.kind], project: this.project, name: this.source.name, cursor };
+    const { kind, name, replica } = this.source;
+    const which = typeof replica === "string" ? { name: replica } : { name, ...(replica ? { replica } : {}) };
+    const wanted = { topic: TOPICS[kind], project: this.project, cursor, ...which };
     this.leave = live.subscribe(
       wanted,
       (data) => {

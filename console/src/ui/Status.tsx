@@ -16,6 +16,7 @@ const KINDS: Record<string, "good" | "bad" | "warn" | "busy" | "idle"> = {
   updating: "busy",
   queued: "warn",
   stopping: "warn",
+  draining: "warn",
   pending: "idle",
   stopped: "idle",
   cancelled: "idle",
@@ -26,6 +27,7 @@ const KINDS: Record<string, "good" | "bad" | "warn" | "busy" | "idle"> = {
   ended: "idle",
   disabled: "idle",
   failed: "bad",
+  lost: "bad",
 };
 
 /** A dot and a word. The word is never only a colour; unknown states are shown as they are. `word`: where a noun has a better one. */

@@ -99,6 +99,7 @@ def make_app(services: Services, version: str) -> FastAPI:
     app.add_middleware(Compression)
     app.add_middleware(MlflowEdge, services=services)
     for router in ALL:
-        app.include_router(router)
+        # as they are: include_router would build each once more, at the first request of each application
+        app.router.routes.extend(router.routes)
     console.install(app)
     return app

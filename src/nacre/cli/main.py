@@ -12,6 +12,8 @@ from nacre.cli.app import err, options
 from nacre.cli.commands import (
     console,
     data,
+    drift,
+    endpoint_changes,
     endpoints,
     environments,
     evaluations,
@@ -22,8 +24,10 @@ from nacre.cli.commands import (
     jobs,
     lineage,
     login,
+    model_exports,
     model_files,
     models,
+    predict,
     previews,
     projects,
     queue,
@@ -72,6 +76,9 @@ console.register(app)
 data.register(app)
 app.add_typer(environments.app)
 endpoints.register(app)
+endpoint_changes.register(app)
+predict.register(app)
+drift.register(app)
 evaluations.register(app)
 events.register(app)
 app.add_typer(experiments.app)
@@ -82,6 +89,7 @@ lineage.register(app)
 login.register(app)
 models.register(app)
 model_files.register(app)
+model_exports.register(app)
 projects.register(app)
 run.register(app)
 resources.register(app)

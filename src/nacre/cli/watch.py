@@ -61,7 +61,8 @@ class _Screen:
         grid = Table(box=None, pad_edge=False, header_style="bold")
         for name in ("metric", "", "last", "step", "points"):
             grid.add_column(name, no_wrap=True)
-        for key, curve in sorted(self.curves.items())[:_ROWS]:
+        own_first = sorted(self.curves.items(), key=lambda one: (one[0].startswith("system/"), one[0]))
+        for key, curve in own_first[:_ROWS]:
             last = "NaN" if curve.last is None else number(curve.last)
             line = f"[cyan]{sparkline(list(curve.values), _WIDTH)}[/cyan]"
             grid.add_row(escape(key), line, last, str(curve.step), str(curve.count))

@@ -1,10 +1,18 @@
-"""Settles conversions and evaluations whose jobs have ended."""
+"""Settles conversions, evaluations, predictions and drift reports whose jobs have ended."""
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from nacre.control.loop import Loop
-from nacre.services.conversions import Conversions
-from nacre.services.evaluations import Evaluations
+
+
+class Settler(Protocol):
+    """A kind of things that jobs bring about."""
+
+    def settle(self) -> None:
+        """Give each whose job has ended its result, or the reason why it has none."""
+        ...
 
 
 class ModelLoop(Loop):
@@ -14,11 +22,10 @@ class ModelLoop(Loop):
     topics = ("jobs",)
     interval_s = 5.0
 
-    def __init__(self, conversions: Conversions, evaluations: Evaluations) -> None:
-        self._conversions = conversions
-        self._evaluations = evaluations
+    def __init__(self, *settlers: Settler) -> None:
+        self._settlers = settlers
 
     def run_once(self) -> None:
         """Settle whatever can be settled."""
-        self._conversions.settle()
-        self._evaluations.settle()
+        for settler in self._settlers:
+            settler.settle()

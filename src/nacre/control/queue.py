@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from nacre.control.loop import Loop
+from nacre.services.elastic import Elastic
 from nacre.services.queue import JobQueue
 
 
@@ -13,8 +14,9 @@ class QueueLoop(Loop):
     topics = ("jobs", "environments")
     interval_s = 5.0
 
-    def __init__(self, queue: JobQueue) -> None:
+    def __init__(self, queue: JobQueue, elastic: Elastic) -> None:
         self._queue = queue
+        self._elastic = elastic
         self._warm = False
 
     def run_once(self) -> None:
@@ -23,3 +25,4 @@ class QueueLoop(Loop):
             self._queue.warm()
             self._warm = True
         self._queue.advance()
+        self._elastic.advance()

@@ -2,254 +2,178 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import secrets
-import signal
-import socket
-import subprocess
-import sys
+import threading
 import time
-from http.client import HTTPConnection, HTTPException
-from pathlib import Path
-from typing import Any
-from urllib.parse import quote
-
-from pydantic import ValidationError
+from typing import ClassVar
 
 from nacre.control.loop import Loop
+from nacre.control.model_server import ModelServer
 from nacre.errors import Unavailable
-from nacre.schema.serving import Routes, ServedHistory, ServingStatus, TokenGrant
-from nacre.services.endpoint_calls import Inferred
-from nacre.services.endpoints import Endpoints
+from nacre.schema.serving import Routes, ServingStatus, TokenGrant
+from nacre.services.endpoint_settling import EndpointSettling
+from nacre.services.endpoint_trials import EndpointTrials
+from nacre.services.endpoint_usage import EndpointUsage
+from nacre.services.signals import Signals
 from nacre.services.tokens import Tokens
 
-_START_SECONDS = 20.0
-_LOOK_S = 0.02
-_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where one calls what listens everywhere
+AGAIN = "serving-again"
+"""Topic of the serving loop to itself: something loads, look again soon."""
+_PASSES = 8
+_SOON_S, _LATER_S = 0.05, 1.0
+_DEMAND_S, _REST_S = 1.0, 0.25
 
 
-class _UnixConnection(HTTPConnection):
-    """HTTP to a unix socket, whose path may be longer than the 107 bytes that the kernel takes."""
+class Grants(Loop):
+    """Writes ``tokens.json`` whenever the grants changed. A loop of its own: no loading holds it up."""
 
-    def __init__(self, path: Path, timeout_s: float) -> None:
-        super().__init__("modelserver", timeout=timeout_s)
-        self._path = path
+    name: ClassVar[str] = "grants"
+    topics: ClassVar[tuple[str, ...]] = ("access", "endpoints")
+    interval_s: ClassVar[float] = 2.0
 
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        folder = os.open(self._path.parent, os.O_PATH | os.O_DIRECTORY)
-        try:
-            self.sock.connect(f"/proc/self/fd/{folder}/{self._path.name}")
-        finally:
-            os.close(folder)
+    def __init__(self, server: ModelServer, settling: EndpointSettling, tokens: Tokens) -> None:
+        self._server = server
+        self._settling = settling
+        self._tokens = tokens
+        self._lock = threading.Lock()
+        self._written: dict[str, TokenGrant] | None = None
 
-
-class ModelServer:
-    """The process that answers on the inference listener. It outlives this server and is found again."""
-
-    def __init__(self, folder: Path, host: str, port: int) -> None:
-        self._folder = folder
-        self._host = host
-        self._port = port
-        self._process: subprocess.Popen[bytes] | None = None
-        self._stopping: int | None = None
-        self._secret = secrets.token_urlsafe(32)
-
-    def state(self) -> str:
-        """``running`` or ``stopped``. One that an earlier server started for another address is as good
-        as none."""
-        pid = self._pid()
-        return "running" if pid not in (None, self._stopping) and not self._elsewhere() else "stopped"
-
-    def _pid(self) -> int | None:
-        return (self._living() or {}).get("pid")
-
-    def _elsewhere(self) -> bool:
-        found = self._living()
-        return found is not None and (found.get("host"), found.get("port")) != (self._host, self._port)
-
-    def _living(self) -> dict[str, Any] | None:
-        """What the model server wrote of itself, while it runs."""
-        if self._process is not None:
-            self._process.poll()
-        try:
-            found: dict[str, Any] = json.loads((self._folder / "modelserver.json").read_text())
-            stat = Path(f"/proc/{int(found['pid'])}/stat").read_text()
-            fields = stat.rpartition(")")[2].split()
-            alive = int(fields[19]) == found["start"] and fields[0] not in "ZX"
-            return found if alive else None
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-
-    def ensure(self) -> None:
-        """Start it when it does not run, and wait until it listens. It begins with the routes as written.
-
-        Raises:
-            Unavailable: it ended before that, and the sentence has its own words; or it takes longer,
-                and goes on starting.
-        """
-        deadline = time.monotonic() + _START_SECONDS
-        if self._elsewhere():
-            self.stop()
-        log = self._folder / "modelserver.log"
-        started = False
-        while time.monotonic() < deadline:
-            if self._pid() not in (None, self._stopping):
+    def run_once(self) -> None:
+        """Nothing while no endpoint is there: every sign-in changes the grants."""
+        with self._lock:
+            if not self._settling.any():
+                self._written = None
                 return
-            if self._process is None or self._process.poll() is not None:  # else it starts, or still ends
-                if started:
-                    lines = log.read_text(errors="replace").strip().splitlines() or ["it wrote nothing"]
-                    raise Unavailable(f"the model server did not start: {lines[-1]}")
-                if self._pid() is None:
-                    self._process, self._stopping, started = self._start(log), None, True
-            time.sleep(_LOOK_S)
-        what = "still finishes its last requests" if self._stopping else "does not listen"
-        raise Unavailable(f"the model server {what} after {_START_SECONDS:.0f} s: see {log}")
-
-    def _start(self, log: Path) -> subprocess.Popen[bytes]:
-        """Its own session, so that it outlives this server. The log of the one before is kept beside."""
-        if log.exists():
-            log.replace(log.with_suffix(".log.1"))
-        command = [sys.executable, "-m", "nacre.modelserver", "--folder", str(self._folder)]
-        with log.open("wb") as stream:
-            return subprocess.Popen(
-                [*command, "--host", self._host, "--port", str(self._port)],
-                stdin=subprocess.DEVNULL,
-                stdout=stream,
-                stderr=stream,
-                start_new_session=True,
-            )
-
-    def write(self, routes: Routes) -> None:
-        """Leave the routes where the model server reads them when it starts, and for tokens it does not
-        know yet; with this server's own token among them."""
-        own = {hashlib.sha256(self._secret.encode()).hexdigest(): TokenGrant(projects=["*"])}
-        routes = routes.model_copy(update={"tokens": routes.tokens | own})
-        self._folder.mkdir(parents=True, exist_ok=True)
-        target = self._folder / "routes.json"
-        temporary = target.with_suffix(".tmp")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as stream:
-            stream.write(routes.model_dump_json())
-            stream.flush()
-            os.fsync(stream.fileno())
-        temporary.replace(target)
-
-    def reload(self) -> ServingStatus:
-        """Wait until the routes that were written are served, or refused.
-
-        Raises:
-            Unavailable: it does not answer.
-        """
-        return self._status("POST", "/reload", 120.0)
-
-    def history(self, project: str, name: str) -> ServedHistory | None:
-        """What an endpoint answered lately; null when nobody can tell."""
-        if self._pid() is None:
-            return None
-        path = f"/history?endpoint={quote(f'{project}/{name}', safe='')}"
-        try:
-            return ServedHistory.model_validate_json(self._ask("GET", path, 2.0))
-        except (Unavailable, ValidationError):
-            return None
-
-    def infer(self, project: str, name: str, body: bytes, timeout_s: float) -> Inferred:
-        """Its answer to a request of the Open Inference Protocol, by this server's own token.
-
-        Raises:
-            Unavailable: it does not answer, or not in time.
-        """
-        path = f"/endpoints/{quote(project)}/{quote(name)}/v2/models/{quote(name)}/infer"
-        headers = {"Authorization": f"Bearer {self._secret}", "Content-Type": "application/json"}
-        connection = HTTPConnection(_LOOPBACK.get(self._host, self._host), self._port, timeout=timeout_s)
-        begin = time.perf_counter()
-        try:
-            connection.request("POST", path, body, headers)
-            answer = connection.getresponse()
-            content = answer.read()
-        except TimeoutError as error:
-            raise Unavailable(f"the model did not answer within {timeout_s:.0f} s") from error
-        except (OSError, HTTPException) as error:
-            raise Unavailable(f"the model server does not answer: {error}") from error
-        finally:
-            connection.close()
-        return Inferred(answer.status, content, (time.perf_counter() - begin) * 1000)
-
-    def status(self) -> ServingStatus | None:
-        """What it serves and counts; null when it does not answer."""
-        if self._pid() is None:
-            return None
-        try:
-            return self._status("GET", "/status", 2.0)
-        except Unavailable:
-            return None
-
-    def _status(self, method: str, path: str, timeout_s: float) -> ServingStatus:
-        try:
-            return ServingStatus.model_validate_json(self._ask(method, path, timeout_s))
-        except ValidationError as error:
-            raise Unavailable(f"the model server's answer makes no sense: {error}") from error
-
-    def _ask(self, method: str, path: str, timeout_s: float) -> bytes:
-        connection = _UnixConnection(self._folder / "control.sock", timeout_s)
-        try:
-            connection.request(method, path)
-            answer = connection.getresponse()
-            content = answer.read()
-        except (OSError, HTTPException) as error:
-            raise Unavailable(f"the model server does not answer: {error}") from error
-        finally:
-            connection.close()
-        if answer.status != 200:
-            said = content[:200].decode(errors="replace")
-            raise Unavailable(f"the model server answered {answer.status}: {said}")
-        return content
-
-    def stop(self) -> None:
-        """Ask it to finish its requests and end; once. Does not wait."""
-        pid = self._pid()
-        if pid is not None and pid != self._stopping:
-            self._stopping = pid
-            os.kill(pid, signal.SIGTERM)
+            grants = self._tokens.grants()
+            if grants != self._written:
+                self._server.grant(grants)
+                self._written = grants
 
 
 class ServingLoop(Loop):
-    """Applies endpoints and token grants whenever either changed, or the model server was started anew."""
+    """Applies endpoints whenever they changed, or the model server was started anew, takes over what came
+    of it, and takes back what answers worse."""
 
-    name = "serving"
-    topics = ("endpoints", "access")
-    interval_s = 2.0  # how long a model server that died may be away
+    name: ClassVar[str] = "serving"
+    topics: ClassVar[tuple[str, ...]] = ("endpoints", AGAIN)
+    interval_s: ClassVar[float] = 2.0  # how long a model server that died may be away
 
-    def __init__(self, server: ModelServer, endpoints: Endpoints, tokens: Tokens) -> None:
+    def __init__(
+        self,
+        server: ModelServer,
+        grants: Grants,
+        settling: EndpointSettling,
+        trials: EndpointTrials,
+        signals: Signals,
+    ) -> None:
         self._server = server
-        self._endpoints = endpoints
-        self._tokens = tokens
+        self._grants = grants
+        self._settling = settling
+        self._trials = trials
+        self._signals = signals
         self._applied: Routes | None = None
         self._generation = time.time_ns()
+        self._pause = _SOON_S
+
+    @property
+    def cold(self) -> bool:
+        """Whether requests may wait for replicas that are not there."""
+        routes = self._applied
+        return routes is not None and any(
+            one.cold and any(revision.runtime == "replicas" for revision in one.revisions)
+            for one in routes.endpoints.values()
+        )
 
     def run_once(self) -> None:
         """Start the model server when an endpoint wants it; stop it when none is left."""
-        wanted = self._endpoints.routes(self._generation, self._tokens.grants())
-        if not wanted.endpoints:
+        if not self._settling.any():
             self._server.stop()
             self._applied = None
             return
-        fresh = self._server.state() != "running"
-        if not fresh and self._applied == wanted:
-            return
+        status = self._converge()
+        if status is not None:
+            self._trials.look(status)
+
+    def _converge(self) -> ServingStatus | None:
+        """Tell and listen until there is nothing new to tell; null when nothing can be heard."""
+        status: ServingStatus | None = None
+        for _ in range(_PASSES):
+            wanted = self._settling.wanted_routes()
+            if self._server.state() == "running" and self._applied == wanted:
+                status = self._server.status()
+            else:
+                status = self._apply(wanted)
+            if status is None:
+                return None
+            if not self._settling.settle(wanted, status) and self._settling.wanted_routes() == wanted:
+                self._wait_for(wanted, status)
+                break
+        return status
+
+    def _apply(self, wanted: Routes) -> ServingStatus:
         self._generation += 1
-        wanted = wanted.model_copy(update={"generation": self._generation})
-        self._server.write(wanted)
+        self._server.write(wanted.model_copy(update={"generation": self._generation}))
         try:
+            self._grants.run_once()
             self._server.ensure()
             status = self._server.reload()
         except Unavailable as error:
-            self._endpoints.hold_up(error.detail)
+            self._settling.hold_up(error.detail)
             raise
         if status.generation != self._generation:
             raise Unavailable(f"the model server serves generation {status.generation} of its routes")
-        self._endpoints.settle(wanted, status)
         self._applied = wanted
+        return status
+
+    def _wait_for(self, wanted: Routes, status: ServingStatus) -> None:
+        """Look again soon while something loads that could be ready; less often, the longer it takes."""
+        loading = {
+            (key, one.revision)
+            for key, told in status.endpoints.items()
+            for one in told.revisions
+            if one.state == "loading"
+        }
+        able = any(
+            (key, one.revision) in loading and (one.runtime == "onnx" or one.replicas)
+            for key, endpoint in wanted.endpoints.items()
+            for one in endpoint.revisions
+        )
+        if not able:
+            self._pause = _SOON_S
+            return
+        timer = threading.Timer(self._pause, self._signals.notify, (AGAIN,))
+        timer.daemon = True
+        timer.start()
+        self._pause = min(self._pause * 2, _LATER_S)
+
+
+class DemandLoop(Loop):
+    """Waits at the model server for requests that no replica is there for, and tells the scaling."""
+
+    name: ClassVar[str] = "demand"
+    interval_s: ClassVar[float] = 0.0
+
+    def __init__(self, server: ModelServer, serving: ServingLoop, signals: Signals) -> None:
+        self._server = server
+        self._serving = serving
+        self._signals = signals
+
+    def run_once(self) -> None:
+        """One wait, short enough that the server can end."""
+        if not self._serving.cold or self._server.state() != "running":
+            time.sleep(_DEMAND_S)
+        elif self._server.demand(_DEMAND_S).waiting:
+            self._signals.notify("endpoints")
+            time.sleep(_REST_S)
+
+
+class UsageLoop(Loop):
+    """Books what workers answered. The sums are complete some ten seconds later."""
+
+    name: ClassVar[str] = "endpoint-usage"
+    interval_s: ClassVar[float] = 5.0
+
+    def __init__(self, usage: EndpointUsage) -> None:
+        self._usage = usage
+
+    def run_once(self) -> None:
+        self._usage.book()

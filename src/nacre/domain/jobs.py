@@ -11,6 +11,13 @@ from nacre.schema.launch import ExitReason
 
 NODE_LOST = "node_lost"
 PREEMPTED = "preempted"
+RESIZED = "resized"
+GANG_STOPPED = "gang_stopped"
+RENDEZVOUS_TIMEOUT = "rendezvous_timeout"
+BACKING_OFF = "backing_off"
+FENCING = "fencing"
+"""It waits until nothing of an earlier attempt can still write."""
+_BACK_OFF_S, _BACK_OFF_MAX_S = 1.0, 300.0
 ENVIRONMENT_FAILED = "environment_failed"
 ENVIRONMENT_BUILDING = "environment_building"
 CANCELLED = ExitReason.CANCELLED_BY_USER.value
@@ -39,11 +46,14 @@ _RETRIED = frozenset(
         ExitReason.OUT_OF_MEMORY.value,
         ExitReason.DISK_FULL.value,
         ExitReason.LAUNCH_FAILED.value,
+        RENDEZVOUS_TIMEOUT,
     }
 )
-FREE_RESTARTS: dict[str, int | None] = {PREEMPTED: None, NODE_LOST: 5}
+FREE_RESTARTS: dict[str, int | None] = {PREEMPTED: None, RESIZED: None, NODE_LOST: 5}
 """Ends that are nobody's fault: how often a job is started again after each (None: always), uncounted."""
-_NOT_THE_WORK = frozenset({ExitReason.LAUNCH_FAILED.value, NODE_LOST, PREEMPTED, CANCELLED})
+_NOT_THE_WORK = frozenset(
+    {ExitReason.LAUNCH_FAILED.value, RENDEZVOUS_TIMEOUT, NODE_LOST, PREEMPTED, RESIZED, CANCELLED}
+)
 
 
 def may_follow(state: JobState, following: JobState) -> bool:
@@ -90,6 +100,17 @@ def counted(before: Sequence[str | None]) -> int:
     return sum(reason not in FREE_RESTARTS for reason in before)
 
 
+def back_off_s(failures: int) -> float:
+    """How long a job rests after so many failures that count: not after the first, then 1, 2, 4 … at most
+    300 seconds."""
+    return min(_BACK_OFF_MAX_S, _BACK_OFF_S * 2.0 ** min(failures - 2, 20)) if failures > 1 else 0.0
+
+
+def per_node(commands: Sequence[str]) -> bool:
+    """Whether the command starts the processes of its node itself, as torchrun does."""
+    return any(_STARTER.search(command) for command in commands)
+
+
 def end_reason(reason: str | None, exit_code: int | None, signal: int | None) -> str:
     """The reason of an attempt's end, from its exit event.
 
@@ -101,6 +122,10 @@ def end_reason(reason: str | None, exit_code: int | None, signal: int | None) ->
     return reason or ExitReason.LAUNCH_FAILED.value
 
 
+_STARTER = re.compile(
+    r"(?:^|[\s;&|/])(?:torchrun|mpirun|mpiexec|horovodrun|deepspeed|accelerate\s+launch|"
+    r"-m\s+(?:torch\.distributed\.(?:run|launch)|accelerate\.commands\.launch|lightning\.fabric))(?=$|\s)"
+)
 _SCRIPT = re.compile(r"(?:^|[\s/'\"])([A-Za-z0-9_][\w.-]*)\.(?:py|sh|ipynb)(?=$|[\s'\"])")
 _MODULE = re.compile(r"python[\d.]*\s+-m\s+([A-Za-z_][\w.]*)")
 

@@ -17,6 +17,9 @@ from nacre.schema.models import AliasName, ModelName
 SIDECAR = ".signature.json"
 WEIGHTS = ".data"
 """What ``torch.onnx`` adds to the name of an ONNX file for the weights that it keeps beside it."""
+PROGRAM = "predict.py"
+"""The file that makes a folder a model of the framework ``custom``."""
+REQUIREMENTS = "requirements.txt"
 _VERSION = re.compile(r"latest|v?\d+", re.IGNORECASE)
 _NAME: TypeAdapter[str] = TypeAdapter(Name)
 _MODEL: TypeAdapter[str] = TypeAdapter(ModelName)
@@ -114,21 +117,29 @@ def select_files(files: Sequence[FileEntry], path: str) -> tuple[str, list[FileE
 def detect_framework(
     entry: str, files: Sequence[FileEntry], suffixes: Mapping[str, tuple[str, ...]]
 ) -> str:
-    """The framework that the entry's suffix, or a SavedModel inside it, tells.
+    """The framework that the entry's suffix, or a program or SavedModel inside it, tells.
 
     ``suffixes``: those of each framework's files.
 
     Raises:
         InvalidSpec: it cannot be told.
     """
-    if any(
-        f.path == f"{entry}/saved_model.pb" or (entry, f.path) == (".", "saved_model.pb") for f in files
-    ):
+    inside = within(entry, files)
+    if PROGRAM in inside:
+        return "custom"
+    if "saved_model.pb" in inside:
         return "tensorflow"
     for framework, endings in suffixes.items():
         if endings and entry.lower().endswith(endings):
             return framework
     known = ", ".join(s for endings in suffixes.values() for s in endings)
     raise InvalidSpec(
-        f"cannot tell the framework of {entry!r} ({known} are known): name it with --framework"
+        f"cannot tell the framework of {entry!r} ({known}, and folders with a predict.py or a "
+        "saved_model.pb are known): give one of these, or name it with nacre model register --framework"
     )
+
+
+def within(entry: str, files: Sequence[FileEntry]) -> dict[str, FileEntry]:
+    """The files of the folder ``entry`` by their paths in it; none when it is a file."""
+    prefix = "" if entry == "." else f"{entry}/"
+    return {f.path.removeprefix(prefix): f for f in files if f.path.startswith(prefix)}

@@ -42,15 +42,14 @@ class Rates:
     gpu: Decimal
     gpus: dict[str, Decimal] = field(default_factory=dict)
 
-    def per_hour(self, cpu: float, memory: int, gpu: int, gpu_name: str | None = None) -> int:
+    def per_hour(self, cpu: float, memory: int, gpu: float, gpu_name: str | None = None) -> int:
         """Micros per hour of these resources together (``memory`` in bytes); rounded once, half up."""
         each = self.gpu
         if gpu_name:
             named = [rate for name, rate in self.gpus.items() if gpu_name.lower() in name.lower()]
             each = self.gpus.get(gpu_name, max(named, default=self.gpu))
-        return micros(
-            self.cpu * Decimal(str(cpu)) + self.gib * Decimal(memory) / Decimal(_GIB) + each * Decimal(gpu)
-        )
+        gpus = each * Decimal(str(gpu))
+        return micros(self.cpu * Decimal(str(cpu)) + self.gib * Decimal(memory) / Decimal(_GIB) + gpus)
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,8 @@ from nacre.errors import InvalidSpec
 _MAGIC = re.compile(r"[*?\[]")
 _QUOTES = ('"', "'", "`")
 KINDS = ("params", "metrics", "tags")
+SYSTEM = "system/"
+"""What names of metrics begin with that say what the machine did, not the program."""
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
-"""Carries what connects to a port of 127.0.0.1 inside a sandbox without network to the API's unix socket.
+"""Carries what connects to a port of 127.0.0.1 inside a sandbox without network to a unix socket of the
+server: the API's, and the package proxy's where the project's work may use that.
 
-A program of its own, beside the sandbox and not in it: only its listening socket is in the sandbox's
+A program of its own, beside the sandbox and not in it: only its listening sockets are in the sandbox's
 network. So the work neither sees nor pays for it, cannot end it, and needs no Python. It starts while the
 attempt's folder is being filled, is told the work's shell through its standard input, and ends with that
 shell; a launcher may come and go meanwhile.
@@ -23,7 +24,11 @@ import sys
 import time
 
 NO_NAMESPACE, NO_LISTENER = 3, 4
-"""Exit codes: the sandbox's network cannot be entered; the port in it cannot be had."""
+"""Exit codes: the sandbox's network cannot be entered; a port in it cannot be had."""
+
+Target = tuple[int, str]
+"""A unix socket: a descriptor of its folder, and its name there. Its parents may be closed to the user that
+we become, and its whole path too long for an address."""
 
 _CHUNK = 128 * 2**10
 _MOST = 256  # connections at a time; more wait in the listener's queue
@@ -54,19 +59,19 @@ class _End:
 class Link:
     """A client and its connection to the server."""
 
-    def __init__(self, client: _socket.socket, now: float) -> None:
+    def __init__(self, client: _socket.socket, target: Target, now: float) -> None:
         self.client = _End(self, client)
+        self.target = target
         self.server: _End | None = None
         self.deadline: float | None = now + _PATIENCE_S
 
 
 class Bridge:
-    """Carries between a listening socket and ``target``, until ``until`` becomes readable."""
+    """Carries between listening sockets and the target of each, until ``until`` becomes readable."""
 
-    def __init__(self, listener: _socket.socket, target: str, until: int) -> None:
-        """``target``: path of the server's unix socket; ``until``: a descriptor, such as of a process."""
-        self._listener = listener
-        self._target = target
+    def __init__(self, listeners: list[tuple[_socket.socket, Target]], until: int) -> None:
+        """``until``: a descriptor, such as of a process."""
+        self._listeners = {listener.fileno(): (listener, target) for listener, target in listeners}
         self._until = until
         self._poll = select.epoll()
         self._ends: dict[int, _End] = {}
@@ -75,19 +80,20 @@ class Bridge:
         self._links = 0
         self._accepting = False
         self._room = memoryview(bytearray(_CHUNK))
-        listener.setblocking(False)
+        self._poll.register(until, _IN)
+        for listener, _ in listeners:
+            listener.setblocking(False)
 
     def run(self) -> None:
         """Return when ``until`` is readable; open connections are closed by the end of the process."""
-        self._poll.register(self._until, _IN)
         self._accept_more(True)
         while True:
             due = 0.01 if self._pending else (1.0 if self._closing else -1)
             for fd, events in self._poll.poll(due):
                 if fd == self._until:
                     return
-                if fd == self._listener.fileno():
-                    self._accept()
+                if fd in self._listeners:
+                    self._accept(*self._listeners[fd])
                 elif fd in self._ends:  # an event before may have closed it
                     self._turn(self._ends[fd], events)
             if self._pending or self._closing:
@@ -96,15 +102,16 @@ class Bridge:
     def _accept_more(self, wanted: bool) -> None:
         if wanted is not self._accepting:
             self._accepting = wanted
-            if wanted:
-                self._poll.register(self._listener.fileno(), _IN)
-            else:
-                self._poll.unregister(self._listener.fileno())
+            for fd in self._listeners:
+                if wanted:
+                    self._poll.register(fd, _IN)
+                else:
+                    self._poll.unregister(fd)
 
-    def _accept(self) -> None:
+    def _accept(self, listener: _socket.socket, target: Target) -> None:
         while self._links < _MOST:
             try:
-                client = _socket.socket(fileno=self._listener._accept()[0])  # type: ignore[attr-defined]
+                client = _socket.socket(fileno=listener._accept()[0])  # type: ignore[attr-defined]
             except BlockingIOError:
                 return
             except OSError:  # it was gone before we came, or no descriptor is free: later
@@ -112,7 +119,7 @@ class Bridge:
             client.setblocking(False)
             client.setsockopt(_socket.IPPROTO_TCP, _socket.TCP_NODELAY, 1)
             self._links += 1
-            link = Link(client, time.monotonic())
+            link = Link(client, target, time.monotonic())
             if not self._connect(link):
                 self._pending.append(link)
         self._accept_more(False)
@@ -121,8 +128,10 @@ class Bridge:
         """Reach the server; False while it is away or its queue is full."""
         server = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
         server.setblocking(False)
+        folder, name = link.target
         try:
-            server.connect(self._target)
+            os.fchdir(folder)
+            server.connect(name)
         except OSError:
             server.close()
             return False
@@ -253,7 +262,7 @@ def _children(pid: int) -> list[int]:
         return []
 
 
-def _namespace(shell: int, until: int) -> int:
+def namespace_of(shell: int, until: int) -> int:
     """The network namespace of what the shell runs, once it has one of its own; -1 when it ended before."""
     own = os.stat("/proc/self/ns/net").st_ino
     while not select.select([until], [], [], 0.0005)[0]:
@@ -269,7 +278,7 @@ def _namespace(shell: int, until: int) -> int:
     return -1
 
 
-def _enter(namespace: int) -> bool:
+def enter(namespace: int) -> bool:
     """Join a network namespace; for that its user namespace first where we are not root."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.setns(namespace, _CLONE_NEWNET) == 0:
@@ -282,7 +291,8 @@ def _enter(namespace: int) -> bool:
     return entered
 
 
-def _listen(port: int) -> _socket.socket:
+def listen(port: int) -> _socket.socket:
+    """A listening socket on loopback. Raises OSError."""
     listener = _socket.socket()
     listener.setsockopt(_socket.SOL_SOCKET, _socket.SO_REUSEADDR, 1)
     listener.setsockopt(_socket.SOL_IP, _IP_FREEBIND, 1)
@@ -291,18 +301,35 @@ def _listen(port: int) -> _socket.socket:
     return listener
 
 
-def main(folder: str, port: str, uid: str, mark: str) -> int:
+def targets(ways: tuple[str, ...]) -> list[tuple[int, Target]]:
+    """From ``port=/path/of/socket``: where to listen, and where that leads. Allows for many connections."""
+    most = min(4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    found: list[tuple[int, Target]] = []
+    for way in ways:
+        port, _, path = way.partition("=")
+        folder, _, name = path.rpartition("/")
+        found.append((int(port), (os.open(folder, os.O_PATH | os.O_DIRECTORY), name)))
+    return found
+
+
+def become(uid: str) -> None:
+    """Become this user for good when we are root; empty: stay who we are."""
+    if uid and os.geteuid() == 0:
+        os.setgroups([])
+        os.setgid(int(uid))
+        os.setuid(int(uid))
+
+
+def main(uid: str, mark: str, *ways: str) -> int:
     """Wait for the work's shell on standard input, then carry until it ends.
 
     Args:
-        folder: of the API's socket ``nacre.sock``.
-        port: where to listen.
-        uid: become this user when we are root; empty to stay who we are.
+        uid: see ``become``.
         mark: a file to make once it listens.
+        ways: see ``targets``.
     """
-    os.chdir(folder)  # relative from here on: its parents may be closed to that user
-    most = min(4096, resource.getrlimit(resource.RLIMIT_NOFILE)[1])
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    found = targets(ways)
     told = sys.stdin.readline().split()
     if not told:
         return 0  # the launcher is gone, or had nothing to launch
@@ -311,22 +338,19 @@ def main(folder: str, port: str, uid: str, mark: str) -> int:
         until = os.pidfd_open(shell)
     except OSError as error:
         return 0 if error.errno == errno.ESRCH else NO_NAMESPACE
-    namespace = _namespace(shell, until)
+    namespace = namespace_of(shell, until)
     if namespace < 0:
         return 0
-    if not _enter(namespace):
+    if not enter(namespace):
         return NO_NAMESPACE
     try:
-        listener = _listen(int(port))
+        listeners = [(listen(port), target) for port, target in found]
     except OSError:
         return NO_LISTENER
     try:  # noqa: SIM105 - one import less; the command owns that folder: nothing that is there already is touched
         os.close(os.open(mark, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     except OSError:
         pass
-    if uid and os.geteuid() == 0:
-        os.setgroups([])
-        os.setgid(int(uid))
-        os.setuid(int(uid))
-    Bridge(listener, "nacre.sock", until).run()
+    become(uid)
+    Bridge(listeners, until).run()
     return 0

@@ -67,17 +67,30 @@ class Groups:
                 return int(line.split()[1])
         return 0
 
-    def peak_bytes(self) -> int | None:
-        """Most memory that was in use at once, file cache included; None when not counted."""
+    def reached_memory_limit(self) -> bool:
+        """Whether this group's own limit was in the way; else the machine itself had no more."""
         path = self.paths.get("memory")
         if path is None:
-            return None
-        names = ("memory.peak", "memory.current") if self.version == 2 else ("memory.max_usage_in_bytes",)
-        for name in names:
-            text = _read(f"{path}/{name}").strip()
-            if text.isdigit():
-                return int(text)
-        return None
+            return False
+        if self.version == 2:
+            rows = dict(line.split() for line in _read(f"{path}/memory.events").splitlines())
+            return any(rows.get(name, "0") != "0" for name in ("oom", "max"))
+        # Newer kernels of version 1 count no failures at the limit; the peak stays just under it.
+        peak, limit = self.peak_bytes(), self._memory("memory.limit_in_bytes")
+        return peak is not None and limit is not None and peak >= limit * 0.98
+
+    def peak_bytes(self) -> int | None:
+        """Most memory that was in use at once, file cache included; None where Linux is older than 5.19."""
+        return self._memory("memory.peak" if self.version == 2 else "memory.max_usage_in_bytes")
+
+    def used_bytes(self) -> int | None:
+        """Memory that is in use now, file cache included."""
+        return self._memory("memory.current" if self.version == 2 else "memory.usage_in_bytes")
+
+    def _memory(self, name: str) -> int | None:
+        path = self.paths.get("memory")
+        text = "" if path is None else _read(f"{path}/{name}").strip()
+        return int(text) if text.isdigit() else None
 
     def remove(self, deadline_s: float = 2.0) -> None:
         """Take the groups away; the kernel may need a moment after the last process ended."""

@@ -1,9 +1,10 @@
-"""The three byte channels, read from the spool at any offset: what is next to send."""
+"""The four byte channels, read from the spool at any offset: what is next to send."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 import threading
 from importlib import import_module
@@ -14,6 +15,8 @@ from nacre.launcher.masks import Masks
 LOG_CHUNK = 256 * 2**10
 LINES_CHUNK = 2**20
 _PUNCH_EACH = 2**20
+_BLOCK = 4096
+_FAILED = re.compile(r"nacre: (.+) (?:ended with exit code \d+|was ended by .+)")
 
 
 class Channel:
@@ -143,12 +146,21 @@ class LogChannel(Channel):
     def _save(self) -> None:
         self._folder.write_json("cut.json", {"lost": self._lost, "cut": self._cut, "sealed": self._sealed})
 
-    def last_line(self) -> str:
-        """The last line that is not blank, secrets masked, at most 300 characters."""
+    def last_line(self, *, several: bool = False) -> str:
+        """The last line that is not blank, secrets masked, at most 300 characters.
+
+        Of several processes it is that of the one that failed first, and its name: what the others say of
+        that, or of being stopped, comes after the line by which ``spawn`` names it.
+        """
         size = self.size()
-        text = self._masks.hide(self.read(max(0, size - 8192), size)).decode("utf-8", "replace")
+        most = 65536 if several else 8192
+        text = self._masks.hide(self.read(max(0, size - most), size)).decode("utf-8", "replace")
         lines = ["".join(c if c.isprintable() else " " for c in line).strip() for line in text.splitlines()]
         found = [line for line in lines if line]
+        for at in range(len(found) - 1, 0, -1) if several else ():
+            failed = _FAILED.fullmatch(found[at])
+            if failed is not None:
+                return f"{found[at - 1][-300:]} ({failed[1]})"
         return found[-1][-300:] if found else ""
 
     def tail(self, size: int = 8192) -> str:
@@ -196,6 +208,21 @@ class LinesChannel(Channel):
         return blank(data)
 
 
+class SamplesChannel(LinesChannel):
+    """Lines of our own, without end while the work runs: what the server has goes back to the disk."""
+
+    def __init__(self, path: str, offset: int) -> None:
+        super().__init__("samples", path, offset, None)
+        self._punched = 0
+
+    def trim(self) -> None:
+        """Give back what was taken, all but the last block of it; nothing where the disk cannot do that."""
+        end = (self.offset - 1) // _BLOCK * _BLOCK
+        if end - self._punched >= _PUNCH_EACH:
+            import_module("nacre.launcher.holes").punch(self.path, self._punched, end)
+            self._punched = end
+
+
 def blank(data: bytes) -> bytes:
     """An empty line of the same length, so that offsets stay true."""
     return b" " * (len(data) - 1) + b"\n"
@@ -207,7 +234,7 @@ class Acks:
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
         saved = folder.read_json("acks.json") or {}
-        self.offsets = {name: int(saved.get(name, 0)) for name in ("log", "track", "events")}
+        self.offsets = {name: int(saved.get(name, 0)) for name in ("log", "track", "events", "samples")}
         self._written = json.dumps(saved)
 
     def save(self, channels: list[Channel]) -> None:

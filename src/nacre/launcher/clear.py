@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import time
+from importlib import import_module
 
 from nacre.launcher import cgroups, processes
 from nacre.launcher.folder import Folder
@@ -38,9 +39,12 @@ def main(arguments: list[str]) -> int:
     if not ended:
         return 1
     kept = _KEPT if folder.has("output-kept") and not everything else ()
+    attempt_root = os.path.dirname(folder.root)
+    if os.path.lexists(os.path.join(attempt_root, "network")):
+        import_module("nacre.launcher.gangnet").leave(folder.root)
     if os.path.isdir(folder.root):
         remove(folder, [name for name in os.listdir(folder.root) if name not in kept])
-    for path in (folder.root, os.path.dirname(folder.root)):  # the attempt's own, with its last replica
+    for path in (folder.root, attempt_root):  # the attempt's own, with its last replica
         try:
             os.rmdir(path)
         except OSError:

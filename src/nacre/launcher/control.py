@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 from types import FrameType
+from typing import Any
 
 from nacre.launcher.folder import Failure, Fenced
 
@@ -15,6 +16,10 @@ class Control:
 
     def __init__(self) -> None:
         self.stop_reason: str | None = None
+        self.grace_s: float | None = None
+        """Of the stop, when the server wants another than the spec says."""
+        self.rendezvous: list[dict[str, Any]] | None = None
+        """All members of the gang, once the server has named them."""
         self.fenced = False
         self.signals = 0
         self.wake_fd, self._write_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -32,6 +37,17 @@ class Control:
     def stop(self, reason: str | None) -> None:
         """Ask for a graceful end; the first reason counts."""
         self.stop_reason = self.stop_reason or reason or "cancelled_by_user"
+        self.wake()
+
+    def allow(self, grace_s: float) -> None:
+        """Let a stop, also one that has begun, take so long from its beginning on."""
+        if grace_s != self.grace_s:
+            self.grace_s = grace_s
+            self.wake()
+
+    def meet(self, members: list[dict[str, Any]]) -> None:
+        """The gang is complete."""
+        self.rendezvous = members
         self.wake()
 
     def fence(self) -> None:

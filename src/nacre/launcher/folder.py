@@ -61,6 +61,25 @@ class Folder:
         write_file(self.path(name), json.dumps(value).encode())
 
 
+class Note:
+    """A small JSON file that a full disk may refuse for a while."""
+
+    def __init__(self, folder: Folder, name: str, value: dict[str, Any]) -> None:
+        self._folder = folder
+        self._name = name
+        self._value = value
+        self._written = False
+
+    def write(self) -> None:
+        """Write it, unless that has been done or the disk refuses it."""
+        if not self._written:
+            try:
+                self._folder.write_json(self._name, self._value)
+            except OSError:
+                return
+            self._written = True
+
+
 def write_file(path: str, data: bytes, mode: int = 0o600, owner: int | None = None) -> None:
     """Write a file under a temporary name and rename it into place. Raises OSError."""
     temporary = f"{path}.{os.getpid()}.tmp"
@@ -117,10 +136,10 @@ class Events:
             self._waiting += json.dumps(event).encode() + b"\n"
         self.flush()
 
-    def state(self, state: str) -> None:
+    def state(self, state: str, **fields: Any) -> None:
         """Append a state event, once."""
         if not self.seen("state", state):
-            self.add("state", state=state)
+            self.add("state", state=state, **fields)
 
     def flush(self) -> bool:
         """Write what waits; False while the disk refuses it."""

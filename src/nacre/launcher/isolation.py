@@ -11,9 +11,10 @@ import subprocess
 import tempfile
 import uuid
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 from nacre.launcher import cgroups
+from nacre.launcher.enforced import LACKS, Level, exposed, level
 from nacre.launcher.folder import Failure, Folder
 from nacre.launcher.prepare import FOLDERS
 from nacre.launcher.sandbox import command_line, find
@@ -21,19 +22,13 @@ from nacre.launcher.spec import Spec
 from nacre.launcher.start import ensure_filter
 from nacre.launcher.variables import Places
 
-Level = Literal["full", "partial", "reduced"]
-
 _TRY_UID = 65534
 _TIMEOUT_S = 20
 
 
 @dataclass(frozen=True)
 class Isolation:
-    """What was found. ``mode`` is the best ``SandboxMode`` that works; ``level`` sums it up.
-
-    ``full``: own files, processes, network and system calls, and real limits on memory and processes.
-    ``partial``: the sandbox works, some of the rest does not. ``reduced``: a plain process.
-    """
+    """What was found. ``mode`` is the best ``SandboxMode`` that works; ``level`` sums it up."""
 
     is_root: bool
     bubblewrap: str | None
@@ -67,7 +62,6 @@ def detect() -> Isolation:
         tries = {mode: _try_sandbox(mode, scratch, trees) for mode in _candidates(is_root, bwrap)}
     works = [mode for mode, reason in tries.items() if reason is None]
     reasons = [reason for reason in tries.values() if reason is not None]
-    level = _level(works, groups, seccomp=seccomp)
     return Isolation(
         is_root=is_root,
         bubblewrap=bwrap,
@@ -82,7 +76,7 @@ def detect() -> Isolation:
         processes="processes" in groups.held,
         cpu="cpu" in groups.held,
         seccomp=seccomp and bool(works),
-        level=level,
+        level=level(boxed=bool(works), held=groups.held, seccomp=seccomp),
         sentences=_sentences(bwrap, works, reasons, groups, seccomp=seccomp),
     )
 
@@ -91,13 +85,6 @@ def _candidates(is_root: bool, bwrap: str | None) -> list[str]:
     if bwrap is None:
         return []
     return ["bwrap-root", "bwrap-user"] if is_root else ["bwrap-user"]
-
-
-def _level(works: list[str], groups: cgroups.Groups, *, seccomp: bool) -> Level:
-    if not works:
-        return "reduced"
-    limited = {"memory", "processes"} <= set(groups.held)
-    return "full" if limited and seccomp else "partial"
 
 
 def _version(bwrap: str | None) -> str | None:
@@ -185,15 +172,15 @@ def _sentences(
         )
     else:
         found.append(f"bubblewrap does not work here ({reasons[0]}): work runs as a plain process.")
-    for limit, fallback in (
-        ("memory", "Memory is limited per process, and watched each second."),
-        ("processes", "The number of processes is limited per user number only."),
-        ("cpu", "CPU time is not limited."),
-    ):
+    for limit, instead in (("memory", "rlimit"), ("processes", "rlimit"), ("cpu", "not enforced")):
         if limit not in groups.held:
-            found.append(f"Control groups for {limit} cannot be set here. {fallback}")
+            lack = LACKS[limit, instead]
+            if limit == "processes" and not works and os.geteuid() == 0:
+                lack += " For root it is not limited at all."
+            found.append(f"Control groups for {limit} cannot be set here. {lack}")
     if works and not seccomp:
         found.append("System calls are not filtered: pyseccomp or libseccomp is missing.")
     if not works:
-        found.append("Work sees other files and processes of this machine, as far as its user may.")
+        # Root's work has a user of its project where that could get to the files that it needs.
+        found += [sentence.replace("It ", "Work ", 1) for sentence in exposed(None, root=os.geteuid() == 0)]
     return found

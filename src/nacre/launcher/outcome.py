@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 import signal
+from signal import SIGKILL
 from typing import NamedTuple
 
 _NO_MEMORY = re.compile(
     r"MemoryError|bad_alloc|Cannot allocate memory|can't allocate memory|out of memory|OOM", re.IGNORECASE
 )
+_NO_SPACE = re.compile(r"No space left on device|Disk quota exceeded|ENOSPC|EDQUOT")
 _NO_NETWORK = re.compile(
     r"name resolution|NameResolutionError|Name or service not known|could not resolve host|"
     r"unable to resolve host|getaddrinfo failed|nodename nor servname|network is unreachable|ENETUNREACH|"
-    r"EAI_AGAIN|ENOTFOUND|Failed to establish a new connection",
+    r"EAI_AGAIN|ENOTFOUND|Failed to establish a new connection|Tunnel connection failed",
     re.IGNORECASE,
 )
 
@@ -37,42 +39,80 @@ class Seen(NamedTuple):
     peak_bytes: int | None
     memory_limit: int | None
     memory_by_rlimit: bool
+    at_limit: bool = True
+    """Whether it was the work's own limit, not the machine's end, that the kernel ended something for."""
     offline: str | None = None
-    """The project, when its work has no network."""
+    """The project, when its work has not the whole network."""
+    network: str = "none"
+    disk_full: bool = False
+    """Whether the node's disk was full when it ended."""
 
 
 def decide(seen: Seen) -> Outcome:
     """How it ended, when nobody asked it to."""
     code = seen.code
     if code is None:
+        if seen.oom_kills:
+            return Outcome("out_of_memory", _memory_message(seen, ""))
         message = "The work is gone and left no exit code: the machine restarted, or its shell was killed."
         return Outcome("exit_nonzero", message)
     number = code - 128 if 128 < code <= 192 else None
     exit_code = None if number is not None else code
     if code == 0:
         return Outcome("succeeded", "The command succeeded.", 0)
+    what = f"signal {_signal_name(number)}" if number is not None else f"exit code {code}"
+    said = f": {seen.last_line}" if seen.last_line else "."
+    if _no_memory(seen):
+        # With any other end it was a process of the command's that was killed, and the command went on.
+        then = f" The command then ended with {what}{said}" if seen.oom_kills and number != SIGKILL else ""
+        return Outcome("out_of_memory", _memory_message(seen, then), exit_code, number)
     if not seen.started:
         said = seen.last_line or f"its start failed with exit code {code}"
         return Outcome("launch_failed", f"The command could not be started: {said}", exit_code, number)
-    if _no_memory(seen):
-        return Outcome("out_of_memory", memory_message(seen), exit_code, number)
-    what = f"signal {_signal_name(number)}" if number is not None else f"exit code {code}"
-    said = f": {seen.last_line}" if seen.last_line else "."
     if seen.offline is not None and _NO_NETWORK.search(seen.tail):
-        said = f"{said.removesuffix('.')}. This project's work has no network: an owner can allow it with "
-        said += f"'nacre project update {seen.offline} --network full'."
-    return Outcome("exit_nonzero", f"The command ended with {what}{said}", exit_code, number)
+        said = f"{said.removesuffix('.')}. {_network_message(seen.offline, seen.network)}"
+    reason, message = "exit_nonzero", f"The command ended with {what}{said}"
+    if seen.disk_full and _NO_SPACE.search(seen.tail):
+        reason, message = "disk_full", f"The disk of the node was full. {message}"
+    return Outcome(reason, message, exit_code, number)
+
+
+def _network_message(project: str, network: str) -> str:
+    update = f"'nacre project update {project} --network"
+    if network == "packages":
+        return (
+            f"This project's work reaches package indexes only: an owner can open the rest, {update} full'."
+        )
+    return (
+        "This project's work has no network: an owner can let it install packages with "
+        f"{update} packages', or reach everything with '--network full'."
+    )
 
 
 def _no_memory(seen: Seen) -> bool:
     return seen.oom_kills > 0 or (seen.memory_by_rlimit and bool(_NO_MEMORY.search(seen.tail)))
 
 
-def memory_message(seen: Seen) -> str:
-    """The sentence of ``out_of_memory``."""
-    limit = size(seen.memory_limit) if seen.memory_limit is not None else "that of this machine"
-    used = f" It used {size(seen.peak_bytes)} at its peak." if seen.peak_bytes is not None else ""
-    return f"The command ran out of memory: its limit is {limit}.{used} Ask for more memory, or use less."
+def _memory_message(seen: Seen, then: str) -> str:
+    if seen.oom_kills and not seen.at_limit:
+        limit = "has no limit" if seen.memory_limit is None else f"may use {size(seen.memory_limit)}"
+        used = "" if seen.peak_bytes is None else f" It used {size(seen.peak_bytes)} at its peak."
+        text = (
+            f"The machine ran out of memory, and the kernel ended the command, which {limit}.{used}{then}"
+        )
+        return f"{text.removesuffix('.')}. Others took the rest: ask for more, so that it is kept for you."
+    return memory_message(seen.memory_limit, seen.peak_bytes, then, rlimit=seen.memory_by_rlimit)
+
+
+def memory_message(limit: int | None, peak: int | None, then: str = "", *, rlimit: bool = False) -> str:
+    """The sentence of ``out_of_memory``. ``rlimit``: of each process, and nobody counted all the time."""
+    most = "that of this machine" if limit is None else size(limit)
+    most += " for each process, and one asked for more" if rlimit else ""
+    used = (
+        "" if peak is None else f" It used {size(peak)} at its peak{', as far as seen' if rlimit else ''}."
+    )
+    text = f"The command ran out of memory: its limit is {most}.{used}{then}"
+    return f"{text.removesuffix('.')}. Ask for more memory, or use less."
 
 
 def size(count: int) -> str:

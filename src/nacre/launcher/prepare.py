@@ -6,6 +6,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable
+from importlib import import_module
 
 from nacre.launcher.folder import Failure, Folder, write_file
 from nacre.launcher.named import arrange
@@ -28,6 +29,8 @@ def prepare(spec: Spec, folder: Folder, store: Store) -> dict[str, str]:
     """
     try:
         remove(folder, [*FOLDERS, "log", "env.sh", "site"])
+        if spec.checkpoints_from is not None and spec.rank == 0:
+            _inherit(spec.checkpoints_from, spec.checkpoints, store)
         _make_folders(spec, folder)
         if spec.code is not None:
             work = folder.path("work")
@@ -43,10 +46,8 @@ def prepare(spec: Spec, folder: Folder, store: Store) -> dict[str, str]:
 def _make_folders(spec: Spec, folder: Folder) -> None:
     for name in FOLDERS:
         os.mkdir(folder.path(name), 0o755 if name == "etc" else 0o700)
-    if spec.checkpoints is not None:
-        os.makedirs(spec.checkpoints, exist_ok=True)
-    if spec.home is not None:
-        os.makedirs(spec.home, exist_ok=True)
+    for shared in filter(None, (spec.checkpoints, spec.home)):
+        own_folder(shared, spec.owner)
     for name, content in spec.secret_files.items():
         if "/" in name or name in ("", ".", ".."):
             raise Failure("launch_failed", f"{name!r} cannot be the name of a secret file.")
@@ -59,19 +60,69 @@ def _make_folders(spec: Spec, folder: Folder) -> None:
         os.fchown(track, spec.owner, spec.owner)
         for name in (*_OWNED, "secrets", "inputs"):
             os.chown(folder.path(name), spec.owner, spec.owner)
-        for shared in filter(None, (spec.checkpoints, spec.home)):
-            _give(shared, spec.owner)
+        if not spec.boxed:
+            os.chmod(folder.root, 0o711)  # noqa: S103 - that user goes through it, and may not look around
     os.close(track)
 
 
-def _give(root: str, owner: int) -> None:
-    """Give a folder that outlives attempts to its uid; nothing to do when it has it already."""
-    if os.stat(root).st_uid == owner:
+def _inherit(source: str, target: str | None, store: Store) -> None:
+    """Copy another job's checkpoints, unless that was done before: then the job's own may be newer.
+
+    The mark is left even where there was nothing: what that job writes later is not for this one.
+    """
+    if target is None or os.path.exists(mark := target + ".inherited"):
+        return
+    if not os.path.isdir(source):
+        raise Failure("data_missing", "The checkpoints of the job to resume from are not there any more.")
+    shutil = import_module("shutil")
+
+    def copy(one: str, other: str) -> None:
+        store.check()
+        shutil.copy2(one, other, follow_symlinks=False)
+
+    shutil.copytree(source, target, symlinks=True, copy_function=copy, dirs_exist_ok=True)
+    with open(mark, "wb"):
+        pass
+
+
+def own_folder(root: str, owner: int | None) -> None:
+    """A folder that outlives attempts: made when it is not there, and given to its uid."""
+    os.makedirs(root, exist_ok=True)
+    if owner is None or os.stat(root).st_uid == owner:
         return
     for base, _folders, files in os.walk(root):
         for name in files:
             os.lchown(os.path.join(base, name), owner, owner)
         os.lchown(base, owner, owner)
+
+
+_UNFINISHED = (".tmp", ".part", ".incomplete")
+
+
+def latest_checkpoint(root: str | None) -> str | None:
+    """Name of the entry of a checkpoint folder that was written last; None when there is none.
+
+    A folder is as new as the newest of what lies in it. Not counted: hidden entries, links, and what by its
+    name is still being written.
+    """
+    found: list[tuple[int, str]] = []
+    if root is None:
+        return None
+    with contextlib.suppress(OSError), os.scandir(root) as rows:
+        for row in rows:
+            if row.name.startswith(".") or row.name.endswith(_UNFINISHED) or row.is_symlink():
+                continue
+            with contextlib.suppress(OSError):
+                found.append((_written_ns(row), row.name))
+    return max(found)[1] if found else None
+
+
+def _written_ns(row: os.DirEntry[str]) -> int:
+    newest = row.stat(follow_symlinks=False).st_mtime_ns
+    if row.is_dir(follow_symlinks=False):
+        with os.scandir(row.path) as inside:
+            newest = max([newest, *(one.stat(follow_symlinks=False).st_mtime_ns for one in inside)])
+    return newest
 
 
 def copy_tree(

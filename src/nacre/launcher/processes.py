@@ -174,8 +174,39 @@ def end_all(wrapper: int, marks: list[bytes], deadline_s: float = 5.0) -> bool:
         time.sleep(0.005)
 
 
-def resident_bytes(wrapper: int) -> int:
-    """Memory in pages of everything below the wrapper; shared pages count once per process."""
-    rows = table()
-    pages = sum(row.rss_pages for row in descendants(wrapper, rows))
-    return pages * os.sysconf("SC_PAGE_SIZE")
+def memory_bytes(wrapper: int, inside: int | None, limit: int) -> int:
+    """Memory of everything below the wrapper, and of its folders in memory when ``inside`` is a process of
+    a sandbox. Exact only when it may be over the limit: until then what processes share counts for each.
+    """
+    below = descendants(wrapper, table())
+    folders = 0 if inside is None else sum(_folder_bytes(inside, name) for name in ("tmp", "dev/shm"))
+    most = sum(row.rss_pages for row in below) * os.sysconf("SC_PAGE_SIZE") + folders
+    if most <= limit:
+        return most
+    parts = [_share(row.pid) for row in below]
+    if None in parts:
+        return most
+    anonymous = sum(part[0] for part in parts if part is not None)
+    shared = sum(part[1] for part in parts if part is not None)
+    return anonymous + max(shared, folders)
+
+
+def _folder_bytes(inside: int, name: str) -> int:
+    """What a folder in memory holds, as that process sees it."""
+    try:
+        facts = os.statvfs(f"/proc/{inside}/root/{name}")
+    except OSError:
+        return 0
+    return (facts.f_blocks - facts.f_bfree) * facts.f_frsize
+
+
+def _share(pid: int) -> tuple[int, int] | None:
+    """Private and shared memory of a process, a page of n processes being the nth part of one."""
+    try:
+        with open(f"/proc/{pid}/smaps_rollup", encoding="ascii") as file:
+            rows = {line.split()[0]: line.split()[1] for line in file if line.startswith("Pss_")}
+        return 1024 * int(rows["Pss_Anon:"]), 1024 * int(rows["Pss_Shmem:"])
+    except ProcessLookupError:
+        return 0, 0
+    except (OSError, KeyError):  # not ours to read, or a kernel before 5.4
+        return None

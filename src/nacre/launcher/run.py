@@ -8,33 +8,46 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
+import signal
 import sys
 import time
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from nacre.launcher import cgroups, processes
 from nacre.launcher.control import Control
-from nacre.launcher.folder import Events, Failure, Fenced, Folder
+from nacre.launcher.enforced import record
+from nacre.launcher.folder import Events, Failure, Fenced, Folder, Note
 from nacre.launcher.follower import Follower
-from nacre.launcher.outcome import Outcome, Seen, decide
-from nacre.launcher.prepare import FOLDERS, prepare, remove, used_bytes
-from nacre.launcher.room import make_room
-from nacre.launcher.sandbox import TOOLS, filter_path
+from nacre.launcher.outcome import Outcome, Seen, decide, memory_message
+from nacre.launcher.prepare import FOLDERS, latest_checkpoint, prepare, remove, used_bytes
+from nacre.launcher.room import is_full, make_room
+from nacre.launcher.sampler import Sampler
+from nacre.launcher.sandbox import TOOLS
 from nacre.launcher.ship import Shipper
 from nacre.launcher.spec import Spec, load
-from nacre.launcher.start import Workload, find_workload, rlimit_memory, start
+from nacre.launcher.start import Setting, Workload, find_workload, rlimit_memory, start
 from nacre.launcher.store import RemoteStore, Store
 from nacre.launcher.variables import unusable
 from nacre.launcher.watch import Watch, disk_full
 from nacre.launcher.way import Way
 from nacre.launcher.wire import Server
 
+if TYPE_CHECKING:
+    from nacre.launcher.barrier import Ports
+    from nacre.launcher.distributed import Member
+    from nacre.launcher.gangnet import SharedWay
+
 DONE, NO_WORK, TAKEN, FENCED, INTERRUPTED = 0, 2, 3, 4, 75
 """Exit codes: all is sent; nothing to launch; another launcher has it; the server fenced it; ended
 by SIGTERM with something left to do."""
+_PUMP_S = 5.0
+"""How long the end of the log may take on a disk that has room."""
 LEFT = (
     *FOLDERS,
     "log",
+    "samples.jsonl",
     "env.sh",
     "site",
     "spec.json",
@@ -42,6 +55,9 @@ LEFT = (
     "cut.json",
     "bridge.json",
     "follow.json",
+    "spawn.json",
+    "ready.json",
+    "rendezvous.json",
 )
 """Names that a launch takes away at its end."""
 
@@ -74,24 +90,26 @@ class Launch:
         self._spec = spec
         self._control = Control()
         self._events = Events(folder)
-        self._shipper = Shipper(spec, folder, self._events, self._control)
-        self._way = Way(spec, folder, self._events)
+        me = processes.stat(os.getpid())
+        self._note = Note(folder, "launcher.json", {"pid": os.getpid(), "start": me.start if me else 0})
+        self._shipper = Shipper(spec, folder, self._events, self._control, self._note)
+        self._way: Way | SharedWay = _way(spec, folder, self._events)
         self._follower = Follower(spec, folder, self._shipper, self._events)
         self._groups = cgroups.Groups(0, {}, [])
         self._watch: Watch | None = None
+        self._late: tuple[Workload, Seen, Outcome] | None = None
+        self._ports: Ports | None = None
         self._peak: int | None = None
 
     def run(self) -> int:
         """Bring the work to its end and its record to the server; an exit code of this module."""
         self._control.listen()
-        me = processes.stat(os.getpid())
-        with contextlib.suppress(OSError):  # a full disk must not keep us from ending what runs
-            self._folder.write_json("launcher.json", {"pid": os.getpid(), "start": me.start if me else 0})
+        self._note.write()  # a full disk must not keep us from ending what runs
         self._shipper.start()
         try:
             if not self._events.ended:
                 self._finish(self._work())
-            self._ship(self._shipper.log, self._shipper.track, self._shipper.events)
+            self._ship(*self._shipper.channels)
         except Interrupted:
             self._shipper.close()
             return INTERRUPTED
@@ -130,19 +148,46 @@ class Launch:
         plan = self._folder.read_json("plan.json")
         if plan is None:
             self._events.state("preparing")
-            inputs = prepare(self._spec, self._folder, self._store())
+            plan = {"inputs": prepare(self._spec, self._folder, self._store())}
+            plan["checkpoint"] = latest_checkpoint(self._spec.checkpoints)
+            if self._spec.distributed:
+                self._write_plan(plan)  # a later launcher goes on to wait for the others
+        setting = Setting(plan["inputs"], plan.get("checkpoint"))
+        if self._spec.distributed:
+            setting = setting._replace(members=self._meet())
+        if setting.checkpoint is None and self._spec.checkpoints_from is not None:
+            # Replica 0 has copied them meanwhile.
+            setting = setting._replace(checkpoint=latest_checkpoint(self._spec.checkpoints))
+        if "groups" not in plan:
             self._control.check()
             self._events.state("starting")
             self._warn_names()
             self._groups = self._make_groups()
-            plan = {"inputs": inputs, "groups": self._groups.to_json()}
+            given = used_bytes([self._folder.path("inputs")], self._control.check)
+            plan |= {"groups": self._groups.to_json(), "given": given}
             # From here on another launcher may find the command started: it must not prepare again.
             self._write_plan(plan)
         self._groups = self._known_groups()
-        work = start(self._spec, self._folder, self._groups, plan["inputs"])
+        network = self._way.network()
+        if self._ports is not None:
+            self._ports.release()
+        try:
+            work = start(self._spec, self._folder, self._groups, setting._replace(network=network))
+        finally:
+            if network is not None:
+                network.close()
         self._way.lead_to(work.pid)
         self._shipper.nudge()
         return work
+
+    def _meet(self) -> list[Member]:
+        """Who the processes of this work are; waits for the rest of a gang."""
+        barrier = import_module("nacre.launcher.barrier")
+        self._ports = barrier.Ports()
+        found: list[Member] = barrier.meet(
+            self._spec, self._folder, self._events, self._control, self._shipper, self._ports
+        )
+        return found
 
     def _store(self) -> Store:
         spec = self._spec
@@ -179,43 +224,62 @@ class Launch:
             control=self._control,
             nudge=self._shipper.nudge,
             keep=lambda: self._way.keep(work.pid),
+            given=int((self._folder.read_json("plan.json") or {}).get("given", 0)),
         )
         self._watch = watch
         self._follower.begin()
+        sampler = Sampler(self._spec, self._folder, work, self._groups, watch.disk)
+        sampler.begin()
         watch.until_end()
+        sampler.finish()
         seen = self._seen(work)
         self._peak = seen.peak_bytes
         decided = decide(seen)
+        if work.pumping():
+            self._late = work, seen, decided
         if watch.verdict is not None:
             return watch.verdict._replace(exit_code=decided.exit_code, signal=decided.signal)
         limit = self._spec.limits.disk_bytes
-        if limit is not None:
-            roots = [self._folder.path("work"), self._folder.path("output")]
-            watch.disk_bytes = used_bytes(roots, lambda: None)
-            if decided.reason == "exit_nonzero" and watch.disk_bytes >= limit * 0.99:
-                full = disk_full(limit, watch.disk_bytes)
+        if limit is not None and watch.disk is not None:
+            watch.disk.measure(time.monotonic())
+            if decided.reason == "exit_nonzero" and watch.disk.used >= limit * 0.99:
+                full = disk_full(limit, watch.disk.used)
                 return full._replace(exit_code=decided.exit_code, signal=decided.signal)
+        if decided.reason == "succeeded" and seen.oom_kills:
+            message = memory_message(seen.memory_limit, seen.peak_bytes)
+            self._events.add("warning", message=f"A process was killed, the rest succeeded. {message}")
         return decided
 
     def _seen(self, work: Workload) -> Seen:
         code = work.status
         with contextlib.suppress(OSError, ValueError), open(self._folder.path("exit")) as file:
             code = int(file.read())
-        log = self._shipper.log
+        last_line, tail = self._said()
         peak = self._groups.peak_bytes()
-        if peak is None and self._watch is not None:
-            peak = self._watch.peak_bytes
+        if peak is None:
+            # Looked at now and then; of its children the kernel has noted which one had most.
+            most = 1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+            peak = max(most, self._watch.peak_bytes or 0) if self._watch is not None else most
+        # an endpoint has no network whatever its project lets jobs have
+        offline = self._spec.boxed and self._spec.network != "full" and self._spec.kind != "endpoint"
         return Seen(
             code=code,
             started=self._folder.has("io/started"),
-            last_line=log.last_line(),
-            tail=log.tail(),
+            last_line=last_line,
+            tail=tail,
             oom_kills=self._groups.oom_kills(),
+            at_limit=self._groups.reached_memory_limit(),
             peak_bytes=peak,
             memory_limit=self._spec.limits.memory_bytes,
             memory_by_rlimit=rlimit_memory(self._spec, self._groups),
-            offline=self._spec.project if self._spec.boxed and self._spec.network == "none" else None,
+            offline=self._spec.project if offline else None,
+            network=self._spec.network,
+            disk_full=is_full(self._folder),
         )
+
+    def _said(self) -> tuple[str, str]:
+        log = self._shipper.log
+        return log.last_line(several=self._spec.spawns), log.tail()
 
     def _finish(self, outcome: Outcome) -> None:
         """Everything that must be with the server before the exit event, then the exit event.
@@ -229,37 +293,40 @@ class Launch:
             outcome, warning = make_room(self._folder, outcome)
             if warning is not None:
                 self._events.add("warning", message=warning)
+        outcome = self._whole_log(outcome)
+        if self._spec.kind == "job" and not self._events.seen("artifacts"):
             self._upload()
-        self._ship(self._shipper.log, self._shipper.track)
+        self._ship(*self._shipper.work)
         self._events.add(
             "exit",
             time_ms=ended_ms,
             **outcome._asdict(),
             peak_memory_bytes=self._peak,
-            disk_bytes=self._watch and self._watch.disk_bytes,
-            isolation=self._isolation(),
+            disk_bytes=self._watch and self._watch.disk and self._watch.disk.used,
+            isolation=record(self._spec, self._groups),
         )
+
+    def _whole_log(self, outcome: Outcome) -> Outcome:
+        """Wait for the end of the log, which needs room too; what it says may tell the outcome better."""
+        if self._late is None:
+            return outcome
+        work, seen, decided = self._late
+        deadline = time.monotonic() + _PUMP_S
+        while work.pumping():
+            self._patience()
+            if is_full(self._folder):
+                deadline = time.monotonic() + _PUMP_S
+            elif time.monotonic() > deadline:
+                processes.send(work.pump, signal.SIGKILL)
+            time.sleep(0.02)
+        last_line, tail = self._said()
+        return decide(seen._replace(last_line=last_line, tail=tail)) if outcome is decided else outcome
 
     def _end_ms(self) -> int:
         try:
             return os.stat(self._folder.path("exit")).st_mtime_ns // 1_000_000
         except OSError:  # it was killed before it could write that, or never began
             return time.time_ns() // 1_000_000
-
-    def _isolation(self) -> dict[str, Any]:
-        """How each limit was held, for the record; null where none was asked for."""
-        spec, limits, held = self._spec, self._spec.limits, self._groups.held
-        memory = "rlimit" if rlimit_memory(spec, self._groups) else "watched"
-        return {
-            "sandbox": spec.sandbox,
-            "uid": spec.owner,
-            "memory": limits.memory_bytes and ("cgroup" if "memory" in held else memory),
-            "processes": limits.processes and ("cgroup" if "processes" in held else "rlimit"),
-            "cpu": limits.cpu and ("cgroup" if "cpu" in held else "not enforced"),
-            "disk": limits.disk_bytes and "watched",
-            "network": spec.network if spec.boxed else "full",
-            "seccomp": spec.boxed and os.path.exists(filter_path(spec.trees_root)),
-        }
 
     def _upload(self) -> None:
         """Send the output folder from another process, whose imports nobody had to wait for."""
@@ -305,12 +372,29 @@ class Launch:
             raise Interrupted
 
     def _ship(self, *channels: Any) -> None:
-        while not self._shipper.finish(*channels, timeout_s=0.25):
+        """Wait until the server has all of it, also of what a full disk keeps from the spool for now."""
+        while True:
+            spooled = self._events.flush()
+            if self._shipper.finish(*channels, timeout_s=0.25) and spooled:
+                return
             self._patience()
+            if not spooled:
+                time.sleep(0.1)
 
     def _tidy(self, names: list[str]) -> None:
         self._groups.remove()
-        remove(self._folder, names)
+        if self._spec.shares_network:
+            remove(self._folder, [name for name in names if name != "spec.json"])
+            import_module("nacre.launcher.gangnet").leave(self._folder.root)
+        else:
+            remove(self._folder, names)
+
+
+def _way(spec: Spec, folder: Folder, events: Events) -> Way | SharedWay:
+    if not spec.shares_network:
+        return Way(spec, folder, events)
+    shared: SharedWay = import_module("nacre.launcher.gangnet").SharedWay(spec, folder, events)
+    return shared
 
 
 def _any_file(root: str) -> bool:

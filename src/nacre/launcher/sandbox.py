@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 
+from nacre.launcher import overlay
 from nacre.launcher.folder import Failure, Folder, write_file
 from nacre.launcher.named import MANIFEST, beside
 from nacre.launcher.spec import Spec
-from nacre.launcher.variables import Places
+from nacre.launcher.variables import PROGRAMS, Places
 
 TOOLS = "/usr/bin:/usr/sbin:/bin:/sbin"
 """Where the programs that build the sandbox are looked for; never the user's PATH."""
@@ -58,7 +59,7 @@ def command_line(spec: Spec, folder: Folder, places: Places, inputs: dict[str, s
     # bubblewrap's parent is the shell that notes the exit code, never the launcher. Without this option
     # its init would wait for whatever the command left running.
     argv += ["--die-with-parent", "--hostname", "nacre", "--new-session", "--cap-drop", "ALL"]
-    if spec.network == "none":
+    if spec.secluded and not spec.shares_network:
         argv.append("--unshare-net")
     if spec.sandbox == "bwrap-root":
         for capability in ("CAP_SETUID", "CAP_SETGID", "CAP_SETPCAP"):
@@ -143,14 +144,14 @@ def _system(view: _View, spec: Spec, folder: Folder) -> None:
     files = {
         "passwd": f"root:x:0:0:root:/:/bin/sh\nuser:x:{uid}:{uid}:user:/home/user:/bin/bash\n",
         "group": f"root:x:0:\nuser:x:{uid}:\n",
-        "hosts": "127.0.0.1 localhost nacre\n::1 localhost\n",
+        "hosts": "127.0.0.1 localhost nacre\n::1 localhost\n::ffff:127.0.0.1 ip4-localhost\n",
     }
     for name, text in files.items():
         write_file(folder.path("etc", name), text.encode(), 0o444)
         view.show(folder.path("etc", name), f"/etc/{name}")
     if os.path.exists(folder.path("etc", MANIFEST)):
         view.show(folder.path("etc", MANIFEST), f"/etc/{MANIFEST}")
-    for path in _ETC + (_NETWORK if spec.network != "none" else ()):
+    for path in _ETC + (_NETWORK if spec.network == "full" else ()):
         view.offer(path)
     view.argv += ["--proc", "/proc", "--dev", "/dev"]
     memory = spec.limits.memory_bytes
@@ -165,6 +166,14 @@ def _system(view: _View, spec: Spec, folder: Folder) -> None:
             view.offer(path)
 
 
+def _programs(view: _View, spec: Spec, folder: Folder, places: Places) -> None:
+    """What starts several processes, when there are."""
+    if spec.spawns:
+        view.show(folder.path("spawn.json"), places.spawn_plan)
+        for name in ("spawn.py", "processes.py"):
+            view.show(os.path.join(PROGRAMS, name), f"{places.programs}/{name}")
+
+
 def _workload(view: _View, spec: Spec, folder: Folder, places: Places, inputs: dict[str, str]) -> None:
     for path in (spec.interpreter, spec.environment):
         if path is not None:
@@ -174,11 +183,13 @@ def _workload(view: _View, spec: Spec, folder: Folder, places: Places, inputs: d
     view.show(spec.home or folder.path("home"), places.home, writable=True)
     view.show(folder.path("io"), "/run/nacre", writable=True)
     view.show(folder.path("env.sh"), places.env_file)
+    _programs(view, spec, folder, places)
     view.parents(f"{places.input_root}/any")
     for item in spec.inputs:
         view.show(inputs[item.name], places.inputs[item.name], writable=item.mode == "download")
     for source, target in beside(spec, places, inputs):
         view.show(source, target)
+    _installers(view, spec, folder, places)
     if spec.secret_files:
         view.show(folder.path("secrets"), "/run/secrets")
     if spec.checkpoints is not None and places.checkpoints is not None:
@@ -192,3 +203,13 @@ def _workload(view: _View, spec: Spec, folder: Folder, places: Places, inputs: d
                 view.show(os.path.join(spec.nacre_site, name), f"/opt/nacre/{name}")
     for mount in spec.mounts:
         view.show(os.path.normpath(mount.source), mount.target, writable=mount.writable)
+
+
+def _installers(view: _View, spec: Spec, folder: Folder, places: Places) -> None:
+    if places.overlay is None or spec.packages is None:
+        return
+    view.show(overlay.template(folder), places.overlay.template)
+    if spec.packages.uv is not None:
+        view.show(os.path.realpath(spec.packages.uv), overlay.UV)
+    for path in spec.packages.shown:
+        view.offer(os.path.normpath(path))

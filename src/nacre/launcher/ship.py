@@ -6,9 +6,9 @@ import threading
 import time
 from typing import Any
 
-from nacre.launcher.channels import Acks, Channel, LinesChannel, LogChannel
+from nacre.launcher.channels import Acks, Channel, LinesChannel, LogChannel, SamplesChannel
 from nacre.launcher.control import Control
-from nacre.launcher.folder import Events, Folder
+from nacre.launcher.folder import Events, Folder, Note
 from nacre.launcher.masks import Masks
 from nacre.launcher.spec import Spec
 from nacre.launcher.wire import Away, Refused, Server
@@ -22,7 +22,8 @@ _SAVE_S = 0.5
 class Shipper(threading.Thread):
     """Owns the channels' offsets. Other threads only set ``final`` through :meth:`finish`."""
 
-    def __init__(self, spec: Spec, folder: Folder, events: Events, control: Control) -> None:
+    def __init__(self, spec: Spec, folder: Folder, events: Events, control: Control, note: Note) -> None:
+        """``note``: is written when a full disk refused it before."""
         super().__init__(daemon=True, name="ship")
         masks = self.masks = Masks(
             [*spec.secrets.values(), *spec.secret_files.values(), spec.token, spec.work_token]
@@ -32,14 +33,18 @@ class Shipper(threading.Thread):
         self.log = LogChannel(folder, at["log"], spec.limits.log_bytes, masks)
         self.track = LinesChannel("track", folder.path("io", "track.jsonl"), at["track"], masks)
         self.events = LinesChannel("events", folder.path("events.jsonl"), at["events"], None)
-        self.channels: list[Channel] = [self.events, self.log, self.track]
+        self.samples = SamplesChannel(folder.path("samples.jsonl"), at["samples"])
+        self.work: list[Channel] = [self.log, self.track, self.samples]
+        self.channels: list[Channel] = [self.events, *self.work]
         self._events_file = events
+        self._note = note
         self._control = control
         self._base = f"/api/v1/attempts/{spec.attempt_id}/replicas/{spec.rank}"
         self._server = Server(spec.server, spec.token)
         self._wake = threading.Event()
         self._progress = threading.Condition()
         self._closing = False
+        self.beat_s = HEARTBEAT_S
         self._beat = 0.0
         self._dropped = self._warned = 0
 
@@ -63,8 +68,6 @@ class Shipper(threading.Thread):
                 saved = now
             if moved:
                 pause, busy_until = _QUICK_S, now + 2
-                with self._progress:
-                    self._progress.notify_all()
                 continue
             if now > busy_until:
                 pause = min(_SLOW_S, pause * 1.2)
@@ -75,15 +78,23 @@ class Shipper(threading.Thread):
         self._wake.clear()
 
     def _round(self) -> bool:
-        """One send of each channel that has something; True when the server took any of it."""
+        """One send of each channel that has something; True when the server took any of it but samples:
+        one each few seconds is no reason to look at all files more often.
+        """
         moved = False
+        self._note.write()
         self.log.trim()
+        self.samples.trim()
         self._events_file.flush()
         for channel in self.channels:
             data = channel.peek()
-            beat = channel is self.events and time.monotonic() - self._beat > HEARTBEAT_S
+            beat = channel is self.events and time.monotonic() - self._beat > self.beat_s
             if data or beat:
-                moved = self._send(channel, data) or moved
+                taken = self._send(channel, data)
+                moved = moved or (taken and channel is not self.samples)
+                if taken:
+                    with self._progress:
+                        self._progress.notify_all()
         self._warn()
         return moved
 
@@ -125,8 +136,13 @@ class Shipper(threading.Thread):
         desired = answer.get("desired", "run")
         if desired == "fence":
             self._control.fence()
-        elif desired == "stop" and self._control.stop_reason is None:
-            self._control.stop(answer.get("reason"))
+        elif desired == "stop":
+            if isinstance(answer.get("grace_s"), int | float):
+                self._control.allow(answer["grace_s"])
+            if self._control.stop_reason is None:
+                self._control.stop(answer.get("reason"))
+        elif answer.get("rendezvous") and self._control.rendezvous is None:
+            self._control.meet(answer["rendezvous"])
 
     def _warn(self) -> None:
         if self._dropped > self._warned:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 
@@ -41,6 +42,24 @@ class Mount:
         self.writable: bool = raw.get("writable", False)
 
 
+class Packages:
+    """``LaunchPackages``."""
+
+    def __init__(self, raw: dict[str, Any]) -> None:
+        self.uv: str | None = raw.get("uv")
+        self.variables: dict[str, str] = raw.get("variables") or {}
+        self.shown: list[str] = raw.get("shown") or []
+
+
+class Distribution:
+    """``LaunchDistribution``."""
+
+    def __init__(self, raw: dict[str, Any]) -> None:
+        self.type: str = raw.get("type", "none")
+        self.launch: str = raw.get("launch", "per-process")
+        self.parameter_servers: int = raw.get("parameter_servers", 0)
+
+
 class Spec:
     """``LaunchSpec``, read without pydantic. Raises KeyError for a required field that is absent."""
 
@@ -51,6 +70,11 @@ class Spec:
         self.subject_name: str = raw["subject_name"]
         self.attempt_id: str = raw["attempt_id"]
         self.rank: int = raw.get("rank", 0)
+        self.replicas: int = raw.get("replicas", 1)
+        self.processes: int = raw.get("processes", 1)
+        self.distribution = Distribution(raw.get("distribution") or {})
+        self.restarts: int = raw.get("restarts", 0)
+        self.max_restarts: int = raw.get("max_restarts", 0)
         self.run_id: str | None = raw.get("run_id")
         self.experiment: str | None = raw.get("experiment")
         self.capture: bool = raw.get("capture", False)
@@ -72,12 +96,15 @@ class Spec:
         self.secrets: dict[str, str] = raw.get("secrets") or {}
         self.secret_files: dict[str, str] = raw.get("secret_files") or {}
         self.checkpoints: str | None = raw.get("checkpoints")
+        self.checkpoints_from: str | None = raw.get("checkpoints_from")
         self.home: str | None = raw.get("home")
         self.mounts = [Mount(item) for item in raw.get("mounts") or []]
         self.api_socket_folder: str | None = raw.get("api_socket_folder")
         self.sandbox: str = raw["sandbox"]
         self.uid: int | None = raw.get("uid")
         self.network: str = raw.get("network", "none")
+        self.package_socket_folder: str | None = raw.get("package_socket_folder")
+        self.packages = Packages(raw["packages"]) if raw.get("packages") else None
         self.limits = Limits(raw.get("limits") or {})
 
     @property
@@ -88,12 +115,49 @@ class Spec:
     @property
     def bridged(self) -> bool:
         """Whether the command has a network of its own, and a bridge in it leads to the API."""
-        return self.boxed and self.network == "none" and self.api_socket_folder is not None
+        return self.boxed and self.network != "full" and self.api_socket_folder is not None
+
+    @property
+    def proxied(self) -> bool:
+        """Whether that bridge leads to the package proxy too."""
+        return self.bridged and self.network == "packages" and self.package_socket_folder is not None
+
+    @property
+    def distributed(self) -> bool:
+        """Whether the processes are told of each other."""
+        return self.replicas > 1 or self.processes > 1 or self.distribution.type != "none"
+
+    @property
+    def starts(self) -> int:
+        """How often this replica starts the command; one that starts processes itself is started once."""
+        return 1 if self.distribution.launch == "per-node" else self.processes
+
+    @property
+    def servers(self) -> int:
+        """Parameter servers beside replica 0; MXNet does nothing without one."""
+        if self.distribution.type == "mxnet":
+            return max(1, self.distribution.parameter_servers)
+        return self.distribution.parameter_servers if self.distribution.type == "tensorflow" else 0
+
+    @property
+    def spawns(self) -> bool:
+        """Whether this replica has more to start than the command, once."""
+        return self.starts > 1 or (self.rank == 0 and self.servers > 0)
+
+    @property
+    def secluded(self) -> bool:
+        """Whether the command has a network of its own, or one with the other replicas of its attempt."""
+        return self.boxed and self.network != "full"
+
+    @property
+    def shares_network(self) -> bool:
+        """Whether all replicas of the attempt on this node have one network, and nobody else."""
+        return self.secluded and self.replicas > 1
 
     @property
     def owner(self) -> int | None:
-        """The uid that the command's files must belong to, when it is not the launcher's own."""
-        return self.uid if self.sandbox == "bwrap-root" else None
+        """The uid that the command has, and its files must belong to, when it is not the launcher's own."""
+        return self.uid if self.sandbox != "bwrap-user" and os.geteuid() == 0 else None
 
 
 def load(path: str) -> Spec:

@@ -1,25 +1,34 @@
 """Starts the command so that it needs no launcher: three small processes that outlive this one.
 
-``cat`` copies the command's pipe into ``log``. A shell, in a session of its own and outside the limits,
+``pump.py`` copies the command's pipe into ``log``. A shell, in a session of its own and outside the limits,
 claims the folder by making ``workload.json`` (only one ever can), runs the sandbox, and writes ``exit``. In
 the sandbox another shell reads the variables, leaves the mark ``io/started`` and becomes the command.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import resource
+import shlex
 import signal
 import sys
 import time
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from nacre.launcher import named, processes
+from nacre.launcher import named, overlay, processes
 from nacre.launcher.cgroups import Groups
 from nacre.launcher.folder import Failure, Folder, write_file
+from nacre.launcher.prepare import own_folder
 from nacre.launcher.sandbox import SITE, TOOLS, become, command_line, filter_path, find
 from nacre.launcher.spec import Spec
-from nacre.launcher.variables import Places, env_file, variables
+from nacre.launcher.variables import Places, env_file, spawn_plan, variables
+
+if TYPE_CHECKING:
+    from nacre.launcher.distributed import Member
+
+_PUMP = os.path.join(os.path.dirname(os.path.abspath(__file__)), "pump.py")
 
 _WRAPPER = r"""
 folder=$1 pump=$2 filter=$3 groups=$4; shift 4
@@ -40,9 +49,12 @@ set +C
   done
   unset IFS claim folder pump groups start stat boot
   if [ -n "$filter" ]; then exec "$@" 3< "$filter"; else exec "$@"; fi
-) 2>&4 4>&-
+) 2>&4 4>&- 7>&-
 code=$?
-echo $code > "$folder/exit.tmp"
+until echo $code > "$folder/exit.tmp" || [ ${#tries} -gt 100 ]; do
+  tries=x$tries
+  sleep 0.1
+done
 mv -f "$folder/exit.tmp" "$folder/exit"
 exit $code
 """
@@ -57,6 +69,10 @@ unset tries
 """
 """Goes on as soon as the bridge listens: it does already, nearly always. A third of a second at most."""
 
+_LEAVE_NETWORK = r"""
+exec 5<&- 6<&-
+"""
+
 _PRELUDE = r"""
 . "$1"
 cd -- "$3" || { echo "nacre: there is no folder '$3' to work in" >&2; exit 125; }
@@ -64,8 +80,50 @@ unset OLDPWD
 command -v -- "$4" >/dev/null 2>&1 || { echo "nacre: the command '$4' was not found" >&2; exit 127; }
 : > "$2"
 shift 3
-exec "$@"
 """
+
+
+class Network(NamedTuple):
+    """Descriptors for the shell around a command whose network others made: the network, the user namespace
+    that it belongs to unless we are root, and what says that this replica needs it (5, 6 and 7 there)."""
+
+    net: int
+    user: int | None
+    need: int
+
+    def close(self) -> None:
+        """When the shell has them."""
+        for fd in filter(None, self):
+            os.close(fd)
+
+    @property
+    def enter(self) -> list[str]:
+        """Arguments that run a program in it."""
+        nsenter = find("nsenter")
+        if nsenter is None:
+            raise Failure("launch_failed", "nsenter (of util-linux) is not installed on this node.")
+        user = [] if self.user is None else ["--user=/proc/self/fd/6", "--preserve-credentials"]
+        return [nsenter, *user, "--net=/proc/self/fd/5", "--"]
+
+    @property
+    def inherited(self) -> list[tuple[Any, ...]]:
+        """For ``posix_spawn``."""
+        return [
+            (os.POSIX_SPAWN_DUP2, fd, at) for fd, at in zip(self, (5, 6, 7), strict=True) if fd is not None
+        ]
+
+
+class Setting(NamedTuple):
+    """What a command is started with besides its spec."""
+
+    inputs: dict[str, str]
+    """The host's path of each input."""
+    checkpoint: str | None = None
+    """The newest entry of the checkpoint folder."""
+    members: Sequence[Member] = ()
+    """The gang, when the spec is of one that is distributed."""
+    network: Network | None = None
+    """None: that of the host, or one of its own."""
 
 
 class Workload:
@@ -114,58 +172,113 @@ def find_workload(spec: Spec, folder: Folder, child_pid: int = 0) -> Workload | 
     return Workload(raw, child=raw["pid"] == child_pid, depth=depth, marks=marks)
 
 
-def start(spec: Spec, folder: Folder, groups: Groups, inputs: dict[str, str]) -> Workload:
+def start(spec: Spec, folder: Folder, groups: Groups, setting: Setting) -> Workload:
     """Start the command. Raises Failure ``launch_failed``."""
+    output = _Output(spec, folder)  # its program starts while the rest is made ready
+    try:
+        return _spawn(spec, folder, _arguments(spec, folder, groups, setting), setting.network, output)
+    finally:
+        output.close()
+
+
+class _Output:
+    """The pipe that the command prints into, and what copies it into the log."""
+
+    def __init__(self, spec: Spec, folder: Folder) -> None:
+        read_end, self.write_end = os.pipe()
+        try:
+            # So that the command may open /dev/stderr by name, as many scripts do.
+            os.fchmod(self.write_end, 0o600)
+            if spec.owner is not None:
+                os.fchown(self.write_end, spec.owner, spec.owner)
+            log = os.open(folder.path("log"), os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+            try:
+                self._pump = _launch([sys.executable, "-I", "-S", _PUMP], read_end, log, log)
+            finally:
+                os.close(log)
+        except OSError as error:
+            self.close()
+            raise Failure("launch_failed", f"The log could not be begun: {error}.") from error
+        finally:
+            os.close(read_end)
+
+    @property
+    def mark(self) -> str:
+        """What ``workload.json`` says of it."""
+        found = processes.stat(self._pump)
+        return f'"pump": {self._pump}, "pump_start": {found.start if found else 0}'
+
+    def close(self) -> None:
+        """When the command has it."""
+        os.close(self.write_end)
+
+
+def _arguments(spec: Spec, folder: Folder, groups: Groups, setting: Setting) -> list[str]:
+    """Of the wrapping shell: the filter, the groups, the command with all that it goes through."""
+    inputs, network = setting.inputs, setting.network
     places = Places(spec, folder, inputs)
-    _write_files(spec, folder, places)
+    _write_files(spec, folder, places, setting)
     filter_file = ""
     if spec.boxed:
         filter_file = ensure_filter(spec.trees_root)
         outer = command_line(spec, folder, places, inputs)
     else:
-        outer = become(spec.uid) if spec.uid and os.geteuid() == 0 else []
-    prelude = (_AWAIT_BRIDGE if spec.bridged else "") + _PRELUDE
-    inner = ["/bin/sh", "-c", prelude, "nacre", places.env_file, f"{places.io}/started", places.cwd]
+        outer = [] if spec.owner is None else become(spec.owner)
+    prelude = _PRELUDE + (f'exec {_spawner(spec, places)} "$@"\n' if spec.spawns else 'exec "$@"\n')
+    if network is not None:
+        outer = [*network.enter, *outer]
+        prelude = _LEAVE_NETWORK + prelude  # the way to the server is there already
+    elif spec.bridged:
+        prelude = _AWAIT_BRIDGE + prelude
+    told = [places.env_file, f"{places.io}/started", places.cwd]
+    if places.overlay is not None:
+        prelude = overlay.MAKE + prelude
+        told = [*places.overlay, *told]
+    inner = ["/bin/sh", "-c", prelude, "nacre", *told]
     argv = [*outer, *_limits(spec, groups), *inner, *(places.fill(word) for word in spec.command)]
-    return _spawn(spec, folder, [filter_file, ":".join(groups.joined), *argv])
+    return [filter_file, ":".join(groups.joined), *argv]
 
 
-def _write_files(spec: Spec, folder: Folder, places: Places) -> None:
+def _spawner(spec: Spec, places: Places) -> str:
+    """Words of a shell: the program that starts each process of the plan."""
+    python = "python3" if spec.environment is None else f"{spec.environment}/bin/python"
+    return shlex.join([python, "-I", "-S", f"{places.programs}/spawn.py", places.spawn_plan])
+
+
+def _write_files(spec: Spec, folder: Folder, places: Places, setting: Setting) -> None:
+    found = {
+        **named.variables(spec, places),
+        **variables(spec, places, checkpoint=setting.checkpoint, members=setting.members),
+    }
     try:
-        write_file(
-            folder.path("env.sh"),
-            env_file({**named.variables(spec, places), **variables(spec, places)}),
-            0o400,
-            spec.owner,
-        )
+        write_file(folder.path("env.sh"), env_file(found), 0o400, spec.owner)
+        if spec.spawns:
+            plan = json.dumps(spawn_plan(spec, setting.members)).encode()
+            write_file(folder.path("spawn.json"), plan, 0o400, spec.owner)
+        if spec.checkpoints is not None:
+            own_folder(spec.checkpoints, spec.owner)  # it may have gone while the gang gathered
+        if places.overlay is not None:
+            overlay.write_template(spec, folder)
         if not spec.boxed and spec.nacre_site is not None:
-            os.mkdir(folder.path("site"))
+            # A launcher that was killed just now may have begun with it.
+            os.makedirs(folder.path("site"), exist_ok=True)
             for name in SITE:
                 source = os.path.join(spec.nacre_site, name)
-                if os.path.exists(source):
+                if os.path.exists(source) and not folder.has(f"site/{name}"):
                     os.symlink(source, folder.path("site", name))
     except OSError as error:
         raise Failure("launch_failed", f"The variables could not be written: {error}.") from error
 
 
-def _spawn(spec: Spec, folder: Folder, rest: list[str]) -> Workload:
-    log = os.open(folder.path("log"), os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-    read_end, write_end = os.pipe()
+def _spawn(
+    spec: Spec, folder: Folder, arguments: list[str], network: Network | None, output: _Output
+) -> Workload:
+    script = ["/bin/sh", "-c", _WRAPPER, "nacre", folder.root, output.mark, *arguments]
+    inherited = [] if network is None else network.inherited
     try:
-        # So that the command may open /dev/stderr by name, as many scripts do.
-        os.fchmod(write_end, 0o600)
-        if spec.owner is not None:
-            os.fchown(write_end, spec.owner, spec.owner)
-        pump = _launch(["cat"], read_end, log, log)
-        found = processes.stat(pump)
-        mark = f'"pump": {pump}, "pump_start": {found.start if found else 0}'
-        script = ["/bin/sh", "-c", _WRAPPER, "nacre", folder.root, mark, *rest]
-        wrapper = _launch(script, None, write_end, write_end)
+        wrapper = _launch(script, None, output.write_end, output.write_end, inherited)
     except OSError as error:
         raise Failure("launch_failed", f"The command could not be started: {error}.") from error
-    finally:
-        for fd in (log, read_end, write_end):
-            os.close(fd)
     deadline = time.monotonic() + 30
     while True:
         work = find_workload(spec, folder, wrapper)
@@ -176,7 +289,9 @@ def _spawn(spec: Spec, folder: Folder, rest: list[str]) -> Workload:
         time.sleep(0.001)
 
 
-def _launch(argv: list[str], stdin: int | None, stdout: int, stderr: int) -> int:
+def _launch(
+    argv: list[str], stdin: int | None, stdout: int, stderr: int, more: Sequence[tuple[Any, ...]] = ()
+) -> int:
     """Spawn a program of the system in a session of its own, with nothing of ours but these files."""
     actions: list[tuple[Any, ...]] = [
         (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0)
@@ -184,6 +299,7 @@ def _launch(argv: list[str], stdin: int | None, stdout: int, stderr: int) -> int
         else (os.POSIX_SPAWN_DUP2, stdin, 0),
         (os.POSIX_SPAWN_DUP2, stdout, 1),
         (os.POSIX_SPAWN_DUP2, stderr, 2),
+        *more,
     ]
     program = argv[0] if argv[0].startswith("/") else find(argv[0])
     if program is None:

@@ -12,7 +12,8 @@ from nacre.launcher import processes
 from nacre.launcher.folder import Events, Folder
 from nacre.launcher.sandbox import TOOLS
 from nacre.launcher.spec import Spec
-from nacre.launcher.variables import PORT
+from nacre.launcher.start import Network
+from nacre.launcher.variables import PACKAGES_PORT, PORT
 
 _PROGRAM = """\
 import sys
@@ -23,12 +24,22 @@ sys.exit(bridge.main(*sys.argv[2:]))
 _NOTE = "bridge.json"
 _LOOK_S = 2.0
 _MOST_STARTS = 3
-_REASONS = {3: "its network cannot be entered", 4: f"port {PORT} in it is taken"}
+_REASONS = {3: "its network cannot be entered", 4: f"port {PORT} or {PACKAGES_PORT} in it is taken"}
 """By exit codes of the bridge."""
 
 
+def ways(spec: Spec) -> list[str]:
+    """For ``bridge.targets``: the ports on loopback that the work finds the server at."""
+    found = []
+    if spec.bridged:
+        found.append(f"{PORT}={spec.api_socket_folder}/nacre.sock")
+    if spec.proxied:
+        found.append(f"{PACKAGES_PORT}={spec.package_socket_folder}/proxy.sock")
+    return found
+
+
 class Way:
-    """The way from the work to the API's address on loopback, where the work has a network of its own."""
+    """The way from the work to the server's addresses on loopback, where it has a network of its own."""
 
     def __init__(self, spec: Spec, folder: Folder, events: Events) -> None:
         self._spec = spec
@@ -43,12 +54,11 @@ class Way:
 
     def begin(self) -> None:
         """Start the bridge; it gets ready while the work is being prepared."""
-        folder = self._spec.api_socket_folder
-        if not self._spec.bridged or folder is None:
+        if not self._spec.bridged:
             return
         uid = "" if self._spec.owner is None else str(self._spec.owner)
         argv = [sys.executable, "-I", "-S", "-c", _PROGRAM, os.path.dirname(__file__)]
-        argv += [folder, str(PORT), uid, self._folder.path("io", "bridge")]
+        argv += [uid, self._folder.path("io", "bridge"), *ways(self._spec)]
         read_end, write_end = os.pipe()
         actions: list[tuple[Any, ...]] = [(os.POSIX_SPAWN_DUP2, read_end, 0)]
         actions += [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_WRONLY, 0) for fd in (1, 2)]
@@ -63,6 +73,10 @@ class Way:
         found = processes.stat(self._pid)
         self._start, self._child, self._tell = found.start if found else 0, True, write_end
         self._starts += 1
+
+    def network(self) -> Network | None:
+        """None: the sandbox makes its own."""
+        return None
 
     def lead_to(self, shell: int) -> None:
         """Tell the bridge which shell runs the work."""

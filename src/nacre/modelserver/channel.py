@@ -1,8 +1,8 @@
 """A worker as a child process, and the line of JSON that it and its supervisor exchange.
 
 ``python -m nacre.modelserver.channel`` is what the supervisor starts; it is not for people.
-Request: ``{"do": "reload" | "report" | "history" | "stop", "endpoint": …}``. Answer: ``{"report": …}`` or
-``{"error": sentence}``.
+Request: ``{"do": …, "endpoint": …, "revision": …}``, of ``reload``, ``report``, ``history``, ``demand``,
+``stop``. Answer: ``{"report": …}`` or ``{"error": sentence}``.
 Before the first request the child sends one answer of its own: it listens.
 """
 
@@ -25,6 +25,7 @@ from nacre.errors import InvalidSpec, NacreError, Unavailable
 from nacre.modelserver.history import HistoryReport
 from nacre.modelserver.limits import Limits
 from nacre.modelserver.log import configure
+from nacre.modelserver.rates import Rates
 from nacre.modelserver.stats import Report
 from nacre.modelserver.worker import Worker
 
@@ -51,14 +52,16 @@ class Remote:
         async with self._turn:
             await self._answer()
 
-    async def call(self, do: str, endpoint: str = "") -> Any:
-        """A ``Report``; of ``history`` a ``HistoryReport`` or null.
+    async def call(self, do: str, endpoint: str = "", revision: int | None = None) -> Any:
+        """A ``Report``; of ``history`` a ``HistoryReport`` or null; of ``demand`` counts by endpoint.
 
         Raises ``InvalidSpec`` as the worker did, ``Unavailable`` when the worker is gone.
         """
         async with self._turn:
             try:
-                self._writer.write(orjson.dumps({"do": do, "endpoint": endpoint}) + b"\n")
+                self._writer.write(
+                    orjson.dumps({"do": do, "endpoint": endpoint, "revision": revision}) + b"\n"
+                )
                 await self._writer.drain()
             except OSError as error:
                 raise Unavailable("the worker is gone") from error
@@ -101,9 +104,11 @@ async def serve(worker: Worker, sock: socket.socket) -> None:
     await worker.stop()
 
 
-async def _done(worker: Worker, asked: dict[str, Any]) -> Report | HistoryReport | None:
+async def _done(worker: Worker, asked: dict[str, Any]) -> Report | HistoryReport | dict[str, int] | None:
     if asked["do"] == "history":
-        return await worker.history(asked["endpoint"])
+        return await worker.history(asked["endpoint"], asked["revision"])
+    if asked["do"] == "demand":
+        return await worker.demand()
     return await (worker.reload() if asked["do"] == "reload" else worker.report())
 
 
@@ -116,7 +121,8 @@ async def _send(writer: asyncio.StreamWriter, answer: dict[str, Any]) -> None:
 
 
 async def _main(options: argparse.Namespace) -> None:
-    worker = Worker(options.folder, options.host, options.port, Limits(max_body=options.max_body))
+    limits, rates = Limits(max_body=options.max_body), Rates(options.rates)
+    worker = Worker(options.folder, options.host, options.port, limits, options.workers, rates)
     await serve(worker, socket.socket(fileno=options.channel))
 
 
@@ -127,6 +133,8 @@ if __name__ == "__main__":
     parser.add_argument("--host", required=True)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--max-body", type=int, required=True)
+    parser.add_argument("--workers", type=int, required=True)
+    parser.add_argument("--rates", type=int, required=True)
     configure(f"worker {os.getpid()}")
     uvloop.run(_main(parser.parse_args()))
     sys.stderr.flush()

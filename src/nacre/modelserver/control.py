@@ -16,9 +16,14 @@ import orjson
 from nacre.errors import NacreError
 from nacre.modelserver.history import HistoryReport, told
 from nacre.modelserver.messages import Request, Response, error
-from nacre.modelserver.stats import Report, prometheus, status
+from nacre.modelserver.metrics import prometheus
+from nacre.modelserver.stats import Report, status
+from nacre.schema.serving import Demand
 
 log = logging.getLogger(__name__)
+
+_LOOK = 0.02
+_MOST_WAIT = 60.0
 
 
 class Fleet(Protocol):
@@ -32,8 +37,13 @@ class Fleet(Protocol):
         """Counts and states of all workers together."""
         ...
 
-    async def history(self, key: str) -> HistoryReport | None:
-        """What an endpoint answered lately, in all workers together; null when there is no such one."""
+    async def history(self, key: str, revision: int | None) -> HistoryReport | None:
+        """What an endpoint, or one revision of it, answered lately, in all workers together; null when
+        there is no such one."""
+        ...
+
+    async def demand(self) -> dict[str, int]:
+        """Requests that wait for a first replica, by endpoint."""
         ...
 
     async def start(self) -> None:
@@ -46,7 +56,7 @@ class Fleet(Protocol):
 
 
 class Control:
-    """``POST /reload``, ``GET /status``, ``GET /history``, ``GET /metrics``, ``POST /shutdown``."""
+    """``POST /reload`` and ``/shutdown``, ``GET /status``, ``/history``, ``/demand`` and ``/metrics``."""
 
     def __init__(self, fleet: Fleet, stop: asyncio.Event) -> None:
         self._fleet = fleet
@@ -56,6 +66,7 @@ class Control:
             (b"POST", b"/reload"): self._reload,
             (b"GET", b"/status"): self._status,
             (b"GET", b"/history"): self._history,
+            (b"GET", b"/demand"): self._demand,
             (b"GET", b"/metrics"): self._metrics,
             (b"POST", b"/shutdown"): self._shutdown,
         }
@@ -81,11 +92,21 @@ class Control:
         return _told(await self._fleet.report())
 
     async def _history(self, query: bytes) -> Response:
-        key = parse_qs(query.decode("utf-8", "replace")).get("endpoint", [""])[0]
-        report = await self._fleet.history(key)
+        asked = parse_qs(query.decode("utf-8", "replace"))
+        key, revision = asked.get("endpoint", [""])[0], asked.get("revision", [""])[0]
+        report = await self._fleet.history(key, int(revision) if revision.isdecimal() else None)
         if report is None:
-            return error(404, f"there is no endpoint {key!r}")
+            return error(404, f"there is no endpoint {key!r}, or no such revision of it")
         return Response(200, told(report).model_dump_json().encode())
+
+    async def _demand(self, query: bytes) -> Response:
+        """As soon as there is any, at most ``wait`` seconds later."""
+        wait = parse_qs(query.decode("utf-8", "replace")).get("wait", ["0"])[0]
+        loop = asyncio.get_running_loop()
+        end = loop.time() + min(float(wait) if wait.replace(".", "", 1).isdecimal() else 0.0, _MOST_WAIT)
+        while not (waiting := await self._fleet.demand()) and loop.time() < end and not self._stop.is_set():
+            await asyncio.sleep(_LOOK)
+        return Response(200, Demand(waiting=waiting).model_dump_json().encode())
 
     async def _metrics(self, _: bytes) -> Response:
         text = prometheus(await self._fleet.report())

@@ -6,7 +6,7 @@ import time
 from collections import deque
 from typing import TypedDict
 
-from nacre.modelserver.stats import Stats, percentile_ms
+from nacre.modelserver.stats import Stats, add_counts, percentile_ms
 from nacre.schema.serving import HISTORY_SECONDS, HISTORY_SLOTS, ServedHistory, ServedSlice
 
 
@@ -109,7 +109,7 @@ def merge_histories(reports: list[HistoryReport]) -> HistoryReport | None:
         "slices": {},
     }
     for report in reports:
-        _add(merged["errors"], report["errors"])
+        add_counts(merged["errors"], report["errors"])
         for slot, one in report["slices"].items():
             if int(slot) > last:
                 continue
@@ -117,14 +117,9 @@ def merge_histories(reports: list[HistoryReport]) -> HistoryReport | None:
             into = merged["slices"].setdefault(slot, empty)
             into["requests"] += one["requests"]
             into["samples"] += one["samples"]
-            _add(into["errors"], one["errors"])
-            _add(into["buckets"], one["buckets"])
+            add_counts(into["errors"], one["errors"])
+            add_counts(into["buckets"], one["buckets"])
     return merged
-
-
-def _add(into: dict[str, int], counts: dict[str, int]) -> None:
-    for key, count in counts.items():
-        into[key] = into.get(key, 0) + count
 
 
 def told(report: HistoryReport) -> ServedHistory:

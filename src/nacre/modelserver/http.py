@@ -1,4 +1,4 @@
-"""HTTP/1.1 as an asyncio protocol: parsing, limits, order of answers, timeouts.
+"""HTTP/1.1 as an asyncio protocol: order of answers, flow, timeouts; ``reading`` has the requests.
 
 It knows nothing of inference: an ``App`` turns a ``Request`` into a ``Response``, at once or as a
 future. On one connection requests are answered one after the other, in their order.
@@ -8,61 +8,47 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, cast
 
-import httptools
-
-from nacre.modelserver.messages import Request, Response, error
+from nacre.modelserver.messages import Request, Response, Stream, error
+from nacre.modelserver.reading import Reader
+from nacre.modelserver.streaming import Sender
 
 if TYPE_CHECKING:
     from nacre.modelserver.listener import Listener
 
 log = logging.getLogger(__name__)
 
-# The only headers anybody asks for; others are parsed and forgotten.
-_WANTED = frozenset(
-    {
-        b"authorization",
-        b"content-encoding",
-        b"content-length",
-        b"expect",
-        b"inference-header-content-length",
-        b"transfer-encoding",
-    }
-)
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+"""With this, clients of HTTP/2 begin (RFC 9113, section 3.4)."""
 _BATCH = 32
 _STATUS = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
+_CLOSE = "Connection: close\r\n"
+_KEEP = "Connection: keep-alive\r\n"
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _SPLIT = 64 * 1024
 
 
-class Connection(asyncio.Protocol):
+class Connection(Reader, asyncio.Protocol):
     """One client. Bounded by the listener's limits in memory and time."""
 
     def __init__(self, listener: Listener) -> None:
-        self._listener = listener
-        self._limits = listener.limits
-        self._app = listener.app
-        self._parser = httptools.HttpRequestParser(self)
+        super().__init__(listener)
         self._transport: asyncio.Transport | None = None
-        self._queue: deque[Request | Response] = deque()
-        self._current: Request | None = None
-        self._chunks: list[bytes] = []
         self._busy: Request | None = None
-        self._in_head = False
-        self._completed = False
-        """Whether the last read ended a message."""
-        self._head_size = 0
-        self._head_bytes = 0
-        self._deaf = False
+        self._sender: Sender | None = None
+        """While an answer comes in parts; ``_busy`` is its request."""
         self._ended = False
         self._reading = True
         self._writable = True
         self._scheduled = False
-        self._since = listener.now
-        """When the state that a timeout watches began."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing of a request has come, and no answer is due."""
+        return not (self._queue or self._current or self._in_head or self._ended) and self._busy is None
 
     # ---- the transport's calls
 
@@ -70,11 +56,15 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         if not self._listener.register(self):
             text = "too many connections: try again in a moment"
-            self._end(error(503, text, close=True))
+            self.end(error(503, text, close=True))
             self._pump()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
+        if self._sender is not None:
+            self._sender.stop()
+        elif self._busy is not None and self._busy.cancel is not None:
+            self._busy.cancel()
         self._listener.forget(self)
         held = [self._current, *(item for item in self._queue if isinstance(item, Request))]
         self._listener.held -= sum(request.size for request in held if request)
@@ -85,45 +75,41 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._deaf:
             return
-        self._completed = False
-        try:
-            self._feed(data)
-        except httptools.HttpParserError as wrong:
-            if not self._deaf:
-                self._end(error(400, f"this is not HTTP/1.1: {wrong}", close=True))
-        if self._in_head:
-            # A read that also ended the message before is not counted: most of it may be a body.
-            self._head_bytes += 0 if self._completed else len(data)
-            if self._head_bytes > self._limits.max_headers:
-                self._refuse_headers()
+        if (
+            self._busy is not None
+            and self._sender is None
+            and self._reading
+            and self._transport is not None
+        ):
+            # The next request waits in the socket: a client cannot fill the memory.
+            self._reading = False
+            self._transport.pause_reading()
+        self.read(data)
         self._pump()
 
-    def _feed(self, data: bytes) -> None:
-        while data:
-            try:
-                self._parser.feed_data(data)
-            except httptools.HttpParserUpgrade as upgrade:
-                data = self._without_upgrade(data[upgrade.args[0] :])
-            else:
-                return
+    def go_on(self) -> None:
+        if self._transport is not None and self._busy is None and not self._queue:
+            self._transport.write(_CONTINUE)
 
-    def _without_upgrade(self, rest: bytes) -> bytes:
-        """What to parse instead: the parser ends a message at an offer to upgrade, before its body.
-
-        Java's client makes the offer with each first request; it is declined by not taking it up.
-        """
-        request = self._queue.pop() if not self._deaf else None
-        if not isinstance(request, Request):
-            return b""
-        if request.method == b"CONNECT":
-            self._end(error(405, "this is no proxy", close=True))
-            return b""
-        request.headers.pop(b"expect", None)
-        lines = b"".join(b"%s: %s\r\n" % header for header in request.headers.items())
-        self._parser = httptools.HttpRequestParser(self)
-        return b"%s %s HTTP/1.1\r\n%s\r\n%s" % (request.method, request.target, lines, rest)
+    def is_other(self, data: bytes) -> bool:
+        """Whether a client began in HTTP/2, which the parser stops at; if so it is handed over."""
+        transport, http2 = self._transport, self._listener.http2
+        if transport is None or http2 is None or self._parser.get_method() != b"PRI":
+            return False
+        known = next((n for n in range(len(PREFACE), 0, -1) if data.startswith(PREFACE[-n:])), 0)
+        if not known or self._queue or self._busy is not None:
+            return False
+        self._deaf = True
+        self._in_head = False
+        self._transport = self._current = None
+        http2.take(transport, PREFACE + data[known:])
+        self._listener.forget(self)
+        return True
 
     def eof_received(self) -> bool:
+        if self._sender is not None:
+            self._sender.stop()
+            return False
         if self._busy is None and not self._queue:
             return False
         self._deaf = self._ended = True
@@ -131,115 +117,16 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         self._writable = False
-        self._since = self._listener.now
+        self.since = self._listener.now
+        if self._sender is not None:
+            self._sender.pause()
 
     def resume_writing(self) -> None:
         self._writable = True
-        self._since = self._listener.now
+        self.since = self._listener.now
+        if self._sender is not None:
+            self._sender.resume()
         self._pump()
-
-    # ---- the parser's calls
-
-    def on_message_begin(self) -> None:
-        if self._deaf:
-            return
-        self._current = Request()
-        self._in_head = True
-        self._head_bytes = self._head_size = 0
-        self._since = self._listener.now
-
-    def on_url(self, url: bytes) -> None:
-        if self._current is not None:
-            self._current.target += url
-            self._head_size += len(url)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._head_size += len(name) + len(value)
-        name = name.lower()
-        if name in _WANTED and self._current is not None:
-            self._current.headers[name] = value
-
-    def on_headers_complete(self) -> None:
-        request = self._current
-        if request is None:
-            return
-        self._in_head = False
-        if self._head_size > self._limits.max_headers:
-            self._refuse_headers()
-            return
-        request.method = self._parser.get_method()
-        request.keep_alive = self._parser.should_keep_alive()
-        request.old = self._parser.get_http_version() == "1.0"
-        headers = request.headers
-        length = int(headers.get(b"content-length", b"0"))
-        if length > self._limits.max_body:
-            self._refuse_size()
-        elif length > self._limits.check_first or b"transfer-encoding" in headers or b"expect" in headers:
-            self._check_first(request)
-
-    def on_body(self, chunk: bytes) -> None:
-        request = self._current
-        if request is None:
-            return
-        request.size += len(chunk)
-        self._listener.held += len(chunk)
-        if request.size > self._limits.max_body:
-            self._refuse_size()
-        elif self._listener.held > self._limits.max_bodies:
-            self._end(error(503, "the server holds too many large requests", close=True))
-        else:
-            self._chunks.append(chunk)
-
-    def on_message_complete(self) -> None:
-        request = self._current
-        if request is None:
-            return
-        chunks = self._chunks
-        if chunks:
-            request.body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-            self._chunks = []
-        self._current = None
-        self._completed = True
-        self._queue.append(request)
-
-    # ---- refusing early
-
-    def _check_first(self, request: Request) -> None:
-        """Refuse by the headers what would be refused anyway, before its body takes memory."""
-        expect = request.headers.get(b"expect", b"").lower()
-        if expect not in (b"", b"100-continue"):
-            self._end(error(417, "Expect can only be 100-continue", close=True))
-            return
-        refused = self._app.refuse(request)
-        if refused is not None:
-            refused.close = True
-            self._end(refused)
-        elif (
-            expect
-            and not request.old
-            and self._transport is not None
-            and self._busy is None
-            and not self._queue
-        ):
-            self._transport.write(_CONTINUE)
-
-    def _refuse_headers(self) -> None:
-        text = f"the headers are over the limit of {self._limits.max_headers} bytes"
-        self._end(error(431, text, close=True))
-
-    def _refuse_size(self) -> None:
-        text = f"the body is over the limit of {self._limits.max_body} bytes"
-        self._end(error(413, text, close=True))
-
-    def _end(self, response: Response) -> None:
-        """Read no more requests; after those before it, send this and close."""
-        self._deaf = True
-        self._in_head = False
-        if self._current is not None:
-            self._listener.held -= self._current.size
-            self._current = None
-            self._chunks.clear()
-        self._queue.append(response)
 
     # ---- answering
 
@@ -256,8 +143,9 @@ class Connection(asyncio.Protocol):
             reply = self._ask(item)
             if isinstance(reply, Response):
                 self._write(out, reply, item)
-            else:
-                self._busy = item
+                continue
+            self._busy = item
+            if reply is not None:
                 reply.add_done_callback(self._finished)
         transport = self._transport
         if transport is None:
@@ -276,7 +164,8 @@ class Connection(asyncio.Protocol):
         self._scheduled = False
         self._pump()
 
-    def _ask(self, request: Request) -> Response | asyncio.Future[Response]:
+    def _ask(self, request: Request) -> Response | asyncio.Future[Response] | None:
+        request.respond = self._respond
         try:
             return self._app.handle(request)
         except Exception:
@@ -284,14 +173,48 @@ class Connection(asyncio.Protocol):
             return error(500, "the server failed at this request; its log tells why")
 
     def _finished(self, reply: asyncio.Future[Response]) -> None:
+        self._respond(reply.result())
+
+    def _respond(self, response: Response) -> None:
+        """The answer to the request that is waited for."""
         request, self._busy = self._busy, None
         assert request is not None
         if self._transport is None:
             self._listener.held -= request.size
+            if isinstance(response, Stream):
+                response.cancel()
+            return
+        if isinstance(response, Stream):
+            self._begin(response, request, self._transport)
             return
         out: list[bytes] = []
-        self._write(out, reply.result(), request)
+        self._write(out, response, request)
         self._transport.writelines(out)
+        if self._queue or self._ended or not self._reading:
+            self._pump()
+
+    def _begin(self, stream: Stream, request: Request, transport: asyncio.Transport) -> None:
+        """Answer in parts. What follows on this connection waits; the client's end is watched."""
+        self._listener.held -= request.size
+        keep = request.keep_alive and not request.old and not self._listener.draining
+        framing = "" if request.old else "Transfer-Encoding: chunked\r\n"
+        head = (
+            f"{_STATUS[stream.status]}Content-Type: {stream.kind}\r\n{framing}"
+            f"{self._listener.date}{stream.extra}{'' if keep else _CLOSE}\r\n"
+        )
+        transport.write(head.encode("latin-1"))
+        self._busy = request
+        self._sender = Sender(stream, transport, not request.old, partial(self._streamed, keep))
+        if not self._writable:
+            self._sender.pause()
+        self._throttle(transport)
+
+    def _streamed(self, keep: bool, whole: bool) -> None:
+        self._sender = self._busy = None
+        self.since = self._listener.now
+        if not (keep and whole):
+            self._ended = self._deaf = True
+            self._queue.clear()
         self._pump()
 
     def _write(self, out: list[bytes], response: Response, request: Request | None) -> None:
@@ -303,9 +226,7 @@ class Connection(asyncio.Protocol):
             keep = keep and request.keep_alive
             old = request.old
         body = response.body
-        connection = ("Connection: keep-alive\r\n" if old else "") if keep else (
-            "Connection: close\r\n"
-        )  # fmt: skip
+        connection = (_KEEP if old else "") if keep else _CLOSE
         head = (
             f"{_STATUS[response.status]}Content-Type: {response.kind}\r\n"
             f"Content-Length: {len(body)}\r\n{self._listener.date}{response.extra}{connection}\r\n"
@@ -316,14 +237,15 @@ class Connection(asyncio.Protocol):
             out.append(head + body)
         else:
             out.extend((head, body))
-        self._since = self._listener.now
+        self.since = self._listener.now
         if not keep:
             self._ended = self._deaf = True
             self._queue.clear()
 
     def _throttle(self, transport: asyncio.Transport) -> None:
         """Read on only when what was read is answered: a client cannot fill the memory."""
-        wanted = not self._queue and self._busy is None and self._writable
+        idle = self._busy is None or self._sender is not None
+        wanted = not self._queue and self._writable and (idle or self._reading)
         if wanted != self._reading and not transport.is_closing():
             self._reading = wanted
             if wanted:
@@ -338,7 +260,7 @@ class Connection(asyncio.Protocol):
         transport = self._transport
         if transport is None or transport.is_closing():
             return
-        self._since = self._listener.now
+        self.since = self._listener.now
         if transport.can_write_eof():
             transport.write_eof()
         else:
@@ -357,9 +279,11 @@ class Connection(asyncio.Protocol):
     def sweep(self, now: float) -> None:
         """Enforce the time limits; called about each half second."""
         transport, limits = self._transport, self._limits
+        if self._sender is not None:
+            self._sender.sweep(now, limits.write_time)
         if transport is None or self._busy is not None:
             return
-        age = now - self._since
+        age = now - self.since
         if not self._writable:
             if age > limits.write_time:
                 transport.abort()
@@ -376,5 +300,5 @@ class Connection(asyncio.Protocol):
             transport.close()
 
     def _time_out(self, text: str) -> None:
-        self._end(error(408, text, close=True))
+        self.end(error(408, text, close=True))
         self._pump()

@@ -17,10 +17,19 @@ class Limits:
     """Sum of the bodies held at one moment by a worker: beyond it 503."""
     max_headers: int = 32 * 1024
     """Request line and headers together: beyond it 431."""
-    max_connections: int = 2048
-    """Open connections of a worker: a further one is answered 503 and closed."""
+    max_connections: int = 16384
+    """Open connections of a worker: for a further one those that were idle for longest are closed, and
+    where there are none, it is answered 503."""
     max_queued: int = 256
-    """Requests waiting for the inference thread: beyond it 503."""
+    """Requests waiting for one revision: beyond it 503, where its endpoint says nothing else."""
+    max_batch: int = 64
+    """Rows that are run together, where the endpoint says nothing else."""
+    timeout: float = 60.0
+    """Beyond it 504, where the endpoint says nothing else."""
+    max_models: int = 4096 * MIB
+    """Sum of the models in memory, of all workers: beyond it those that were asked least lately go."""
+    max_memory: int | None = None
+    """Data of all workers together; what asks for more fails. Null: three quarters of the machine's."""
     check_first: int = 64 * 1024
     """A body longer than this is refused by its headers (token, path) before it is read."""
     head_time: float = 15.0

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
 import logging
 import socket
 from email.utils import formatdate
+from typing import Protocol
 
+from nacre.modelserver.heads import Heads
 from nacre.modelserver.http import Connection
 from nacre.modelserver.limits import Limits
 from nacre.modelserver.messages import App
@@ -15,6 +18,30 @@ log = logging.getLogger(__name__)
 
 _TICK = 0.25
 _LAME = 0.2
+_CLOSED_AT_ONCE = 64
+
+
+class Client(Protocol):
+    """What is open: a connection, whatever it speaks."""
+
+    def drain(self) -> None:
+        """Close now when idle, else after the answers that are due."""
+
+    def abort(self) -> None:
+        """Drop it."""
+
+    def sweep(self, now: float) -> None:
+        """Enforce the time limits; called about each quarter second."""
+
+
+class Http2(Protocol):
+    """What serves clients that begin in HTTP/2."""
+
+    def take(self, transport: asyncio.Transport, data: bytes) -> None:
+        """Serve a client from now on; ``data`` is what it has sent. It registers a :class:`Client`."""
+
+    async def stop(self, grace: float) -> None:
+        """Take no more requests; end when those in flight are answered, or after ``grace`` seconds."""
 
 
 class Listener:
@@ -23,14 +50,17 @@ class Listener:
     def __init__(self, app: App, limits: Limits) -> None:
         self.app = app
         self.limits = limits
+        self.heads = Heads()
         self.held = 0
         """Bytes of request bodies in memory."""
         self.draining = False
+        self.http2: Http2 | None = None
+        """Null: HTTP/1.1 only."""
         self.date = ""
         self._loop = asyncio.get_running_loop()
         self.now = self._loop.time()
         """A clock that moves each quarter second: reading it costs nothing."""
-        self._connections: set[Connection] = set()
+        self._connections: set[Client] = set()
         self._server: asyncio.Server | None = None
         self._ticker: asyncio.TimerHandle | None = None
         self._empty = asyncio.Event()
@@ -50,12 +80,20 @@ class Listener:
         else:
             self._server = await self._loop.create_server(lambda: Connection(self), sock=sock, backlog=1024)
 
-    def register(self, connection: Connection) -> bool:
-        """Whether one more connection is within the limit."""
+    def register(self, connection: Client) -> bool:
+        """Whether there is room for one more connection; those that have been idle for longest make it."""
+        if len(self._connections) >= self.limits.max_connections:
+            self._make_room()
         self._connections.add(connection)
         return len(self._connections) <= self.limits.max_connections
 
-    def forget(self, connection: Connection) -> None:
+    def _make_room(self) -> None:
+        idle = [one for one in self._connections if isinstance(one, Connection) and one.idle]
+        for connection in heapq.nsmallest(_CLOSED_AT_ONCE, idle, key=lambda one: one.since):
+            connection.abort()
+            self._connections.discard(connection)
+
+    def forget(self, connection: Client) -> None:
         """A connection has ended."""
         self._connections.discard(connection)
         if not self._connections:
@@ -68,6 +106,7 @@ class Listener:
             self._server.close()
         # A client may have sent a request just now on a connection that looks idle from here.
         await asyncio.sleep(_LAME)
+        http2 = asyncio.create_task(self.http2.stop(self.limits.drain_time)) if self.http2 else None
         for connection in list(self._connections):
             connection.drain()
         if self._connections:
@@ -76,6 +115,8 @@ class Listener:
                 await asyncio.wait_for(self._empty.wait(), self.limits.drain_time)
             except TimeoutError:
                 log.warning("%d connections did not end in time", len(self._connections))
+        if http2 is not None:
+            await http2
         if self._ticker is not None:
             self._ticker.cancel()
         for connection in list(self._connections):

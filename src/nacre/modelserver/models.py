@@ -1,19 +1,20 @@
-"""Loaded models: an ONNX Runtime session, checked and warmed, and the revision that uses it."""
+"""Loaded models: an ONNX Runtime session, checked and warmed."""
 
 from __future__ import annotations
 
 import logging
+import resource
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime as ort
-import orjson
 from blake3 import blake3
 
 from nacre.errors import InvalidSpec
-from nacre.modelserver.protocols.v2 import Interface
+from nacre.modelserver.calls import BadRequest, Interface
+from nacre.modelserver.protocols.v2 import decode
 from nacre.modelserver.signature import open_session, sentence, signature_of
 from nacre.modelserver.tensors import NUMPY, Array
 from nacre.schema.serving import ServedRevision, Signature, TensorSpec
@@ -21,11 +22,13 @@ from nacre.schema.serving import ServedRevision, Signature, TensorSpec
 log = logging.getLogger(__name__)
 
 INLINE_SECONDS = 0.001
-"""A request expected to take longer runs on the inference thread, not on the event loop."""
+"""A batch expected to take longer runs on the inference thread, not on the event loop."""
 _INLINE_LEAST, _INLINE_MOST = 16 * 1024, 256 * 1024
 _DEMOTE_SECONDS = 0.002
 _WEIGHT = 0.02
 _WARM_RUNS = 5
+_LONG_SECONDS = 0.1
+_PAGE = resource.getpagesize()
 
 
 class Model:
@@ -36,9 +39,13 @@ class Model:
         self.path = path
         self.digest = digest
         self.signature = signature_of(session)
-        self.slow = True
-        self.inline_body = 0
-        """The largest request body, in bytes, that is answered on the event loop."""
+        self.memory_bytes = 0
+        """What it took to load and to run once, about."""
+        self.rowwise = False
+        """Whether rows of several requests may be put together."""
+        self.inline = False
+        self.inline_bytes = 0
+        """The largest input, in bytes, that is run on the event loop."""
         self._mean = 0.0
         self._warm()
 
@@ -51,22 +58,37 @@ class Model:
         """Learn how long a request took inline: one that keeps being long leaves the event loop."""
         self._mean += (seconds - self._mean) * _WEIGHT
         if self._mean > _DEMOTE_SECONDS:
-            self.slow = True
+            self.inline = False
+
+    def warm(self, sample: Path) -> None:
+        """Run a stored request of the Open Inference Protocol.
+
+        Raises ``InvalidSpec`` when the model does not answer it.
+        """
+        interface = Interface("", "", self.signature)
+        try:
+            call = decode(sample.read_bytes(), None, interface)
+            self.run(call.outputs, call.feed)
+        except (OSError, BadRequest) as error:
+            log.warning("the sample %s is of no use: %s", sample, error)
+        except Exception as error:
+            raise InvalidSpec(f"the model does not answer its own sample: {sentence(error)}") from error
 
     def _warm(self) -> None:
         """Run once where the shapes allow it, then time it to tell a small model from a large."""
         feed = {spec.name: _sample(spec) for spec in self.signature.inputs}
         names = [spec.name for spec in self.signature.outputs]
         try:
-            self.run(names, feed)
-            best = min(self._timed(names, feed) for _ in range(_WARM_RUNS))
+            best = self._timed(names, feed)
+            if best < _LONG_SECONDS:
+                best = min(self._timed(names, feed) for _ in range(_WARM_RUNS))
         except Exception as error:  # a model may well refuse zeros, or a batch of one
             log.info("%s was not warmed: %s", self.path, sentence(error))
             return
-        self.slow = best > INLINE_SECONDS
+        self.inline = best <= INLINE_SECONDS
         size = sum(array.nbytes for array in feed.values())
         fitting = int(size * INLINE_SECONDS / max(best, 1e-6))
-        self.inline_body = min(max(fitting, _INLINE_LEAST), _INLINE_MOST)
+        self.inline_bytes = min(max(fitting, _INLINE_LEAST), _INLINE_MOST)
 
     def _timed(self, names: list[str], feed: dict[str, Array]) -> float:
         start = time.perf_counter()
@@ -81,28 +103,41 @@ def _sample(spec: TensorSpec) -> Array:
     return np.zeros(shape, NUMPY[spec.datatype])
 
 
-class Served:
-    """A revision that answers. Immutable; requests in flight hold it until they end."""
+def load(revision: ServedRevision, shared: Model | None, memory: int | None) -> Model:
+    """The model of a revision: ``shared`` when that is the same file already open, else opened and warmed.
 
-    def __init__(self, revision: ServedRevision, model: Model) -> None:
-        self.revision = revision
-        self.model = model
-        self.interface = Interface(revision.model, str(revision.model_version), revision.signature)
-        self.metadata = orjson.dumps(self.interface.metadata())
-
-
-def load(revision: ServedRevision, loaded: Model | None) -> Served:
-    """Make a revision ready, from ``loaded`` when that is the same file already open.
-
-    Slow: runs off the event loop. Raises ``InvalidSpec`` with a sentence when the file is absent,
-    is not the one that was registered, cannot be loaded, or does not match its signature.
+    Slow: runs off the event loop. Raises ``InvalidSpec`` with a sentence when the file is absent, is not
+    the one that was registered, cannot be loaded, does not match its signature or its sample, or takes more
+    than ``memory`` bytes.
     """
-    if loaded is None:
+    if shared is None:
         path = Path(revision.path)
-        _check_digest(path, revision.digest)
-        loaded = Model(open_session(path), revision.path, revision.digest)
-    check_signature(loaded.signature, revision.signature)
-    return Served(revision, loaded)
+        if revision.digest is not None:
+            _check_digest(path, revision.digest)
+        size = path.stat().st_size
+        if memory is not None and size > memory:
+            raise _over(size, memory)
+        before = _resident()
+        shared = Model(open_session(path, gpu=True), revision.path, revision.digest or "")
+        shared.memory_bytes = max(_resident() - before, size)
+    if memory is not None and shared.memory_bytes > memory:
+        raise _over(shared.memory_bytes, memory)
+    if revision.signature is not None:
+        check_signature(shared.signature, revision.signature)
+    if revision.sample is not None:
+        shared.warm(Path(revision.sample))
+    return shared
+
+
+def _over(size: int, memory: int) -> InvalidSpec:
+    return InvalidSpec(
+        f"the model takes {size / 2**20:.0f} MiB, over the endpoint's limit of {memory / 2**20:.0f} MiB: "
+        "raise memory_bytes in its settings"
+    )
+
+
+def _resident() -> int:
+    return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE
 
 
 def _check_digest(path: Path, digest: str) -> None:

@@ -21,6 +21,7 @@ from nacre.modelserver.tensors import ONNX
 from nacre.schema.serving import Signature, TensorSpec
 
 _FATAL_ONLY = 4
+_CPU, _CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
 
 def read_signature(path: Path) -> Signature:
@@ -33,8 +34,16 @@ def read_signature(path: Path) -> Signature:
     return signature_of(open_session(path))
 
 
-def open_session(path: Path) -> ort.InferenceSession:
-    """A session on the CPU with one thread. Raises ``InvalidSpec`` as :func:`read_signature`."""
+def providers(gpu: bool) -> list[str]:
+    """Where ONNX Runtime shall run a model: on a GPU, where it is asked for, built in and there is one, and
+    what that cannot run on the CPU."""
+    cuda = gpu and _CUDA in ort.get_available_providers() and Path("/dev/nvidiactl").exists()
+    return [_CUDA, _CPU] if cuda else [_CPU]
+
+
+def open_session(path: Path, gpu: bool = False) -> ort.InferenceSession:
+    """A session with one thread, on the CPU unless ``gpu`` finds one. Raises ``InvalidSpec`` as
+    :func:`read_signature`."""
     check_file(path)
     options = ort.SessionOptions()
     options.intra_op_num_threads = 1
@@ -46,7 +55,7 @@ def open_session(path: Path) -> ort.InferenceSession:
     options.enable_mem_pattern = False
     options.log_severity_level = _FATAL_ONLY
     try:
-        return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return ort.InferenceSession(str(path), options, providers=providers(gpu))
     except Exception as error:  # its classes share no base
         raise InvalidSpec(
             f"ONNX Runtime {ort.__version__} cannot load {path.name}: {sentence(error)}",

@@ -1,13 +1,12 @@
-"""Counts and latencies of endpoints: cheap to keep, mergeable between workers."""
+"""Counts and latencies of revisions: cheap to keep, mergeable between workers."""
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypedDict
+from typing import Literal, TypedDict
 
-from nacre.schema.serving import ServedState, ServingStatus
+from nacre.schema.serving import ServedRevisionState, ServedState, ServingStatus
 
 _SLOTS = 128
-_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
 class Stats:
@@ -16,7 +15,7 @@ class Stats:
     The slots of the histogram are four to each power of two, so a percentile is within 13 %.
     """
 
-    __slots__ = ("buckets", "by_status", "errors", "requests", "samples", "seconds")
+    __slots__ = ("buckets", "by_status", "errors", "requests", "samples", "seconds", "told")
 
     def __init__(self) -> None:
         self.requests = 0
@@ -25,6 +24,8 @@ class Stats:
         self.by_status: dict[int, int] = {}
         self.seconds = 0.0
         self.buckets = [0] * _SLOTS
+        self.told: tuple[float, ...] = (0, 0, 0, 0.0)
+        """Requests, errors, samples and seconds of these that were written down for the bill."""
 
     def add(self, seconds: float, status: int, samples: int = 0) -> None:
         """Count one request that took so long; a status from 400 on is an error."""
@@ -40,7 +41,7 @@ class Stats:
         self.buckets[slot if slot < _SLOTS else _SLOTS - 1] += 1
 
 
-def _upper(slot: int) -> float:
+def upper(slot: int) -> float:
     """Seconds at the upper edge of a slot."""
     if slot < 4:
         return (slot + 1) / 1e6
@@ -57,55 +58,88 @@ def percentile_ms(buckets: list[int], share: float) -> float | None:
     for slot, count in enumerate(buckets):
         seen += count
         if count and seen >= wanted:
-            return round(_upper(slot) * 1e3, 4)
+            return round(upper(slot) * 1e3, 4)
     raise AssertionError("the slots hold every request")
 
 
-class EndpointReport(TypedDict):
-    """One endpoint in a :class:`Report`."""
+State = Literal["loading", "ready", "unloaded", "failed"]
+_WORST: dict[State, int] = {"failed": 3, "loading": 2, "unloaded": 1, "ready": 0}
 
-    revision: int | None
-    state: Literal["ready", "failed"]
+
+class RevisionReport(TypedDict):
+    """One revision in a :class:`Report`; the fields of ``nacre.schema.serving.ServedRevisionState``."""
+
+    state: State
     message: str | None
     requests: int
-    errors: int
+    samples: int
+    errors: dict[str, int]
     seconds: float
     buckets: list[int]
+    in_flight: int
+    waiting: int
+    batches: int
+    memory_bytes: int | None
+    replicas: dict[str, str]
 
 
 class Report(TypedDict):
-    """What one worker tells of itself; plain JSON."""
+    """What one worker tells of itself; plain JSON. ``endpoints``: key → revision → its report.
+    ``demand``: requests that wait for a first replica, by endpoint."""
 
     generation: int
-    endpoints: dict[str, EndpointReport]
+    endpoints: dict[str, dict[str, RevisionReport]]
+    demand: dict[str, int]
     connections: int
     rss_bytes: int
+    workers: int
 
 
 def merge(reports: list[Report]) -> Report:
-    """All workers as one: an endpoint has failed when any has; counts add up."""
-    merged: Report = {"generation": 0, "endpoints": {}, "connections": 0, "rss_bytes": 0}
-    if reports:
-        merged["generation"] = min(report["generation"] for report in reports)
+    """All workers as one: a revision is as far as the last of them is; counts add up."""
+    merged: Report = {
+        "generation": min((report["generation"] for report in reports), default=0),
+        "endpoints": {},
+        "demand": {},
+        "connections": sum(report["connections"] for report in reports),
+        "rss_bytes": sum(report["rss_bytes"] for report in reports),
+        "workers": sum(report["workers"] for report in reports),
+    }
     for report in reports:
-        merged["connections"] += report["connections"]
-        merged["rss_bytes"] += report["rss_bytes"]
-        for key, one in report["endpoints"].items():
-            known = merged["endpoints"].get(key)
-            merged["endpoints"][key] = one if known is None else _both(known, one)
+        add_counts(merged["demand"], report["demand"])
+        for key, revisions in report["endpoints"].items():
+            into = merged["endpoints"].setdefault(key, {})
+            for number, one in revisions.items():
+                into[number] = _both(into[number], one) if number in into else one
     return merged
 
 
-def _both(left: EndpointReport, right: EndpointReport) -> EndpointReport:
-    worse = right if right["state"] == "failed" else left
+def add_counts(into: dict[str, int], counts: dict[str, int]) -> None:
+    """Add counts by key."""
+    for key, count in counts.items():
+        into[key] = into.get(key, 0) + count
+
+
+def _both(left: RevisionReport, right: RevisionReport) -> RevisionReport:
+    worse = max(left, right, key=lambda one: _WORST[one["state"]])
+    errors = dict(left["errors"])
+    add_counts(errors, right["errors"])
+    held = [size for one in (left, right) if (size := one["memory_bytes"]) is not None]
+    # A replica that one worker cannot reach is not up.
+    replicas = left["replicas"] | {key: said for key, said in right["replicas"].items() if said != "up"}
     return {
-        "revision": worse["revision"],
         "state": worse["state"],
-        "message": worse["message"],
+        "message": worse["message"] or left["message"] or right["message"],
         "requests": left["requests"] + right["requests"],
-        "errors": left["errors"] + right["errors"],
+        "samples": left["samples"] + right["samples"],
+        "errors": errors,
         "seconds": left["seconds"] + right["seconds"],
         "buckets": [a + b for a, b in zip(left["buckets"], right["buckets"], strict=True)],
+        "in_flight": left["in_flight"] + right["in_flight"],
+        "waiting": left["waiting"] + right["waiting"],
+        "batches": left["batches"] + right["batches"],
+        "memory_bytes": sum(held) if held else None,
+        "replicas": {**right["replicas"], **replicas},
     }
 
 
@@ -114,56 +148,18 @@ def status(report: Report, pid: int) -> ServingStatus:
     return ServingStatus(
         generation=report["generation"],
         pid=pid,
-        endpoints={key: _state(one) for key, one in report["endpoints"].items()},
+        endpoints={key: _state(revisions) for key, revisions in report["endpoints"].items()},
     )
 
 
-def _state(one: EndpointReport) -> ServedState:
+def _state(revisions: dict[str, RevisionReport]) -> ServedState:
+    buckets = [sum(column) for column in zip(*(one["buckets"] for one in revisions.values()), strict=True)]
     return ServedState(
-        revision=one["revision"],
-        state=one["state"],
-        message=one["message"],
-        requests=one["requests"],
-        errors=one["errors"],
-        latency_p50_ms=percentile_ms(one["buckets"], 0.5),
-        latency_p99_ms=percentile_ms(one["buckets"], 0.99),
+        revisions=[
+            ServedRevisionState(revision=int(number), **one) for number, one in sorted(revisions.items())
+        ],
+        requests=sum(one["requests"] for one in revisions.values()),
+        errors=sum(sum(one["errors"].values()) for one in revisions.values()),
+        latency_p50_ms=percentile_ms(buckets, 0.5),
+        latency_p99_ms=percentile_ms(buckets, 0.99),
     )
-
-
-def prometheus(report: Report) -> str:
-    """The text of ``GET /metrics``, in Prometheus's exposition format."""
-    endpoints = report["endpoints"]
-    lines: list[str] = []
-
-    def family(name: str, kind: str, text: str, values: dict[str, Any]) -> None:
-        lines.extend((f"# HELP {name} {text}", f"# TYPE {name} {kind}"))
-        lines.extend(f"{name}{labels} {value}" for labels, value in values.items())
-
-    def each(field: str) -> dict[str, Any]:
-        return {f'{{endpoint="{key}"}}': one[field] for key, one in endpoints.items()}  # type: ignore[literal-required]
-
-    family("nacre_endpoint_requests_total", "counter", "Inference requests.", each("requests"))
-    family("nacre_endpoint_errors_total", "counter", "Of these, not answered.", each("errors"))
-    ready = {f'{{endpoint="{key}"}}': int(one["revision"] is not None) for key, one in endpoints.items()}
-    family("nacre_endpoint_ready", "gauge", "Whether a revision answers.", ready)
-    failed = {f'{{endpoint="{key}"}}': int(one["state"] == "failed") for key, one in endpoints.items()}
-    family("nacre_endpoint_failed", "gauge", "Whether the wanted revision failed.", failed)
-    name = "nacre_endpoint_latency_seconds"
-    lines.extend((f"# HELP {name} Time to answer a request.", f"# TYPE {name} histogram"))
-    for key, one in endpoints.items():
-        lines.extend(_histogram(name, key, one))
-    family("nacre_modelserver_generation", "gauge", "Of the routes.", {"": report["generation"]})
-    family("nacre_modelserver_connections", "gauge", "Open.", {"": report["connections"]})
-    family("nacre_modelserver_resident_bytes", "gauge", "Memory.", {"": report["rss_bytes"]})
-    return "\n".join(lines) + "\n"
-
-
-def _histogram(name: str, key: str, one: EndpointReport) -> list[str]:
-    lines = []
-    for edge in _SECONDS:
-        below = sum(count for slot, count in enumerate(one["buckets"]) if _upper(slot) <= edge)
-        lines.append(f'{name}_bucket{{endpoint="{key}",le="{edge:g}"}} {below}')
-    lines.append(f'{name}_bucket{{endpoint="{key}",le="+Inf"}} {one["requests"]}')
-    lines.append(f'{name}_sum{{endpoint="{key}"}} {one["seconds"]:.6f}')
-    lines.append(f'{name}_count{{endpoint="{key}"}} {one["requests"]}')
-    return lines

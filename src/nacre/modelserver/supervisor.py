@@ -13,7 +13,8 @@ from nacre.errors import Unavailable
 from nacre.modelserver.channel import Remote, open_channel
 from nacre.modelserver.history import HistoryReport, merge_histories
 from nacre.modelserver.limits import Limits
-from nacre.modelserver.stats import Report, merge
+from nacre.modelserver.rates import shared
+from nacre.modelserver.stats import Report, add_counts, merge
 
 log = logging.getLogger(__name__)
 
@@ -31,8 +32,9 @@ class Supervisor:
     def __init__(self, folder: Path, host: str, port: int, limits: Limits, workers: int) -> None:
         self._arguments = [
             *("--folder", str(folder), "--host", host, "--port", str(port)),
-            *("--max-body", str(limits.max_body)),
+            *("--max-body", str(limits.max_body), "--workers", str(workers)),
         ]
+        self._rates = shared()
         self._grace = limits.drain_time + 2.0
         self._remotes: dict[int, Remote] = {}
         self._ready = [asyncio.Event() for _ in range(workers)]
@@ -62,8 +64,8 @@ class Supervisor:
         with theirs:
             process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "nacre.modelserver.channel"),
-                *("--channel", str(theirs.fileno()), *self._arguments),
-                pass_fds=[theirs.fileno()],
+                *("--channel", str(theirs.fileno()), "--rates", str(self._rates), *self._arguments),
+                pass_fds=[theirs.fileno(), self._rates],
                 stdin=asyncio.subprocess.DEVNULL,
             )
         remote = Remote(*await open_channel(ours))
@@ -90,13 +92,21 @@ class Supervisor:
     async def report(self) -> Report:
         return merge(await self._all("report"))
 
-    async def history(self, key: str) -> HistoryReport | None:
-        return merge_histories([one for one in await self._all("history", key) if one is not None])
+    async def history(self, key: str, revision: int | None) -> HistoryReport | None:
+        return merge_histories(
+            [one for one in await self._all("history", key, revision) if one is not None]
+        )
 
-    async def _all(self, do: str, endpoint: str = "") -> list[Any]:
+    async def demand(self) -> dict[str, int]:
+        merged: dict[str, int] = {}
+        for one in await self._all("demand"):
+            add_counts(merged, one)
+        return merged
+
+    async def _all(self, do: str, endpoint: str = "", revision: int | None = None) -> list[Any]:
         """Ask every worker. One that dies meanwhile reads ``routes.json`` when it starts again."""
         answers = await asyncio.gather(
-            *(remote.call(do, endpoint) for remote in list(self._remotes.values())),
+            *(remote.call(do, endpoint, revision) for remote in list(self._remotes.values())),
             return_exceptions=True,
         )
         for answer in answers:

@@ -6,6 +6,8 @@ Every function raises :class:`TensorError` with one sentence; the caller knows w
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -82,13 +84,24 @@ def _numbers(data: list[Any], datatype: str) -> Array:
     except (ValueError, OverflowError) as error:
         raise TensorError("is ragged: rows of one level differ in length") from error
     kind = array.dtype.kind
+    if kind in "fiu" and bool in _types(data, array.ndim):
+        return _one_by_one(data, datatype, wanted)  # NumPy takes true for 1 among numbers
     if wanted.kind == "f" and kind in "fiu":
-        return _narrow(array, datatype, wanted)
+        # A number in JSON is a double, whole or not: 2**53 + 1 is what 2.0**53 + 1 is.
+        return _narrow(array.astype(np.float64, copy=False), datatype, wanted)
     if wanted.kind == kind == "b" or array.size == 0:
         return array.astype(wanted)
     if wanted.kind in "iu" and kind in "iu":
         return _fit(array, datatype, wanted)
     return _one_by_one(data, datatype, wanted)
+
+
+def _types(data: list[Any], depth: int) -> set[type]:
+    """The types of the values, which lie so deep."""
+    values: Iterable[Any] = data
+    for _ in range(depth - 1):
+        values = chain.from_iterable(values)
+    return set(map(type, values))
 
 
 def _narrow(array: Array, datatype: str, wanted: np.dtype[Any]) -> Array:
@@ -214,7 +227,7 @@ def to_binary(array: Array, datatype: str) -> bytes:
         return np.ascontiguousarray(array, NUMPY[datatype]).tobytes()
     parts: list[bytes] = []
     for value in array.ravel():
-        text = value.encode() if isinstance(value, str) else bytes(value)
+        text = value if isinstance(value, bytes) else str(value).encode()
         parts.append(struct.pack("<I", len(text)))
         parts.append(text)
     return b"".join(parts)
@@ -223,8 +236,13 @@ def to_binary(array: Array, datatype: str) -> bytes:
 def to_json_values(array: Array, datatype: str) -> Any:
     """Flat values that ``orjson`` writes with its NumPy option; floats have to be finite."""
     if datatype == "BYTES":
-        return [value if isinstance(value, str) else str(value) for value in array.ravel()]
-    return np.ascontiguousarray(array).reshape(-1)
+        return [as_text(value) for value in array.ravel()]
+    return (array if array.flags.c_contiguous else np.ascontiguousarray(array)).reshape(-1)
+
+
+def as_text(value: Any) -> str:
+    """A value of a BYTES tensor; what is not UTF-8 becomes U+FFFD, as JSON has no place for it."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def to_json_strings(array: Array) -> list[Any]:

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import socket
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from nacre.errors import InvalidSpec
+from nacre.modelserver import memory
+from nacre.modelserver.asking import Asking
+from nacre.modelserver.dispatch import Dispatcher
+from nacre.modelserver.grpc.gate import Gate
 from nacre.modelserver.history import HistoryReport, slot_of
 from nacre.modelserver.host import Host
-from nacre.modelserver.inference import Inference
 from nacre.modelserver.limits import Limits
 from nacre.modelserver.listener import Listener
+from nacre.modelserver.rates import Rates
 from nacre.modelserver.stats import Report
 from nacre.schema.serving import HISTORY_SECONDS
 
 log = logging.getLogger(__name__)
 
 _LOAD_FIRST = 10.0
+_GARBAGE = 20_000
+_SWEEP = 0.5
+_WRITE = 5.0
 
 
 class PortTaken(Exception):
@@ -64,15 +73,37 @@ def claim(host: str, port: int) -> socket.socket:
     return bind(host, port)
 
 
+def _settle_garbage() -> None:
+    """Let the collector leave alone what was imported: requests would wait for it."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_GARBAGE, 20, 50)
+    memory.give_back()
+
+
 class Worker:
     """The ``Fleet`` of one process: answers inference on one core."""
 
-    def __init__(self, folder: Path, host: str, port: int, limits: Limits) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        host: str,
+        port: int,
+        limits: Limits,
+        workers: int = 1,
+        rates: Rates | None = None,
+    ) -> None:
         self._address = (host, port)
-        self._host = Host(folder)
-        self._listener = Listener(Inference(self._host, limits), limits)
+        memory.bound(limits.max_memory, workers)
+        memory.open_files()
+        self._host = Host(folder, limits, workers, rates)
+        self._listener = Listener(Dispatcher(self._host, limits), limits)
+        self._listener.http2 = Gate(Asking(self._host, limits), self._listener)
         self._first: asyncio.Task[None] | None = None
         self._cutter: asyncio.TimerHandle | None = None
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="records")
+        self._written = 0.0
 
     async def start(self) -> None:
         """Load what ``routes.json`` says, then listen.
@@ -80,13 +111,16 @@ class Worker:
         After ten seconds it listens while loading goes on: endpoints not yet there answer 503.
         """
         self._cut_later()
+        self._sweep()
         self._first = asyncio.create_task(self._load_first())
         await asyncio.wait([self._first], timeout=_LOAD_FIRST)
+        _settle_garbage()
         await self._listener.start(bind(*self._address))
 
     async def _load_first(self) -> None:
         try:
             await self._host.reload()
+            await self._host.loaded()
         except InvalidSpec as error:
             log.error("nothing is served until the next reload: %s", error.detail)
 
@@ -97,8 +131,24 @@ class Worker:
     async def report(self) -> Report:
         return self._host.report(self._listener.connections)
 
-    async def history(self, key: str) -> HistoryReport | None:
-        return self._host.history(key)
+    async def history(self, key: str, revision: int | None) -> HistoryReport | None:
+        return self._host.history(key, revision)
+
+    async def demand(self) -> dict[str, int]:
+        return self._host.demand()
+
+    def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        self._host.sweep(now)
+        if now - self._written >= _WRITE:
+            self._written = now
+            self._write()
+        self._sweeper = loop.call_later(_SWEEP, self._sweep)
+
+    def _write(self) -> Future[None] | None:
+        text = self._host.write_records()
+        return self._writer.submit(self._host.records.write, *text) if any(text) else None
 
     def _cut_later(self) -> None:
         """All workers cut at the same moments, so that their intervals can be added up."""
@@ -111,6 +161,10 @@ class Worker:
         self._cut_later()
 
     async def stop(self) -> None:
-        if self._cutter is not None:
-            self._cutter.cancel()
+        for timer in (self._cutter, self._sweeper):
+            if timer is not None:
+                timer.cancel()
         await self._listener.drain()
+        if (last := self._write()) is not None:
+            await asyncio.wrap_future(last)
+        await asyncio.get_running_loop().run_in_executor(self._writer, self._host.capture.close)

@@ -10,10 +10,11 @@ class Converter:
     """A program that converts inside an environment of the framework's.
 
     ``program`` is a module, run as ``python -m``; it takes ``--model FILE [--inputs JSON] [--data FOLDER]…
-    [--script FILE | --module NAME]``, writes ``model.onnx`` and ``conversion.json`` into
+    [--script FILE | --module NAME] [--untrusted]``, writes ``model.onnx`` and ``conversion.json`` into
     ``$NACRE_OUTPUT_DIR``, and exits with 2 and a sentence on stderr when the model cannot be converted.
-    ``requirements`` are added to the
-    model's own environment; ``environment`` is the catalogue's, for a model that brings none.
+    ``--untrusted``: the file came from no run of the project, and nothing in it may be unpickled.
+    ``requirements`` are added to the model's own environment; ``environment`` is the catalogue's, for a
+    model that brings none.
     """
 
     framework: str

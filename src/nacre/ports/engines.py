@@ -39,8 +39,11 @@ class Observed:
 class Engine(ABC):
     """Places, starts and ends launchers; knows nothing of jobs, queues or money.
 
-    Every method is idempotent and may be called again after a crash of the caller at any point.
-    ``Unavailable`` means "cannot tell now": the caller freezes its states and asks again.
+    Everything is by replica: those of a gang are launched, seen, stopped and forgotten one by one, and the
+    server sees to it that it is all or nothing. Every method is idempotent and may be called again after a
+    crash of the caller at any point; what a former server launched is found by handle alone.
+    ``Unavailable`` means "cannot tell now": the caller freezes its states and asks again. Never guess: what
+    is reported as gone is started again somewhere else. ``nacre.testing.conformance.engine`` has the tests.
     """
 
     @abstractmethod
@@ -49,7 +52,7 @@ class Engine(ABC):
 
     @abstractmethod
     def handle(self, spec: LaunchSpec) -> Handle:
-        """The handle of this replica, before it is launched."""
+        """The handle of this replica, before it is launched; made without asking anybody."""
 
     @abstractmethod
     def launch(self, spec: LaunchSpec, handle: Handle) -> None:
@@ -72,12 +75,13 @@ class Engine(ABC):
 
     @abstractmethod
     def forget(self, handle: Handle, *, everything: bool = False) -> None:
-        """Remove all that there is of an attempt; what still runs of it ends. Output that the server would
-        not have stays, unless ``everything`` is asked for."""
+        """Remove all that there is of a replica; what still runs of it has ended when this returns. With
+        the last replica goes what the gang shared. Output that the server would not have stays, unless
+        ``everything`` is asked for."""
 
     @abstractmethod
     def leftovers(self) -> list[tuple[str, Handle]]:
-        """Attempt id and handle of all that was launched here and is not forgotten."""
+        """Attempt id and handle of each replica that was launched here and is not forgotten."""
 
     @abstractmethod
     def socket(self, handle: Handle, name: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 Log = Callable[[str], None]
 """Takes a line of progress, as it happens."""
@@ -38,6 +38,33 @@ class Built:
     interpreter: str
     size: int
     seconds: float
+
+
+@dataclass(frozen=True)
+class Indexes:
+    """Where packages come from, for work that installs some itself.
+
+    Attributes:
+        hosts: of the indexes, ``host`` or ``host:port``.
+        proxies: that lead there from the server, as ``urllib.request.getproxies`` names them.
+        variables: what tells pip and uv of the indexes; without the names and passwords in their URLs.
+        shown: folders and files of this host that those variables name.
+        uv: path of the program, for the work to run.
+    """
+
+    hosts: frozenset[str] = frozenset()
+    proxies: dict[str, str] = field(default_factory=dict)
+    variables: dict[str, str] = field(default_factory=dict)
+    shown: tuple[str, ...] = ()
+    uv: str | None = None
+
+
+class Indexed(ABC):
+    """An ability of environments: they know where their packages come from."""
+
+    @abstractmethod
+    def indexes(self) -> Indexes:
+        """What this server was told of package indexes."""
 
 
 class Environments(ABC):

@@ -136,7 +136,9 @@ class CompareSpec(Wire):
     """Runs to put side by side."""
 
     runs: list[str] = Field(min_length=2, max_length=100)
-    metrics: list[str] | None = Field(None, max_length=500, description="names or patterns; null: all")
+    metrics: list[str] | None = Field(
+        None, max_length=500, description="names or patterns; null: all but system/*"
+    )
 
 
 class ComparedRun(Answer):

@@ -11,6 +11,7 @@ from pydantic import AliasChoices, Field, field_validator, model_validator
 
 from nacre.schema.access import PROJECT, Access, Operation
 from nacre.schema.base import Answer, Digest, JsonObject, Micros, Name, Stamped, Wire
+from nacre.schema.launch import DistributionType
 from nacre.schema.resources import Duration, Resources
 
 
@@ -46,9 +47,30 @@ BARE_NAMES = (
 """Names that mean: wherever frameworks look that know it."""
 
 
+MAX_REPLICAS = 1024
+_RANGE = re.compile(r"(-?\d{1,9})(?:\.\.(-?\d{1,9}))?")
+
 Priority = Literal["low", "normal", "high"]
 PRIORITIES: tuple[Priority, ...] = ("low", "normal", "high")
 """From the last to the first in the queue."""
+
+
+class Distribution(Wire):
+    """How a job's processes find each other: which framework's variables they get.
+
+    RANK, LOCAL_RANK, WORLD_SIZE, MASTER_ADDR and the like, with torchrun's meaning, are there for every type but
+    ``none``, and for each job of several processes.
+    """
+
+    type: DistributionType = "none"
+    launch: Literal["per-process", "per-node"] | None = Field(
+        None,
+        description="run the command once for each process, or once for each replica (torchrun, accelerate and "
+        "mpirun start the processes themselves); null: as the command says",
+    )
+    parameter_server_count: int = Field(
+        0, ge=0, le=64, description="TensorFlow's or MXNet's; MXNet has one at least"
+    )
 
 
 class JobInput(Wire):
@@ -111,6 +133,23 @@ class JobSpec(Wire):
     inputs: dict[Name, JobInput] = {}
     resources: Resources = Resources()
     instance_type: Name | None = Field(None, description="a named shape, instead of resources")
+    replicas: int | str = Field(
+        1,
+        validation_alias=_either("replicas", "nodes", "num_nodes", "instance_count"),
+        description="of the command, each with these resources, started together or not at all; LEAST..MOST "
+        "takes as many as there is room for, and starts again from the checkpoint when that changes",
+        examples=[2, "1..4"],
+    )
+    processes_per_replica: int = Field(
+        1,
+        ge=1,
+        le=256,
+        validation_alias=_either("processes_per_replica", "process_count_per_instance", "nproc_per_node"),
+    )
+    distribution: Distribution = Distribution()
+    resume_from: str | None = Field(
+        None, description="a job of this project that has ended: begin with a copy of its checkpoints"
+    )
     max_duration: Duration | None = None
     max_restarts: int = Field(
         0, ge=0, le=1000, description="after failures; coming back after pre-emption or a lost node is free"
@@ -178,6 +217,49 @@ class JobSpec(Wire):
                 raise ValueError(f"limits: unknown field {sorted(limits)[0]!r}")
         return value
 
+    @model_validator(mode="before")
+    @classmethod
+    def _azure_distribution(cls, value: Any) -> Any:
+        """Azure ML counts processes and workers in ``distribution``; they are fields of the job here."""
+        if not isinstance(value, dict) or not isinstance(value.get("distribution"), dict | str):
+            return value
+        value = dict(value)
+        given = value["distribution"]
+        given = {"type": given} if isinstance(given, str) else dict(given)
+        for theirs, ours in (
+            ("process_count_per_instance", "processes_per_replica"),
+            ("worker_count", "replicas"),
+        ):
+            if theirs in given:
+                value.setdefault(ours, given.pop(theirs))
+        value["distribution"] = given | {"type": str(given.get("type", "none")).lower()}
+        return value
+
+    @field_validator("replicas")
+    @classmethod
+    def _replicas(cls, value: int | str) -> int | str:
+        match = _RANGE.fullmatch(str(value))
+        if match is None:
+            raise ValueError(f"{value!r} is no number of replicas: write it like 2 or 1..4")
+        least, most = int(match[1]), int(match[2] or match[1])
+        if least < 1:
+            raise ValueError("a job has at least 1 replica")
+        if most > MAX_REPLICAS:
+            raise ValueError(f"a job has at most {MAX_REPLICAS} replicas")
+        if least > most:
+            raise ValueError(f"{value}: write the smaller number first, {most}..{least}")
+        return least if least == most else f"{least}..{most}"
+
+    @property
+    def least(self) -> int:
+        """Replicas that the job starts with at least."""
+        return int(str(self.replicas).partition("..")[0])
+
+    @property
+    def most(self) -> int:
+        """Replicas that it takes when there is room."""
+        return int(str(self.replicas).rpartition("..")[2])
+
     @field_validator("workdir")
     @classmethod
     def _inside(cls, value: str) -> str:
@@ -187,7 +269,7 @@ class JobSpec(Wire):
 
 
 class JobPlan(Answer):
-    """What a submission would do: nothing is stored."""
+    """What a submission would do: nothing is stored. ``price_per_hour`` is of the replicas at least."""
 
     spec: JobSpec
     inputs: dict[str, str] = Field({}, description="each input's dataset version, resolved")
@@ -201,8 +283,25 @@ class JobPlan(Answer):
     message: str | None = None
 
 
+class Replica(Answer):
+    """One member of an attempt's gang. ``gpus``: by index of the node's devices, the part it has of each."""
+
+    rank: int
+    node: str
+    gpus: dict[int, float] = {}
+    state: str
+    reason: str | None = None
+    message: str | None = None
+    exit_code: int | None = None
+    ready_at: datetime | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    peak_memory: int | None = None
+    isolation: JsonObject | None = None
+
+
 class Attempt(Stamped):
-    """One try at a job."""
+    """One try at a job. ``reason`` to ``exit_code`` are those of the replica that decided its end."""
 
     number: int
     state: str
@@ -211,8 +310,11 @@ class Attempt(Stamped):
     exit_code: int | None = None
     started_at: datetime | None = None
     ended_at: datetime | None = None
-    peak_memory: int | None = None
-    isolation: JsonObject | None = None
+    peak_memory: int | None = Field(None, description="of the replica that had most")
+    isolation: JsonObject | None = Field(
+        None, description="which limits were really enforced, of replica 0"
+    )
+    replicas: list[Replica] = []
 
 
 class JobRecord(Answer):
@@ -235,6 +337,7 @@ class JobRecord(Answer):
     env: dict[str, str] = {}
     secrets: list[str] = []
     capture: Literal["on", "off"] = "on"
+    resume_from: str | None = Field(None, description="id of the job whose checkpoints it began with")
     hardware: JsonObject = {}
     nacre: str
 
@@ -244,7 +347,7 @@ class Job(Stamped):
 
     project: Name
     name: str
-    kind: Literal["task", "convert", "evaluate"] = "task"
+    kind: Literal["task", "convert", "evaluate", "predict", "drift"] = "task"
     description: str = ""
     user: str
     state: JobState
@@ -257,15 +360,18 @@ class Job(Stamped):
     attempts: list[Attempt] = []
     started_at: datetime | None = None
     ended_at: datetime | None = None
-    price_per_hour: Micros
+    retry_at: datetime | None = Field(None, description="it is not started again before")
+    price_per_hour: Micros = Field(description="of the replicas that it has, or waits for, at least")
     cost: Micros = 0
     currency: str = "USD"
 
 
 class JobStop(Wire):
-    """``reason`` ends up in the job's record."""
+    """``reason`` ends up in the job's record. ``grace``: how long the command has to save its state after
+    SIGTERM, when not the job's stop_duration."""
 
     reason: str | None = None
+    grace: Duration | None = None
 
 
 _J = f"{PROJECT}/jobs"

@@ -49,6 +49,7 @@ Topic = Literal[
     "dataset",
     "environment_log",
     "instance_log",
+    "replica_log",
 ]
 Cursor = dict[str, str | int | None]
 
@@ -76,13 +77,15 @@ class LiveUnsubscribe(Wire):
 class LiveSubscribe(Wire):
     """Starts a subscription, or replaces the one of the same id.
 
-    ``name`` is the run of ``run``, the job of ``job`` and ``log``, and so on for every topic of one thing.
-    ``cursor``: null starts now (of a log: at its beginning, or, of a job's, ``tail`` lines before its end);
-    ``{}`` starts at the beginning.
+    ``name`` is the run of ``run``, the job of ``job`` and ``log``, the id of an endpoint's replica of
+    ``replica_log``, and so on for every topic of one thing.
+    ``cursor``: null starts now (of a log: at its beginning, or, of ``log`` and ``replica_log``, ``tail`` lines
+    before its end); ``{}`` starts at the beginning.
 
     ``keys`` (of ``run``) are names of metrics or patterns; null: all. ``experiments``, ``filter``,
     ``order_by``, ``columns``, ``view``, ``limit`` (of ``runs``) are those of ``runs.search``; the other
     lists take ``limit``, and ``jobs`` takes ``active``. ``encoding`` (of logs): bytes as text, or in base64.
+    ``replica`` (of ``log``): whose, by rank.
     """
 
     op: Literal["subscribe"]
@@ -100,6 +103,7 @@ class LiveSubscribe(Wire):
     limit: int = Field(100, ge=1, le=200)
     active: bool = False
     tail: int | None = Field(None, ge=0, le=100_000)
+    replica: int = Field(0, ge=0, le=100_000)
     encoding: Literal["text", "base64"] = "text"
 
 

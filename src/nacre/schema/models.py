@@ -14,8 +14,9 @@ from nacre.schema.base import Answer, Digest, JsonObject, Stamped, Wire
 from nacre.schema.launch import FileEntry
 from nacre.schema.serving import Signature, TensorSpec
 
-Framework = Literal["pytorch", "keras", "tensorflow", "sklearn", "onnx", "mlflow"]
-"""``mlflow``: a model of an MLflow client whose flavour Nacre does not convert."""
+Framework = Literal["pytorch", "keras", "tensorflow", "sklearn", "onnx", "mlflow", "custom"]
+"""``mlflow``: a model of an MLflow client whose flavour Nacre does not convert. ``custom``: a folder with a
+program ``predict.py`` that answers for itself."""
 
 _ALIAS = re.compile(r"[\w.-]{1,255}")
 
@@ -171,6 +172,10 @@ class ModelFiles(Answer):
     onnx: FileEntry | None = None
 
 
+ExportLayout = Literal["triton", "tfserving", "mlflow"]
+"""What loads the tree: Triton Inference Server, TensorFlow Serving, MLflow."""
+
+
 class AliasSet(Wire):
     """The version that the alias points at."""
 
@@ -317,6 +322,15 @@ OPERATIONS = (
         Access.VIEWER,
         "models:read",
         "model pull",
+    ),
+    Operation(
+        "models.export",
+        "GET",
+        f"{_V}/{{version}}/export",
+        "Download a version as the tree that another model server loads, as a ZIP",
+        Access.VIEWER,
+        "models:read",
+        "model export",
     ),
     Operation(
         "models.convert",

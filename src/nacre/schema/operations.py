@@ -13,6 +13,7 @@ from nacre.schema import (
     lineage,
     live,
     models,
+    predictions,
     previews,
     projects,
     queue,
@@ -45,6 +46,7 @@ _NOUNS = (
     instances,
     models,
     endpoints,
+    predictions,
     usage,
     views,
 )
@@ -52,8 +54,8 @@ _NOUNS = (
 OPERATIONS: dict[str, Operation] = {op.name: op for noun in _NOUNS for op in noun.OPERATIONS}
 """Every operation by name."""
 
-PREDICT_SCOPE = "endpoints:predict"
+INVOKE_SCOPE = "endpoints:invoke"
 """What a token needs to call endpoints on the inference listener, which has no operations."""
 
-SCOPES: frozenset[str] = frozenset(op.scope for op in OPERATIONS.values() if op.scope) | {PREDICT_SCOPE}
+SCOPES: frozenset[str] = frozenset(op.scope for op in OPERATIONS.values() if op.scope) | {INVOKE_SCOPE}
 """Every scope that a token may carry, besides ``*``."""

@@ -9,8 +9,7 @@ from pydantic import Field, SecretStr
 
 from nacre.schema.access import PROJECT, Access, Operation, Role
 from nacre.schema.base import Answer, JsonObject, Name, Stamped, Wire
-
-Network = Literal["none", "full"]
+from nacre.schema.launch import Network
 
 
 class ProjectCreate(Wire):
@@ -21,7 +20,8 @@ class ProjectCreate(Wire):
 
 
 class ProjectUpdate(Wire):
-    """Null leaves a field. ``network``: whether this project's work may use the network."""
+    """Null leaves a field. ``network``: what this project's work reaches: the server only (none), package
+    indexes too (packages), or everything (full)."""
 
     description: str | None = None
     network: Network | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -41,11 +41,13 @@ class QuotaUpdate(Wire):
 
 
 class QueueEntry(Answer):
-    """A job that waits. Of projects that the caller is not in, only that something waits is told."""
+    """A job, an instance or a replica of an endpoint that waits. Of projects that the caller is not in, only that
+    something waits is told."""
 
     position: int = Field(description="from 1, the order in which turns come if nothing else is submitted")
+    kind: Literal["job", "instance", "endpoint"] = "job"
     project: str | None = None
-    job: str | None = None
+    job: str | None = Field(None, description="name of the job, instance or endpoint")
     id: str | None = None
     user: str | None = None
     reason: str | None = None
@@ -53,6 +55,8 @@ class QueueEntry(Answer):
     starts_by: datetime | None = Field(
         None, description="the latest time it starts, where limits on the time of others tell"
     )
+    replicas: int = Field(1, description="started together, at least; cpu, memory and gpu are of each")
+    most_replicas: int = Field(1, description="taken where there is room")
     cpu: float
     memory: int
     gpu: float = 0
@@ -68,8 +72,8 @@ class Share(Answer):
     cpu: float
     memory: int
     gpu: float
-    running: int = Field(description="jobs and instances that hold something")
-    waiting: int = Field(description="jobs in the queue")
+    running: int = Field(description="jobs, instances and replicas that hold something")
+    waiting: int = Field(description="jobs, instances and replicas in the queue")
     share: float = Field(description="of its dominant resource now, from 0 to 1")
     recent_share: float = Field(description="the same, averaged over the past hours")
     weight: float = 1.0
@@ -81,7 +85,7 @@ OPERATIONS = (
         "queue.list",
         "GET",
         "/api/v1/queue",
-        "List the jobs that wait, in the order of their turns, and why",
+        "List the jobs and instances that wait, in the order of their turns, and why",
         Access.USER,
         "jobs:read",
         "queue",

@@ -12,6 +12,7 @@ from nacre.schema.access import Access, Operation
 from nacre.schema.base import Answer, Micros, Name, Wire
 
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?\s*", re.IGNORECASE)
+_NUMBER = re.compile(r"\d+(\.\d+)?")
 _UNITS = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 _DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(s|m|h|d|w)\s*", re.IGNORECASE)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -43,6 +44,8 @@ def parse_duration(value: Any) -> Any:
 
 
 Size = Annotated[int, BeforeValidator(parse_size), Field(ge=0, description="bytes, or text such as 4GB")]
+Space = Annotated[Size, Field(gt=0)]
+"""A size that is something."""
 Duration = Annotated[
     float,
     BeforeValidator(parse_duration),
@@ -51,14 +54,15 @@ Duration = Annotated[
 
 
 class Resources(Wire):
-    """What work asks for. ``gpu``: a count, or ``name:count`` as dstack writes it (``H100:2``)."""
+    """What work asks for. ``gpu``: a count, a part of one device (0.5), or ``name:count`` as dstack writes it
+    (``H100:2``)."""
 
     cpu: float = Field(1.0, gt=0, le=1024)
-    memory: Size = 2 * 2**30
-    gpu: int = Field(0, ge=0, le=64)
+    memory: Space = 2 * 2**30
+    gpu: float = Field(0, ge=0, le=64)
     gpu_name: str | None = None
-    disk: Size = 20 * 2**30
-    shm_size: Size = 2**30
+    disk: Space = 20 * 2**30
+    shm_size: Space = 2**30
 
     @model_validator(mode="before")
     @classmethod
@@ -71,7 +75,7 @@ class Resources(Wire):
             if alias in value:
                 value.setdefault(name, value.pop(alias))
         gpu = value.get("gpu")
-        if isinstance(gpu, str) and not gpu.strip().isdigit():
+        if isinstance(gpu, str) and not _NUMBER.fullmatch(gpu.strip()):
             kind, _, count = gpu.strip().partition(":")
             value["gpu_name"], value["gpu"] = kind, count or 1
         return value
@@ -79,8 +83,15 @@ class Resources(Wire):
     @field_validator("gpu", mode="before")
     @classmethod
     def _count(cls, value: Any) -> Any:
-        if isinstance(value, str) and not value.isdigit():
+        if isinstance(value, str) and not _NUMBER.fullmatch(value.strip()):
             raise ValueError("write gpu as a count, and the kind in gpu_name (H100)")
+        return value
+
+    @field_validator("gpu")
+    @classmethod
+    def _part(cls, value: float) -> float:
+        if value > 1 and value != int(value):
+            raise ValueError(f"{value:g} GPUs: ask for a whole number, or for a part of one (0.5)")
         return value
 
 
@@ -98,21 +109,25 @@ class InstanceType(Answer):
 
 
 class NodeWork(Answer):
-    """What an attempt of a job or instance holds of a machine. ``gpus``: indices of devices."""
+    """What a replica of a job or of an endpoint, or an instance, holds of a machine. ``gpus``: by index of its
+    devices, the part of each. ``price_per_hour``: of this replica."""
 
     project: str
-    kind: str = Field(description="job or instance")
+    kind: str = Field(description="job, instance or endpoint")
     name: str
     user: str
     cpu: float
     memory: int
-    gpus: list[int] = []
+    gpus: dict[int, float] = {}
     price_per_hour: Micros
     since: datetime
 
 
 class Node(Answer):
-    """A machine: what it has, what is taken, and by which work, as far as the caller may see it."""
+    """A machine: what it has, what is taken, and by which work, as far as the caller may see it.
+
+    ``gpus_used``: by index of its devices, the part of each that is taken.
+    """
 
     name: str
     cpu: float
@@ -120,7 +135,7 @@ class Node(Answer):
     gpus: list[str] = []
     cpu_used: float = 0
     memory_used: int = 0
-    gpus_used: list[int] = []
+    gpus_used: dict[int, float] = {}
     isolation: str
     alive: bool = True
     work: list[NodeWork] = []

@@ -32,7 +32,7 @@ class UsageRecord(Stamped):
     ended_at: datetime | None = None
     cpu: float
     memory: int
-    gpu: int
+    gpu: float
     price_per_hour: Micros
     seconds: float
     cost: Micros
@@ -89,6 +89,26 @@ class Forecast(Answer):
     by_recent: Projection
 
 
+class RequestLine(Answer):
+    """What an endpoint answered on a day of UTC. ``seconds``: the times of all requests added up."""
+
+    endpoint: Name
+    endpoint_id: str
+    day: str = Field(examples=["2026-03-01"])
+    requests: int
+    errors: int
+    samples: int
+    seconds: float
+
+
+class RequestUsage(Answer):
+    """Requests of endpoints by day, newest day first; also of endpoints that are gone."""
+
+    requests: int
+    seconds: float
+    lines: list[RequestLine]
+
+
 OPERATIONS = (
     Operation(
         "usage.list",
@@ -107,6 +127,15 @@ OPERATIONS = (
         Access.USER,
         "usage:read",
         "cost",
+    ),
+    Operation(
+        "usage.requests",
+        "GET",
+        f"{PROJECT}/usage/requests",
+        "Sum what endpoints answered, by endpoint and day",
+        Access.VIEWER,
+        "usage:read",
+        "usage requests",
     ),
     Operation(
         "usage.forecast",

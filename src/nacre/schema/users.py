@@ -9,6 +9,7 @@ from pydantic import Field, SecretStr
 
 from nacre.schema.access import Access, Operation
 from nacre.schema.base import Answer, Name, Stamped, Wire
+from nacre.schema.resources import Size
 
 SESSION_COOKIE = "nacre_session"
 """The cookie of the console's sign-in. Browsers send it to every port of the host."""
@@ -92,11 +93,16 @@ class PasswordChange(Wire):
 
 
 class TokenCreate(Wire):
-    """A token for a program. No scopes means everything that the user may do."""
+    """A token for a program. No scopes means everything that the user may do.
+
+    ``rate_per_s``: requests that endpoints answer it in a second, in bursts of up to ``burst``; beyond that 429.
+    """
 
     name: Name
     scopes: list[str] = Field(["*"], min_length=1)
     lifetime_s: int | None = Field(None, ge=60)
+    rate_per_s: float | None = Field(None, gt=0, le=1e6)
+    burst: int | None = Field(None, ge=1, le=1_000_000)
 
 
 class Token(Stamped):
@@ -107,6 +113,8 @@ class Token(Stamped):
     scopes: list[str]
     expires_at: datetime | None = None
     last_used_at: datetime | None = None
+    rate_per_s: float | None = None
+    burst: int | None = None
     current: bool = Field(False, description="the one that asked")
 
 
@@ -157,6 +165,15 @@ class Invitation(Stamped):
     secret: str | None = Field(None, repr=False)
 
 
+class Reserved(Wire):
+    """What of the machines is set aside for instances and endpoints. Jobs do not take it, but spot jobs do, and
+    make room."""
+
+    cpu: float = Field(0, ge=0, le=1e6)
+    memory: Size = 0
+    gpu: float = Field(0, ge=0, le=1e6)
+
+
 class Settings(Answer):
     """What an administrator sets for the whole server."""
 
@@ -167,6 +184,7 @@ class Settings(Answer):
         "on loopback only, and everybody else needs an invitation",
     )
     trash_days: int = Field(description="how long deleted runs and experiments can be restored")
+    reserved: Reserved = Reserved()
 
 
 class SettingsUpdate(Wire):
@@ -174,6 +192,7 @@ class SettingsUpdate(Wire):
 
     sign_up: SignUpPolicy | None = None
     trash_days: int | None = Field(None, ge=0, le=36_500)
+    reserved: Reserved | None = Field(None, description="amounts that are left out stay")
 
 
 _A = "/api/v1"

@@ -35,7 +35,7 @@ _PROBE = "import json; from nacre.launcher.isolation import detect; print(json.d
 def machine_checks(settings: Settings) -> list[Check]:
     """Every check of the machine that needs no server. Takes a good part of a second."""
     checks = [check_python(), check_machine(), check_gpus(), *check_home(settings), check_uv()]
-    return checks + check_isolation() + check_ports(settings)
+    return checks + check_isolation(settings) + check_ports(settings)
 
 
 def check_python() -> Check:
@@ -124,26 +124,39 @@ def check_uv() -> Check:
     return Check(name="uv", state=_OK, message=done.stdout.decode().strip())
 
 
-def check_isolation() -> list[Check]:
+def check_isolation(settings: Settings) -> list[Check]:
     """What the launcher finds when it tries its sandbox."""
     done = subprocess.run([sys.executable, "-c", _PROBE], capture_output=True, check=False, timeout=60)
     if done.returncode != 0:
         said = done.stderr.decode(errors="replace").strip()[-400:]
         return [Check(name="sandbox", state=_PROBLEM, message=f"it could not be tried: {said}")]
-    return isolation_checks(json.loads(done.stdout))
+    attempts = settings.home / "attempts"
+    own_users = attempts.exists() and home.reachable(attempts, sys.base_prefix)
+    return isolation_checks(json.loads(done.stdout), own_users=own_users)
 
 
-def isolation_checks(found: dict[str, Any]) -> list[Check]:
-    """The launcher's finding (:class:`nacre.launcher.isolation.Isolation`) as three checks."""
-    return [_sandbox(found), _limits(found), _filter(found)]
+def isolation_checks(found: dict[str, Any], *, own_users: bool = False) -> list[Check]:
+    """The launcher's finding (:class:`nacre.launcher.isolation.Isolation`) as three checks.
+
+    ``own_users``: whether others could run work here, so that root gives it a user without a sandbox too.
+    """
+    return [_sandbox(found, own_users=own_users), _limits(found), _filter(found)]
 
 
-def _sandbox(found: dict[str, Any]) -> Check:
+def _sandbox(found: dict[str, Any], *, own_users: bool) -> Check:
     if found["bubblewrap_works"]:
         own = " under a user number of its project" if found["mode"] == "bwrap-root" else ""
         text = f"isolation is {found['level']}: work runs in bubblewrap {found['bubblewrap_version']}{own}"
         return Check(name="sandbox", state=_OK, message=text)
-    exposed = "work runs as a plain process and sees other files and processes of this machine"
+    exposed = "work runs as a plain process, "
+    if not found["is_root"]:
+        exposed += "as the server's own user: it gets to the server's keys and to every project's files"
+    elif own_users:
+        exposed += (
+            "as a user of its project: it sees other processes, and has the machine's network and /tmp"
+        )
+    else:
+        exposed += "as root: nothing on this machine is closed to it"
     if found["bubblewrap"] is None:
         return Check(
             name="sandbox",
@@ -166,15 +179,16 @@ def _limits(found: dict[str, Any]) -> Check:
     held = [word for name, word in names.items() if found[name]]
     missing = [word for name, word in names.items() if not found[name]]
     if not missing:
-        text = f"control groups (version {found['cgroup_version']}) hold {', '.join(held)}"
+        text = f"control groups (version {found['cgroup_version']}) hold {', '.join(held)}; "
+        text += "disk quotas are watched"
         return Check(name="limits", state=_OK, message=text)
     return Check(
         name="limits",
         state=_WARNING,
         message=f"control groups cannot limit {', '.join(missing)} here: work that takes too much is "
         "noticed later, or not at all",
-        remedy="start the server as root, or where it may delegate: "
-        "systemd-run --user --scope -p Delegate=yes nacre up",
+        remedy="start the server as root, or where control groups are delegated to it: systemd-run --user "
+        "--scope -p Delegate=yes nacre up (a service: Delegate=yes in its unit)",
     )
 
 

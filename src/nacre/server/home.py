@@ -22,6 +22,7 @@ _FOLDERS = {
     "logs": 0o700,
     "run": 0o711,
     "run/api": 0o755,
+    "run/packages": 0o755,
     "serving": 0o700,
     "site": 0o755,
     "trees": 0o700,

@@ -104,6 +104,7 @@ async def _serve(settings: Settings, wiring: Wiring, sockets: dict[str, list[soc
             end()
             break
     else:
+        await wiring.package_proxy.start(sockets["packages"][0])
         await asyncio.to_thread(wiring.start)
         home.describe(settings, __version__)
         log.info("ready: console and API %s, instances %s, endpoints %s", *_urls(settings))
@@ -111,6 +112,7 @@ async def _serve(settings: Settings, wiring: Wiring, sockets: dict[str, list[soc
             await asyncio.to_thread(_print_link, settings, wiring)
         gc.freeze()
     await asyncio.gather(*serving)
+    await wiring.package_proxy.stop()
 
 
 def _print_link(settings: Settings, wiring: Wiring) -> None:
@@ -166,6 +168,7 @@ def serve(settings: Settings, quiet: bool = False) -> None:
     sockets = {
         "api": [home.bind(settings, settings.port, "console and API"), home.bind_unix(settings.api_socket)],
         "content": [home.bind(settings, settings.content_port, "instances")],
+        "packages": [home.bind_unix(settings.package_socket)],
     }
     home.probe_inference(settings)
     database = _open_database(settings)

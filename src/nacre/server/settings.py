@@ -9,7 +9,10 @@ from ipaddress import ip_address
 from pathlib import Path
 
 from nacre.errors import InvalidSpec
+from nacre.proxy.package_hosts import parse_place
 
+DEFAULT = "default"
+_MOST_WORKERS = 256
 _LEVELS = ("debug", "info", "warning", "error")
 
 
@@ -19,6 +22,9 @@ class Settings:
 
     ``content_port`` and ``inference_port`` follow ``port`` (7374, 7375) unless they are given.
     ``public_host`` is the name that clients use in URLs: the listening host, unless that is a wildcard.
+    ``package_hosts``: ``host`` or ``host:port`` that work may fetch packages from in projects whose network
+    is ``packages``; ``default`` stands for the well-known ones. ``inference_workers``: processes on
+    the inference listener.
     """
 
     home: Path
@@ -28,6 +34,8 @@ class Settings:
     inference_port: int = 7375
     database_url: str | None = None
     log_level: str = "info"
+    package_hosts: tuple[str, ...] = (DEFAULT,)
+    inference_workers: int = 1
 
     @property
     def public_host(self) -> str:
@@ -60,6 +68,11 @@ class Settings:
         return self.home / "run" / "api" / "nacre.sock"
 
     @property
+    def package_socket(self) -> Path:
+        """The package proxy's unix socket: not in the API's folder, which every sandbox shows."""
+        return self.home / "run" / "packages" / "proxy.sock"
+
+    @property
     def serving(self) -> Path:
         return self.home / "serving"
 
@@ -75,7 +88,8 @@ def read_settings(
     inference_port: int | None = None,
 ) -> Settings:
     """Arguments first, then ``NACRE_HOST``, ``NACRE_PORT``, ``NACRE_HOME``, ``NACRE_DATABASE_URL``,
-    ``NACRE_LOG_LEVEL``.
+    ``NACRE_LOG_LEVEL``, ``NACRE_PACKAGE_HOSTS``, ``NACRE_INFERENCE_WORKERS`` (two, where there are two
+    cores: one goes on while another one is started again).
 
     Raises:
         InvalidSpec: one of them makes no sense.
@@ -93,12 +107,27 @@ def read_settings(
         inference_port=inference_port if inference_port is not None else first + 2,
         database_url=os.environ.get("NACRE_DATABASE_URL") or None,
         log_level=level,
+        package_hosts=_package_hosts(os.environ.get("NACRE_PACKAGE_HOSTS", "")),
+        inference_workers=_number("NACRE_INFERENCE_WORKERS", str(min(2, os.cpu_count() or 1))),
     )
+    if not 0 < found.inference_workers <= _MOST_WORKERS:
+        raise InvalidSpec(f"NACRE_INFERENCE_WORKERS has to be between 1 and {_MOST_WORKERS}")
     for taken in (found.port, found.content_port, found.inference_port):
         if not 0 < taken < 65_536:
             raise InvalidSpec(f"{taken} is no port: choose --port between 1 and 65533")
     if len({found.port, found.content_port, found.inference_port}) < 3:
         raise InvalidSpec("the API, instances and endpoints need three different ports")
+    return found
+
+
+def _package_hosts(text: str) -> tuple[str, ...]:
+    """Words between spaces or commas; the default when there are none."""
+    found = tuple(text.replace(",", " ").split()) or (DEFAULT,)
+    for word in found:
+        if word != DEFAULT and parse_place(word) is None:
+            raise InvalidSpec(
+                f"NACRE_PACKAGE_HOSTS has {word!r}: give HOST or HOST:PORT, without a scheme or path"
+            )
     return found
 
 

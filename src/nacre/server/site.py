@@ -14,6 +14,7 @@ _PACKAGE = Path(__file__).resolve().parent.parent
 _PARTS = (
     *("__init__.py", "py.typed", "clock.py", "errors.py", "ids.py", "schema", "sdk", "workloads"),
     *("launcher/__init__.py", "launcher/capture"),
+    *("modelserver/__init__.py", "modelserver/frames.py", "modelserver/replica"),
 )
 _START = "launcher/capture/sitecustomize.py"
 _UNCHECKED = py_compile.PycInvalidationMode.UNCHECKED_HASH

@@ -11,12 +11,15 @@ from nacre import __version__
 from nacre.clock import Clock
 from nacre.control.attempts import AttemptsLoop
 from nacre.control.blobs import BlobLoop
+from nacre.control.captures import CaptureLoop
+from nacre.control.endpoint_replicas import EndpointReplicaLoop
 from nacre.control.environments import EnvironmentLoop
 from nacre.control.instances import InstanceLoop
 from nacre.control.loop import Loop, LoopThread
+from nacre.control.model_server import ModelServer
 from nacre.control.models import ModelLoop
 from nacre.control.queue import QueueLoop
-from nacre.control.serving import ModelServer, ServingLoop
+from nacre.control.serving import DemandLoop, Grants, ServingLoop, UsageLoop
 from nacre.control.tokens import TokenLoop
 from nacre.control.tracking import RetentionLoop, SealLoop
 from nacre.db.connect import Database
@@ -24,19 +27,31 @@ from nacre.ports.blobs import Blobs, LocalBlobs
 from nacre.ports.converters import Converter
 from nacre.ports.engines import Engine
 from nacre.ports.environments import Environments
+from nacre.proxy.packages import PackageProxy
 from nacre.server.doctor import machine_checks
 from nacre.server.home import reachable, write_private
+from nacre.server.packages import indexes_of, launch_packages, make_package_proxy
 from nacre.server.plugins import load, load_all
 from nacre.server.settings import Settings
 from nacre.server.site import make_site
 from nacre.services.artifacts import Artifacts
 from nacre.services.attempts import Attempts
+from nacre.services.batch_predictions import BatchPredictions
 from nacre.services.blobs import BlobLedger
+from nacre.services.captures import Captures
 from nacre.services.conversions import Conversions
 from nacre.services.dataset_files import DatasetFiles
 from nacre.services.datasets import Datasets
 from nacre.services.doctor import Doctor
+from nacre.services.drift import Drifts
+from nacre.services.elastic import Elastic
 from nacre.services.endpoint_calls import EndpointCalls
+from nacre.services.endpoint_launch import EndpointLaunches
+from nacre.services.endpoint_logs import EndpointLogs
+from nacre.services.endpoint_queue import EndpointQueue
+from nacre.services.endpoint_replicas import EndpointReplicas
+from nacre.services.endpoint_trials import EndpointTrials
+from nacre.services.endpoint_usage import EndpointUsage
 from nacre.services.endpoints import Endpoints
 from nacre.services.environment_work import EnvironmentWork
 from nacre.services.environments import EnvironmentCatalogue
@@ -54,6 +69,7 @@ from nacre.services.launches import LaunchPlace
 from nacre.services.live import Live
 from nacre.services.live_nouns import NounTopics
 from nacre.services.logged_models import LoggedModels
+from nacre.services.model_export import ModelExports
 from nacre.services.models import Models
 from nacre.services.nodes import Nodes
 from nacre.services.prices import Prices
@@ -104,8 +120,11 @@ def load_plugins(settings: Settings) -> Plugins:
 class Wiring:
     """The services and loops of one server process. Made by :func:`wire`."""
 
-    def __init__(self, settings: Settings, services: Services, loops: list[Loop]) -> None:
+    def __init__(
+        self, settings: Settings, services: Services, loops: list[Loop], package_proxy: PackageProxy
+    ) -> None:
         self.services = services
+        self.package_proxy = package_proxy
         self._settings = settings
         self._threads = [LoopThread(loop, services.signals) for loop in loops]
 
@@ -180,6 +199,7 @@ def wire(settings: Settings, db: Database, clock: Clock, plugins: Plugins | None
         nodes=engine.nodes,
         holdings=attempts.holdings,
     )
+    indexes = indexes_of(plugins.environments)
     place = LaunchPlace(
         server=f"unix:{settings.api_socket}",  # stays the same when the server comes back on another port
         attempts=settings.home / "attempts",
@@ -189,6 +209,8 @@ def wire(settings: Settings, db: Database, clock: Clock, plugins: Plugins | None
         nacre_site=make_site(settings.home / "site"),
         api_socket_folder=settings.api_socket.parent,
         api_url=settings.url,
+        package_socket_folder=settings.package_socket.parent,
+        packages=launch_packages(indexes),
         root=os.geteuid() == 0,
         reachable=reachable(settings.home / "attempts", sys.base_prefix),
     )
@@ -236,6 +258,7 @@ def wire(settings: Settings, db: Database, clock: Clock, plugins: Plugins | None
         usage=usage,
         ledger=ledger,
         events=events,
+        scheduling=scheduling,
     )
     instance_launches = InstanceLaunches(
         db=db,
@@ -266,18 +289,49 @@ def wire(settings: Settings, db: Database, clock: Clock, plugins: Plugins | None
     conversions = Conversions(db, clock, signals, ledger, jobs, plugins.converters)
     models = Models(db, clock, signals, ledger, runs, conversions, environments, events, plugins.converters)
     evaluations = Evaluations(db, clock, signals, ledger, datasets, jobs, environments, events)
-    model_server = ModelServer(settings.serving, settings.host, settings.inference_port)
-    endpoints = Endpoints(
-        db,
-        clock,
-        signals,
-        settings.home / "blobs",
-        prices,
-        usage,
-        events,
-        settings.inference_url,
-        model_server.status,
+    batches = BatchPredictions(db, clock, signals, ledger, datasets, jobs, environments, events)
+    drifts = Drifts(db, clock, signals, ledger, datasets, jobs, environments, events)
+    endpoint_launches = EndpointLaunches(
+        db=db,
+        clock=clock,
+        attempts=attempts,
+        environments=environments,
+        ledger=ledger,
+        engine=engine,
+        place=place,
     )
+    endpoint_replicas = EndpointReplicas(
+        db=db,
+        clock=clock,
+        signals=signals,
+        attempts=attempts,
+        launches=endpoint_launches,
+        environments=environments,
+        prices=prices,
+    )
+    model_server = ModelServer(
+        settings.serving, settings.host, settings.inference_port, settings.inference_workers
+    )
+    endpoints = Endpoints(
+        db=db,
+        clock=clock,
+        signals=signals,
+        ledger=ledger,
+        prices=prices,
+        usage=usage,
+        events=events,
+        replicas=endpoint_replicas,
+        blobs_root=settings.home / "blobs",
+        serving=settings.serving,
+        base_url=settings.inference_url,
+        observed=model_server.status,
+    )
+    endpoint_logs = EndpointLogs(db, attempts)
+    endpoint_usage = EndpointUsage(db, clock, settings.serving / "usage")
+    grants = Grants(model_server, endpoints.settling, tokens)
+    trials = EndpointTrials(clock, endpoints.settling)
+    serving = ServingLoop(model_server, grants, endpoints.settling, trials, signals)
+    captures = Captures(db, clock, signals, ledger, datasets, settings.serving / "capture")
     run_table = RunTable(db)
     services = Services(
         db=db,
@@ -319,6 +373,7 @@ def wire(settings: Settings, db: Database, clock: Clock, plugins: Plugins | None
                 datasets=datasets,
                 models=models,
                 endpoints=endpoints,
+                endpoint_logs=endpoint_logs,
             ),
         ),
         writer=writer,
@@ -328,10 +383,15 @@ def wire(settings: Settings, db: Database, clock: Clock, plugins: Plugins | None
         jobs=jobs,
         instances=instances,
         models=models,
+        model_exports=ModelExports(models, ledger),
         conversions=conversions,
         evaluations=evaluations,
         endpoints=endpoints,
         endpoint_calls=EndpointCalls(endpoints, model_server),
+        endpoint_logs=endpoint_logs,
+        endpoint_usage=endpoint_usage,
+        batches=batches,
+        drifts=drifts,
         status=Status(
             db,
             server_settings,
@@ -362,7 +422,15 @@ def wire(settings: Settings, db: Database, clock: Clock, plugins: Plugins | None
                 locks=locks,
                 engine=engine,
                 scheduling=scheduling,
-            )
+            ),
+            Elastic(
+                db=db,
+                clock=clock,
+                signals=signals,
+                attempts=attempts,
+                engine=engine,
+                scheduling=scheduling,
+            ),
         ),
         InstanceLoop(
             InstanceQueue(
@@ -374,8 +442,24 @@ def wire(settings: Settings, db: Database, clock: Clock, plugins: Plugins | None
                 launches=instance_launches,
                 environments=environments,
                 engine=engine,
+                scheduling=scheduling,
             ),
             instance_launches,
+            clock,
+        ),
+        EndpointReplicaLoop(
+            endpoint_replicas,
+            EndpointQueue(
+                db=db,
+                clock=clock,
+                signals=signals,
+                attempts=attempts,
+                launches=endpoint_launches,
+                environments=environments,
+                engine=engine,
+                scheduling=scheduling,
+            ),
+            model_server.status,
             clock,
         ),
         EnvironmentLoop(
@@ -384,11 +468,15 @@ def wire(settings: Settings, db: Database, clock: Clock, plugins: Plugins | None
             signals,
             settings.logs / "environments",
         ),
-        ModelLoop(conversions, evaluations),
-        ServingLoop(model_server, endpoints, tokens),
+        ModelLoop(conversions, evaluations, batches, drifts),
+        CaptureLoop(captures),
+        grants,
+        serving,
+        DemandLoop(model_server, serving, signals),
+        UsageLoop(endpoint_usage),
         SealLoop(Sealing(db, clock), writer),
         RetentionLoop(Retention(db, clock, artifacts, server_settings, signals)),
         TokenLoop(tokens),
         BlobLoop(ledger, settings.home / "trees"),
     ]
-    return Wiring(settings, services, loops)
+    return Wiring(settings, services, loops, make_package_proxy(settings, indexes))

@@ -121,7 +121,9 @@ class JupyterLab:
 
     def _write_settings(self, environment: str, kernel: Built, root: Path) -> Path:
         """The folder that Jupyter reads and cannot write: one kernel, and what is switched off."""
-        argv = [f"{kernel.folder}/bin/python", "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        # The first on PATH: the environment's, or that of what the work installs on top of it.
+        # Jupyter takes a bare "python" for its own.
+        argv = ["/usr/bin/env", "python", "-m", "ipykernel_launcher", "-f", "{connection_file}"]
         files = {
             f"kernels/{environment}/kernel.json": {
                 "argv": argv,

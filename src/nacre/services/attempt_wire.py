@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from nacre.db.tables.attempts import AttemptRow
-from nacre.schema.jobs import Attempt
-from nacre.services.attempts import CLOSED, ENDED
+from nacre.db.tables.attempts import AttemptRow, ReplicaRow
+from nacre.schema.jobs import Attempt, Replica
+from nacre.services.replicas import CLOSED, ENDED
 
 
 def to_wire(row: AttemptRow) -> Attempt:
@@ -20,5 +20,12 @@ def to_wire(row: AttemptRow) -> Attempt:
         state=ENDED if row.state == CLOSED else row.state,
         peak_memory=row.peak_memory,
         isolation=row.isolation,
+        replicas=[_replica(one) for one in row.replicas],
         **fields,
     )
+
+
+def _replica(row: ReplicaRow) -> Replica:
+    names = {*Replica.model_fields} - {"gpus"}
+    fields: dict[str, Any] = {name: getattr(row, name) for name in names}
+    return Replica(gpus={int(index): part for index, part in row.gpus.items()}, **fields)

@@ -1,4 +1,5 @@
-"""Attempts of jobs and instances: made, launched, stopped, ended; their launchers' reports and blobs."""
+"""Attempts of jobs, instances and replicas of endpoints: made, launched, stopped, ended; their launchers'
+reports and blobs."""
 
 from __future__ import annotations
 
@@ -6,22 +7,19 @@ import logging
 import shutil
 import threading
 from collections.abc import Sequence
-from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from sqlalchemy import func, select, text
-from sqlalchemy.orm import Session
+from sqlalchemy import Select, func, select, text
+from sqlalchemy.orm import Session, selectinload
 
 from nacre.clock import Clock
 from nacre.db.connect import Database
 from nacre.db.tables.attempts import AttemptRow, ReplicaRow
-from nacre.db.tables.jobs import JobRow
-from nacre.db.tables.projects import ProjectRow
 from nacre.db.tables.usage import UsageRow
 from nacre.domain.identity import Caller
-from nacre.domain.jobs import CANCELLED, PREEMPTED, end_reason, joined
-from nacre.domain.scheduling import Holding
+from nacre.domain.jobs import RENDEZVOUS_TIMEOUT
+from nacre.domain.scheduling import Holding, Seat
 from nacre.errors import NacreError, Unavailable
 from nacre.ports.engines import Engine, Handle
 from nacre.schema.data import BlobsMissing
@@ -29,6 +27,8 @@ from nacre.schema.launch import Channel, ChannelAck, ExitReason, LaunchSpec, Rep
 from nacre.services.attempt_blobs import AttemptBlobs
 from nacre.services.blobs import BlobLedger
 from nacre.services.channels import Channels
+from nacre.services.holdings import holdings
+from nacre.services.replicas import CLOSED, ENDED, LAUNCHED, LOST, PLACED, Replicas, replicas_of
 from nacre.services.runs import Runs
 from nacre.services.signals import Signals
 from nacre.services.subjects import Subject
@@ -37,19 +37,10 @@ from nacre.services.usage import UsageLedger
 
 _log = logging.getLogger("nacre.attempts")
 
-PLACED = "placed"
-LAUNCHED = "launched"
-ENDED = "ended"
-CLOSED = "closed"
-"""``placed`` (stored, maybe not launched), ``launched``, then what the launcher reports (preparing,
-starting, running, stopping), ``ended`` (final; its folder may still be there), ``closed``."""
-
-_ORDER = {PLACED: 0, LAUNCHED: 1, "preparing": 2, "starting": 3, "running": 4, "stopping": 5}
-
 
 class Attempts:
     """The only writer of attempts. Topics after commits: ``attempts`` (something to look after),
-    ``attempt:ID``, ``job:ID`` or ``instance:ID``, ``jobs`` or ``instances`` once one has ended."""
+    ``attempt:ID``, ``KIND:ID`` of its subject, and ``jobs``, ``instances`` or ``endpoints`` at an end."""
 
     def __init__(
         self,
@@ -73,15 +64,16 @@ class Attempts:
         self.engine = engine
         self.logs = logs
         self._subjects: dict[str, Subject] = {}
-        self._fresh: dict[str, LaunchSpec] = {}
+        self._fresh: dict[str, list[LaunchSpec]] = {}
         self._launching = threading.Lock()
         self._blobs = AttemptBlobs(db, ledger, self._subjects)
+        self._replicas = Replicas(clock=clock, runs=runs, usage=usage, subjects=self._subjects, logs=logs)
         self._channels = Channels(
             db=db, clock=clock, signals=signals, runs=runs, attempts=self, ledger=ledger, logs=logs
         )
 
     def register(self, kind: str, subject: Subject) -> None:
-        """Tell who makes attempts of this kind (``job``, ``instance``)."""
+        """Tell who makes attempts of this kind (``job``, ``instance``, ``endpoint``)."""
         self._subjects[kind] = subject
 
     # Making and launching
@@ -89,85 +81,105 @@ class Attempts:
     def create(
         self,
         session: Session,
-        spec: LaunchSpec,
+        specs: Sequence[LaunchSpec],
         *,
         project_id: str,
         user_id: str,
-        node: str,
+        seats: Sequence[Seat],
         cpu: float,
         memory: int,
-        gpus: list[int],
         price_per_hour: int,
+        paid_by: str | None = None,
     ) -> str:
-        """Store an attempt with its handle, usage record and token. Call :meth:`launch` after the commit.
+        """Store an attempt with its handles, usage record and tokens. Call :meth:`launch` after the commit.
 
-        ``spec.attempt_id`` is a fresh ``new_id("att")``; its tokens are filled in here.
+        Args:
+            specs: of each replica, in the order of ranks, with one fresh ``new_id("att")`` as
+                ``attempt_id``; their tokens are filled in here.
+            seats: where each replica goes.
+            cpu, memory, price_per_hour: of each replica.
+            paid_by: subject of the usage record, where that is not the attempt's own.
         """
         now = self._clock.now()
+        first = specs[0]
         last = session.scalar(
-            select(func.max(AttemptRow.number)).where(AttemptRow.subject_id == spec.subject_id)
+            select(func.max(AttemptRow.number)).where(AttemptRow.subject_id == first.subject_id)
         )
         row = AttemptRow(
-            id=spec.attempt_id,
+            id=first.attempt_id,
             project_id=project_id,
-            kind=spec.kind,
-            subject_id=spec.subject_id,
+            kind=first.kind,
+            subject_id=first.subject_id,
             number=(last or 0) + 1,
-            run_id=spec.run_id,
+            run_id=first.run_id,
             state=PLACED,
             desired="run",
             cpu=cpu,
             memory=memory,
-            gpus=gpus,
-            node=node,
-            handle=self.engine.handle(spec),
             allocated_at=now,
         )
         session.add(row)
         session.flush()
-        session.add(
-            ReplicaRow(attempt_id=row.id, rank=spec.rank, log_offset=0, track_offset=0, events_offset=0)
-        )
+        for spec, seat in zip(specs, seats, strict=True):
+            replica = ReplicaRow(
+                attempt_id=row.id,
+                rank=spec.rank,
+                node=seat.node,
+                gpus={str(index): part for index, part in seat.gpus.items()},
+                handle=self.engine.handle(spec),
+                state=PLACED,
+                log_offset=0,
+                track_offset=0,
+                events_offset=0,
+                samples_offset=0,
+            )
+            session.add(replica)
         self._usage.open(
             session,
             allocation_id=row.id,
             project_id=project_id,
             user_id=user_id,
-            kind="job" if spec.kind == "job" else "instance",
-            subject_id=spec.subject_id,
-            subject_name=spec.subject_name,
-            cpu=cpu,
-            memory=memory,
-            gpu=len(gpus),
-            price_per_hour=price_per_hour,
+            kind=first.kind,
+            subject_id=paid_by or first.subject_id,
+            subject_name=first.subject_name,
+            cpu=cpu * len(specs),
+            memory=memory * len(specs),
+            gpu=sum((part for seat in seats for part in seat.gpus.values()), 0.0),
+            price_per_hour=price_per_hour * len(specs),
             started_at=now,
         )
-        self._fresh[row.id] = self._with_tokens(session, spec, user_id, project_id)
+        self._fresh[row.id] = self._with_tokens(session, specs, user_id, project_id)
         return row.id
 
-    def _with_tokens(self, session: Session, spec: LaunchSpec, user_id: str, project_id: str) -> LaunchSpec:
-        """Two tokens: the work must not be able to report how it ended itself."""
+    def _with_tokens(
+        self, session: Session, specs: Sequence[LaunchSpec], user_id: str, project_id: str
+    ) -> list[LaunchSpec]:
+        """Two tokens: the work must not be able to report how it ended itself. Endpoints call nobody, and
+        get none."""
+        first = specs[0]
 
         def issue(kind: str, scopes: Sequence[str]) -> str:
             secret, _ = self._tokens.issue(
                 session,
                 user_id=user_id,
                 kind=kind,
-                name=spec.subject_name[:64],
+                name=first.subject_name[:64],
                 scopes=scopes,
                 project_id=project_id,
-                attempt_id=spec.attempt_id,
+                attempt_id=first.attempt_id,
             )
             return secret
 
-        kind, scopes = ("attempt", WORK_SCOPES) if spec.kind == "job" else ("instance", ("*",))
-        work = issue(kind, scopes if spec.work_scopes is None else spec.work_scopes)
-        return spec.model_copy(update={"token": issue("attempt", REPORT_SCOPES), "work_token": work})
+        tokens = {"token": issue("attempt", REPORT_SCOPES)}
+        if first.kind != "endpoint":
+            kind, scopes = ("attempt", WORK_SCOPES) if first.kind == "job" else ("instance", ("*",))
+            tokens["work_token"] = issue(kind, scopes if first.work_scopes is None else first.work_scopes)
+        return [spec.model_copy(update=tokens) for spec in specs]
 
     def launch(self, attempt_id: str) -> None:
-        """Launch an attempt that was placed; nothing when that was done. Repeat it after a crash.
+        """Launch the replicas that were placed only; nothing when that was done. Repeat it after a crash.
 
-        An engine that cannot tell now leaves it placed, for the control loop to try again; any other
+        An engine that cannot tell now leaves them placed, for the control loop to try again; any other
         failure ends the attempt with ``launch_failed``.
         """
         with self._launching:
@@ -177,58 +189,62 @@ class Attempts:
         fresh = self._fresh.pop(attempt_id, None)
         with self._db.read() as session:
             row = session.get(AttemptRow, attempt_id)
-        if row is None or row.state != PLACED:
+            placed = [one for one in replicas_of(session, attempt_id) if one.state == PLACED]
+        if row is None or row.ended_at is not None or not placed:
             return
+        launched: list[int] = []
         try:
-            spec = fresh or self._again(row)
-            self.engine.launch(spec, row.handle)
+            specs = {spec.rank: spec for spec in fresh or self._again(row)}
+            for replica in placed:
+                self.engine.launch(specs[replica.rank], replica.handle)
+                launched.append(replica.rank)
         except Unavailable as error:
             _log.warning("cannot launch %s now: %s", attempt_id, error.detail)
-            return
         except (NacreError, OSError, ValueError) as error:
             _log.warning("launching %s failed: %s", attempt_id, error)
-            self.end(
-                attempt_id, ExitReason.LAUNCH_FAILED.value, f"The launcher could not be started: {error}."
-            )
+            message = f"The launcher could not be started: {error}."
+            self.end(attempt_id, ExitReason.LAUNCH_FAILED.value, message)
+            return
+        if not launched:
             return
         with self._db.write() as session:
             current = session.get(AttemptRow, attempt_id, with_for_update=True)
-            if current is not None and current.state == PLACED:
+            found = replicas_of(session, attempt_id)
+            for replica in found:
+                if replica.rank in launched and replica.state == PLACED:
+                    replica.state = LAUNCHED
+            if current is not None and current.state == PLACED and len(launched) == len(placed):
                 current.state = LAUNCHED
 
-    def _again(self, row: AttemptRow) -> LaunchSpec:
-        """The spec of an attempt whose server died before it was launched, with other tokens.
+    def _again(self, row: AttemptRow) -> list[LaunchSpec]:
+        """The specs of an attempt whose server died before it was launched, with other tokens.
 
         The first ones stay valid: perhaps the launch did happen, and then these are not used.
         """
-        spec = self._subjects[row.kind].launch_spec(row)
+        with self._db.read() as session:
+            replicas = replicas_of(session, row.id)
+        specs = self._subjects[row.kind].launch_specs(row, replicas)
         with self._db.write() as session:
             user_id = session.scalar(select(UsageRow.user_id).where(UsageRow.allocation_id == row.id))
             assert user_id is not None
-            return self._with_tokens(session, spec, user_id, row.project_id)
+            return self._with_tokens(session, specs, user_id, row.project_id)
 
     # What there is
 
     def holdings(self, session: Session) -> list[Holding]:
-        """What each attempt that has not ended takes of its node."""
-        rows = session.execute(
-            select(
-                AttemptRow,
-                UsageRow.subject_name,
-                UsageRow.user_id,
-                ProjectRow.name.label("project"),
-                JobRow.spec["max_duration"].as_float().label("longest"),
-                JobRow.spec["stop_duration"].as_float().label("grace"),
-                JobRow.spec["spot"].as_boolean().label("spot"),
+        """What each replica of an attempt that has not ended takes of its node."""
+        return holdings(session, self._clock.now())
+
+    def fenced(self, session: Session) -> set[str]:
+        """Subjects with an attempt that ended without its launcher's word, and of which something may still
+        run: nothing else may write where it does."""
+        return set(
+            session.scalars(
+                select(AttemptRow.subject_id)
+                .join(ReplicaRow, ReplicaRow.attempt_id == AttemptRow.id)
+                .where(AttemptRow.state == ENDED, ReplicaRow.state == LOST)
             )
-            .join(UsageRow, UsageRow.allocation_id == AttemptRow.id)
-            .join(ProjectRow, ProjectRow.id == AttemptRow.project_id)
-            .outerjoin(JobRow, JobRow.id == AttemptRow.subject_id)
-            .where(AttemptRow.ended_at.is_(None))
-            .order_by(AttemptRow.id)
         )
-        now = self._clock.now().timestamp()
-        return [_holding(now, *row) for row in rows]
 
     def claim(self, session: Session) -> list[Holding]:
         """The holdings, which nobody else adds to until this transaction ends: look again, then create."""
@@ -239,14 +255,14 @@ class Attempts:
     def active(self, session: Session, subject_id: str) -> AttemptRow | None:
         """The attempt of a subject that has not ended, if there is one."""
         return session.scalars(
-            select(AttemptRow).where(AttemptRow.subject_id == subject_id, AttemptRow.ended_at.is_(None))
+            _with_replicas().where(AttemptRow.subject_id == subject_id, AttemptRow.ended_at.is_(None))
         ).first()
 
     def of(self, session: Session, subject_ids: Sequence[str]) -> dict[str, list[AttemptRow]]:
         """The attempts of each subject, in order."""
         found: dict[str, list[AttemptRow]] = {subject_id: [] for subject_id in subject_ids}
         for row in session.scalars(
-            select(AttemptRow).where(AttemptRow.subject_id.in_(subject_ids)).order_by(AttemptRow.number)
+            _with_replicas().where(AttemptRow.subject_id.in_(subject_ids)).order_by(AttemptRow.number)
         ):
             found[row.subject_id].append(row)
         return found
@@ -254,11 +270,9 @@ class Attempts:
     def open_ones(self) -> list[AttemptRow]:
         """Every attempt that is not closed: what the control loop looks after."""
         with self._db.read() as session:
-            return list(
-                session.scalars(
-                    select(AttemptRow).where(AttemptRow.state != CLOSED).order_by(AttemptRow.id)
-                )
-            )
+            return [
+                *session.scalars(_with_replicas().where(AttemptRow.state != CLOSED).order_by(AttemptRow.id))
+            ]
 
     def orphans(self) -> list[tuple[str, Handle, bool]]:
         """What the engine has of attempts that nobody looks after: id, handle, and whether the attempt is
@@ -281,80 +295,65 @@ class Attempts:
 
     # Changing
 
-    def stop(self, session: Session, attempt_id: str, reason: str) -> AttemptRow | None:
+    def stop(
+        self,
+        session: Session,
+        attempt_id: str,
+        reason: str,
+        message: str | None = None,
+        grace_s: float | None = None,
+    ) -> AttemptRow | None:
         """Ask for the end; the attempt, unless that was done before or it has ended.
 
-        After the commit notify ``attempts``: the control loop tells the engine.
+        ``grace_s``: seconds from SIGTERM to SIGKILL, when not what its spec says. After the commit notify
+        ``attempts``: the control loop tells the engine.
         """
         row = session.get(AttemptRow, attempt_id, with_for_update=True)
         if row is None or row.ended_at is not None or row.desired != "run":
             return None
-        row.desired, row.desired_reason = "stop", reason
+        row.desired, row.desired_reason, row.desired_grace = "stop", reason, grace_s
+        if message is not None:
+            row.reason, row.message = reason, message
         return row
 
-    def apply_event(self, session: Session, row: AttemptRow, event: ReplicaEvent) -> None:
-        """Bring one event of the launcher into the attempt and its subject."""
-        at = self._at(row, event.time_ms)
-        row.seen_at = self._clock.now()
-        if event.isolation is not None:
-            row.isolation = event.isolation
-        if event.type == "state" and event.state is not None and row.ended_at is None:
-            if _ORDER[event.state] > _ORDER.get(row.state, 99):
-                row.state = event.state
-                if event.state == "running" and row.started_at is None:
-                    row.started_at = at
-                self._moved(session, row)
-        elif event.type == "artifacts" and event.manifest is not None:
-            row.artifacts = event.manifest
-            if row.run_id is not None:
-                self._runs.set_artifacts(session, row.run_id, event.manifest)
-        elif event.type == "warning":
-            row.message = joined(row.message, event.message)
-            self._moved(session, row)
-        elif event.type == "exit":
-            row.peak_memory = event.peak_memory_bytes
-            reason = end_reason(event.reason, event.exit_code, event.signal)
-            if reason == CANCELLED and row.desired_reason == PREEMPTED:
-                reason = PREEMPTED  # a launcher that heard the signal before the reason
-            self._end(session, row, reason, event.message, at, exit_code=event.exit_code)
-
-    def _at(self, row: AttemptRow, time_ms: int) -> datetime:
-        """The launcher's time, never outside the attempt's own life as this server saw it."""
-        now = self._clock.now()
-        at = self._channels.instant(time_ms) or now
-        return min(max(at, row.allocated_at), now)
-
-    def _moved(self, session: Session, row: AttemptRow) -> None:
-        if row.kind in self._subjects:
-            self._subjects[row.kind].attempt_moved(session, row)
+    def apply_event(
+        self,
+        session: Session,
+        row: AttemptRow,
+        replica: ReplicaRow,
+        event: ReplicaEvent,
+        artifacts: str | None,
+    ) -> None:
+        """Bring one event of a launcher into the attempt and its subject."""
+        self._replicas.apply(session, row, replica, event, artifacts)
 
     def end(self, attempt_id: str, reason: str, message: str) -> None:
-        """End an attempt whose launcher will not report its end; it is fenced from then on."""
+        """End an attempt whose launchers will not report its end; they are fenced from then on."""
         with self._db.write() as session:
             row = session.get(AttemptRow, attempt_id, with_for_update=True)
             if row is None or row.ended_at is not None:
                 return
             row.desired = "fence"
-            self._end(session, row, reason, message, self._clock.now())
+            for replica in replicas_of(session, attempt_id):
+                self._replicas.lose(session, row, replica, reason, message)
         self.notify(row)
 
-    def _end(
-        self,
-        session: Session,
-        row: AttemptRow,
-        reason: str,
-        message: str | None,
-        at: datetime,
-        *,
-        exit_code: int | None = None,
-    ) -> None:
-        if row.ended_at is not None:
-            return
-        row.state, row.reason, row.message = ENDED, reason[:64], joined(message, row.message)
-        row.exit_code, row.ended_at = exit_code, at
-        self._usage.close(session, row.id, at)
-        if row.kind in self._subjects:
-            self._subjects[row.kind].attempt_ended(session, row)
+    def lose(self, attempt_id: str, rank: int, reason: str, message: str) -> None:
+        """End one replica whose launcher will not report its end; the rest of its gang is stopped."""
+        with self._db.write() as session:
+            row = session.get(AttemptRow, attempt_id, with_for_update=True)
+            replica = session.get(ReplicaRow, (attempt_id, rank), with_for_update=True)
+            if row is None or replica is None or row.ended_at is not None:
+                return
+            self._replicas.lose(session, row, replica, reason, message)
+        self.notify(row)
+
+    def break_barrier(self, attempt_id: str, message: str) -> None:
+        """Stop a gang that does not come together."""
+        with self._db.write() as session:
+            row = self.stop(session, attempt_id, RENDEZVOUS_TIMEOUT, message)
+        if row is not None:
+            self.notify(row)
 
     def close(self, attempt_id: str) -> None:
         """The launcher's folder is gone: its token ends, and nobody looks after the attempt any more."""
@@ -364,6 +363,8 @@ class Attempts:
                 row.state = CLOSED
                 self._tokens.revoke_attempt(session, attempt_id)
         self._blobs.forget(attempt_id)
+        if row is not None:
+            self._signals.notify(f"{row.kind}s")  # it may have been waited for: see fenced
 
     def remove(self, session: Session, subject_id: str) -> None:
         """Delete a subject's attempts; what they cost stays on record."""
@@ -372,15 +373,18 @@ class Attempts:
             session.delete(row)
 
     def remove_files(self, row: AttemptRow) -> None:
-        """Remove an ended attempt's folder and its log. May be repeated."""
-        self.engine.forget(row.handle, everything=True)
+        """Remove an ended attempt's folders and its logs. May be repeated."""
+        for replica in row.replicas:
+            self.engine.forget(replica.handle, everything=True)
         shutil.rmtree(self.logs / row.id, ignore_errors=True)
 
     def notify(self, row: AttemptRow) -> None:
         """Wake who waits for this attempt or its subject; after the commit."""
         topics = [f"attempt:{row.id}", f"{row.kind}:{row.subject_id}"]
         if row.ended_at is not None:
-            topics += [f"{row.kind}s", "attempts"]
+            topics.append(f"{row.kind}s")
+        if row.ended_at is not None or row.desired != "run":
+            topics.append("attempts")
         self._signals.notify(*topics)
 
     # The launcher's operations
@@ -410,34 +414,5 @@ class Attempts:
         return self._blobs.open(caller, attempt, digest)
 
 
-def _holding(
-    now: float,
-    row: AttemptRow,
-    name: str,
-    user: str,
-    project: str,
-    longest: float | None,
-    grace: float | None,
-    spot: bool | None,
-) -> Holding:
-    leaving = row.desired != "run"
-    grace = grace or 0.0
-    ends_by = longest and (row.started_at.timestamp() if row.started_at else now) + longest + grace
-    if leaving:
-        ends_by = min(now + grace, ends_by or now + grace)
-    return Holding(
-        node=row.node,
-        name=name if row.kind == "job" else f"{row.kind} {name}",
-        cpu=row.cpu,
-        memory=row.memory,
-        gpus=dict.fromkeys(row.gpus, 1.0),
-        id=row.id,
-        project=project,
-        user=user,
-        spot=bool(spot),
-        since=row.allocated_at.timestamp(),
-        ends_by=ends_by,
-        grace=grace,
-        leaving=leaving,
-        job=row.kind == "job",
-    )
+def _with_replicas() -> Select[AttemptRow]:
+    return select(AttemptRow).options(selectinload(AttemptRow.replicas))

@@ -11,11 +11,15 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class CatalogueEntry:
-    """A declared environment; ``hidden`` ones are for Nacre's own use and not listed."""
+    """A declared environment; ``hidden`` ones are for Nacre's own use and not listed.
+
+    ``python``: the minor version that it needs; null is the server's own.
+    """
 
     name: str
     description: str
     requirements: tuple[str, ...]
+    python: str | None = None
     hidden: bool = False
 
 
@@ -28,6 +32,7 @@ def catalogue(gpu: bool) -> dict[str, CatalogueEntry]:
             name,
             entry["description"],
             tuple(entry["gpu"] if gpu and "gpu" in entry else entry["requirements"]),
+            entry.get("python"),
             entry.get("hidden", False),
         )
         for name, entry in declared.items()

@@ -1,26 +1,29 @@
-"""What launchers report: three byte channels per replica, each byte taken exactly once."""
+"""What launchers report: four byte channels per replica, each byte taken exactly once."""
 
 from __future__ import annotations
 
 import logging
 import os
 import threading
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from sqlalchemy.orm import Session
 
-from nacre.clock import Clock, from_epoch_ms
+from nacre.clock import Clock
 from nacre.db.connect import Database
 from nacre.db.tables.attempts import AttemptRow, ReplicaRow
+from nacre.domain.gangs import merged
 from nacre.errors import NotFound, RequestError, TooLarge, Unavailable
-from nacre.schema.launch import Channel, ChannelAck, ReplicaEvent
+from nacre.schema.launch import Channel, ChannelAck, ReplicaEvent, ReplicaSample
 from nacre.schema.runs import TrackRecord
 from nacre.services.blobs import BlobLedger
+from nacre.services.replicas import LOST, rendezvous, replicas_of
 from nacre.services.runs import Runs
+from nacre.services.samples import apply_samples
 from nacre.services.signals import Signals
 
 _log = logging.getLogger("nacre.channels")
@@ -37,13 +40,20 @@ L = TypeVar("L", bound=BaseModel)
 class Sink(Protocol):
     """Who brings events into attempts."""
 
-    def apply_event(self, session: Session, row: AttemptRow, event: ReplicaEvent) -> None: ...
+    def apply_event(
+        self,
+        session: Session,
+        row: AttemptRow,
+        replica: ReplicaRow,
+        event: ReplicaEvent,
+        artifacts: str | None,
+    ) -> None: ...
     def notify(self, row: AttemptRow) -> None: ...
 
 
 class Channels:
-    """Takes reports. The size of the log file, and the offsets of ``track`` and ``events`` in the database,
-    are the truth about what was taken."""
+    """Takes reports. The size of the log file, and the offsets of the other channels in the database, are
+    the truth about what was taken."""
 
     def __init__(
         self,
@@ -75,6 +85,9 @@ class Channels:
             return self._log(attempt_id, rank, offset, body)
         return self._lines(attempt_id, rank, channel, offset=offset, body=body)
 
+    def _lock(self, key: object) -> threading.Lock:
+        return self._locks[hash(key) % len(self._locks)]
+
     def _row(self, session: Session, attempt_id: str, *, lock: bool = False) -> AttemptRow:
         row = session.get(AttemptRow, attempt_id, with_for_update=True if lock else None)
         if row is None:
@@ -86,56 +99,84 @@ class Channels:
     def _log(self, attempt_id: str, rank: int, offset: int, body: bytes) -> ChannelAck:
         with self._db.read() as session:
             row = self._row(session, attempt_id)
-            if session.get(ReplicaRow, (attempt_id, rank)) is None:
-                raise NotFound("there is no such replica")
+            replica = _replica(session, attempt_id, rank)
+            ack = _ack(session, row, replica, 0)
         path = self._logs / attempt_id / f"{rank}.log"
-        with self._locks[hash((attempt_id, rank)) % len(self._locks)]:
+        with self._lock((attempt_id, rank)):
             try:
                 size, grown = _append(path, offset, body)
             except OSError as error:
                 raise Unavailable(f"the log cannot be written: {error.strerror}") from error
         if grown:
             self._signals.notify(f"log:{row.subject_id}")
-        return _ack(row, size)
+        return ack.model_copy(update={"offset": size})
 
-    # Track and events: lines into the database
+    # The others: lines into the database
 
     def _lines(
         self, attempt_id: str, rank: int, channel: Channel, *, offset: int, body: bytes
     ) -> ChannelAck:
+        if channel == "events" and b'"artifacts"' in body:
+            with self._lock(attempt_id):  # what all replicas left is put together one after the other
+                outputs = self._outputs(attempt_id, rank, body)
+                return self._take(attempt_id, rank, channel, offset=offset, body=body, outputs=outputs)
+        return self._take(attempt_id, rank, channel, offset=offset, body=body, outputs={})
+
+    def _take(
+        self,
+        attempt_id: str,
+        rank: int,
+        channel: Channel,
+        *,
+        offset: int,
+        body: bytes,
+        outputs: Mapping[str, str],
+    ) -> ChannelAck:
         field = f"{channel}_offset"
-        foreign = self._foreign_artifacts(attempt_id, body) if channel == "events" else frozenset()
         with self._db.write() as session:
             row = self._row(session, attempt_id, lock=True)
-            replica = session.get(ReplicaRow, (attempt_id, rank), with_for_update=True)
-            if replica is None:
-                raise NotFound("there is no such replica")
+            replica = _replica(session, attempt_id, rank, lock=True)
+            replica.seen_at = self._clock.now()
             taken: int = getattr(replica, field)
             fresh = _whole_lines(body[taken - offset :]) if offset <= taken < offset + len(body) else b""
-            if row.desired == "fence":
-                fresh = b""
-            if fresh:
+            if fresh and not _fenced(row, replica):
                 if channel == "track":
                     self._track(session, row, fresh)
-                else:
-                    self._events(session, row, fresh, foreign)
+                elif channel == "events":
+                    self._events(session, row, replica, fresh, outputs)
+                elif channel == "samples":
+                    samples = _parse(fresh, ReplicaSample, row)
+                    _try(session, row, partial(apply_samples, session, self._runs, row, rank, samples))
                 setattr(replica, field, taken + len(fresh))
-            ack = _ack(row, getattr(replica, field))
-        if fresh:
+            ack = _ack(session, row, replica, getattr(replica, field))
+        if fresh and channel != "samples":  # which change nothing but the run, and that says so itself
             self._attempts.notify(row)
             if channel == "track" and row.run_id:
                 self._signals.notify(f"run:{row.run_id}")
         return ack
 
-    def _foreign_artifacts(self, attempt_id: str, body: bytes) -> frozenset[str]:
-        """Manifests that name blobs which the attempt's project never sent: nobody gains a file by
-        knowing its digest. Looked up before the transaction, because it reads files."""
-        if b'"artifacts"' not in body:
-            return frozenset()
+    def _outputs(self, attempt_id: str, rank: int, body: bytes) -> dict[str, str]:
+        """For each manifest in these events, that of all that the attempt left so far.
+
+        Those that name blobs which the attempt's project never sent are not among them: nobody gains a file
+        by knowing its digest. Done before the transaction, because it reads and writes files.
+        """
         with self._db.read() as session:
             row = self._row(session, attempt_id)
-        named = {e.manifest for e in _parse(body, ReplicaEvent, row, warn=False) if e.manifest}
-        return frozenset(m for m in named if not self._possessed(row.project_id, m))
+            others = {
+                one.rank: one.artifacts
+                for one in replicas_of(session, attempt_id)
+                if one.rank != rank and one.artifacts is not None
+            }
+        found = {}
+        for manifest in {e.manifest for e in _parse(body, ReplicaEvent, row, warn=False) if e.manifest}:
+            if not self._possessed(row.project_id, manifest):
+                continue
+            found[manifest] = manifest
+            if others or rank > 0:
+                parts = {k: self._ledger.read_manifest(v) for k, v in {**others, rank: manifest}.items()}
+                found[manifest] = self._ledger.write_manifest(row.project_id, merged(parts))
+        return found
 
     def _possessed(self, project_id: str, manifest: str) -> bool:
         try:
@@ -156,20 +197,21 @@ class Channels:
             for record in records:
                 _try(session, row, lambda record=record: self._runs.apply(session, run_id, [record]))  # type: ignore[misc]
 
-    def _events(self, session: Session, row: AttemptRow, data: bytes, foreign: frozenset[str]) -> None:
+    def _events(
+        self,
+        session: Session,
+        row: AttemptRow,
+        replica: ReplicaRow,
+        data: bytes,
+        outputs: Mapping[str, str],
+    ) -> None:
         for event in _parse(data, ReplicaEvent, row):
-            if event.manifest in foreign:
+            output = None if event.manifest is None else outputs.get(event.manifest)
+            if event.manifest is not None and output is None:
                 _log.warning("attempt %s: artifacts that its project does not have", row.id)
                 continue
-            _try(session, row, lambda event=event: self._attempts.apply_event(session, row, event))  # type: ignore[misc]
-
-    @staticmethod
-    def instant(time_ms: int) -> datetime | None:
-        """The launcher's time; null for one that no calendar has."""
-        try:
-            return from_epoch_ms(time_ms)
-        except (OverflowError, ValueError, OSError):
-            return None
+            apply = partial(self._attempts.apply_event, session, row, replica, event, output)
+            _try(session, row, apply)
 
 
 def _try(session: Session, row: AttemptRow, apply: Callable[[], None]) -> None:
@@ -181,11 +223,25 @@ def _try(session: Session, row: AttemptRow, apply: Callable[[], None]) -> None:
         _log.warning("attempt %s: a line was left out: %s", row.id, error.detail)
 
 
-def _ack(row: AttemptRow, offset: int) -> ChannelAck:
+def _replica(session: Session, attempt_id: str, rank: int, *, lock: bool = False) -> ReplicaRow:
+    found = session.get(ReplicaRow, (attempt_id, rank), with_for_update=True if lock else None)
+    if found is None:
+        raise NotFound("there is no such replica")
+    return found
+
+
+def _fenced(row: AttemptRow, replica: ReplicaRow) -> bool:
+    return row.desired == "fence" or replica.state == LOST
+
+
+def _ack(session: Session, row: AttemptRow, replica: ReplicaRow, offset: int) -> ChannelAck:
+    waits = replica.ready_at is not None and replica.started_at is None and row.desired == "run"
     return ChannelAck(
         offset=offset,
-        desired=row.desired,
+        desired="fence" if _fenced(row, replica) else row.desired,
         reason=row.desired_reason,
+        grace_s=row.desired_grace,
+        rendezvous=rendezvous(session, row.id) if waits else None,
     )
 
 

@@ -27,6 +27,7 @@ from nacre.schema.resources import Resources
 from nacre.schema.serving import Signature
 from nacre.services.blobs import BlobLedger
 from nacre.services.jobs import Jobs
+from nacre.services.pickles import check_data, from_project
 from nacre.services.signals import Signals
 
 _log = logging.getLogger("nacre.models")
@@ -71,9 +72,17 @@ class Conversions:
         self._converters = {c.framework: c for c in converters}
 
     def start(self, session: Session, caller: Caller, model: ModelRow, version: ModelVersionRow) -> None:
-        """Submit the job, with the code and the data of the run that made the model beside the model."""
+        """Submit the job, with the code and the data of the run that made the model beside the model.
+
+        Raises:
+            InvalidSpec: it is a pickle that no run of the project left.
+        """
         converter = self._converters[version.framework]
         words = ["python", "-m", converter.program, "--model", f"${{{{inputs.model}}}}/{version.entry}"]
+        if not from_project(version.lineage):
+            files = self._ledger.read_manifest(version.manifest).files
+            check_data(self._ledger, version.framework, version.entry, files)
+            words.append("--untrusted")
         if version.inputs:
             words += ["--inputs", json.dumps(version.inputs)]
         manifests = {"model": version.manifest}

@@ -13,7 +13,16 @@ from typing import Protocol
 from pydantic import ValidationError
 
 from nacre.domain.identity import Caller
-from nacre.errors import Conflict, InvalidSpec, NacreError, PluginError, RateLimited, TooLarge, Unavailable
+from nacre.errors import (
+    Conflict,
+    InvalidSpec,
+    NacreError,
+    NotFound,
+    PluginError,
+    RateLimited,
+    TooLarge,
+    Unavailable,
+)
 from nacre.schema.endpoints import Endpoint, EndpointState, EndpointStats, Prediction, Question
 from nacre.schema.serving import HISTORY_SECONDS, HISTORY_SLOTS, ServedHistory, ServedSlice
 from nacre.services.endpoints import Endpoints
@@ -22,8 +31,22 @@ TIMEOUT_S = 30.0
 AT_ONCE = 8
 """Questions under way in this process: each has a thread, of which the API has few."""
 _WAIT_S = 2.0
-_KINDS = {"400": "invalid", "413": "too_large", "503": "overloaded", "500": "failed"}
-_ERRORS: dict[int, type[NacreError]] = {400: InvalidSpec, 413: TooLarge, 500: PluginError, 503: Unavailable}
+_KINDS = {
+    "400": "invalid",
+    "413": "too_large",
+    "429": "limited",
+    "500": "failed",
+    "503": "overloaded",
+    "504": "too_late",
+}
+_ERRORS: dict[int, type[NacreError]] = {
+    400: InvalidSpec,
+    413: TooLarge,
+    429: RateLimited,
+    500: PluginError,
+    503: Unavailable,
+    504: Unavailable,
+}
 
 
 @dataclass(frozen=True)
@@ -42,8 +65,8 @@ class Serving(Protocol):
         """Its answer; ``Unavailable`` when there is none in time."""
         ...
 
-    def history(self, project: str, name: str) -> ServedHistory | None:
-        """What an endpoint answered lately; null when nobody can tell."""
+    def history(self, project: str, name: str, revision: int | None = None) -> ServedHistory | None:
+        """What an endpoint, or one revision of it, answered lately; null when nobody can tell."""
         ...
 
 
@@ -90,14 +113,17 @@ class EndpointCalls:
         took = {"took_ms": round(answer.took_ms, 3)}
         return said.model_copy(update={"parameters": said.parameters | took})
 
-    def stats(self, caller: Caller, name: str) -> EndpointStats:
-        """The last half hour, and totals.
+    def stats(self, caller: Caller, name: str, revision: int | None = None) -> EndpointStats:
+        """The last half hour, and totals, of all revisions together or of one.
 
         Raises:
-            NotFound: there is no such endpoint.
+            NotFound: there is no such endpoint, or revision.
         """
         found = self._endpoints.get(caller, name)
-        return series(found.name, self._serving.history(found.project, found.name), time.time())
+        if revision is not None and revision not in {one.number for one in found.revisions}:
+            raise NotFound(f"endpoint {name} has no revision {revision}: see 'nacre endpoint show {name}'")
+        history = self._serving.history(found.project, found.name, revision)
+        return series(found.name, history, time.time(), revision)
 
 
 def _refusal(found: Endpoint, answer: Inferred) -> NacreError:
@@ -121,7 +147,9 @@ def _not_ready(found: Endpoint) -> NacreError | None:
     return None
 
 
-def series(name: str, history: ServedHistory | None, now: float) -> EndpointStats:
+def series(
+    name: str, history: ServedHistory | None, now: float, revision: int | None = None
+) -> EndpointStats:
     """Half an hour of intervals up to the last one that is over."""
     last = int(now // HISTORY_SECONDS) - 1
     slots = range(last - HISTORY_SLOTS + 1, last + 1)
@@ -134,6 +162,7 @@ def series(name: str, history: ServedHistory | None, now: float) -> EndpointStat
     kinds = sorted({_kind(status) for status in statuses})
     return EndpointStats(
         endpoint=name,
+        revision=revision,
         interval_s=HISTORY_SECONDS,
         since=datetime.fromtimestamp(history.since_ms / 1000, UTC) if history else None,
         requests=history.requests if history else None,

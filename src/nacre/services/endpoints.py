@@ -1,120 +1,165 @@
-"""Endpoints: which model version each URL should serve. What really answers is the model server's word."""
+"""Endpoints: which model versions each URL should serve. What really answers is the model server's word."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
-from sqlalchemy import delete, or_, select
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from nacre.clock import Clock
 from nacre.db.connect import Database
+from nacre.db.queries.endpoints import find_endpoint
 from nacre.db.queries.models import find_version
 from nacre.db.queries.pages import newest_first
 from nacre.db.queries.upserts import insert_into
 from nacre.db.tables.endpoints import EndpointRow, RevisionRow
-from nacre.db.tables.models import ModelRow, ModelVersionRow
-from nacre.db.tables.projects import ProjectRow
-from nacre.db.tables.users import UserRow
 from nacre.domain.identity import Caller
 from nacre.domain.models import check_name
-from nacre.errors import Conflict, InvalidSpec, NotFound
+from nacre.domain.traffic import Shares, checked, read, scaled, stored, taken, without
+from nacre.errors import Conflict, NotFound
 from nacre.ids import new_id
-from nacre.ports.blobs import blob_path
 from nacre.schema.base import Page
-from nacre.schema.endpoints import Endpoint, EndpointDeploy, EndpointState, Revision
-from nacre.schema.models import ConversionState
-from nacre.schema.resources import InstanceType
-from nacre.schema.serving import Routes, ServedRevision, ServedState, ServingStatus, Signature, TokenGrant
+from nacre.schema.endpoints import (
+    Endpoint,
+    EndpointDeploy,
+    EndpointSettings,
+    EndpointState,
+    EndpointUpdate,
+    RevisionChoice,
+    Scaling,
+    TrafficSet,
+)
+from nacre.schema.launch import FileEntry
+from nacre.schema.serving import ServingStatus, Signature
+from nacre.services.blobs import BlobLedger
+from nacre.services.endpoint_bills import EndpointBills
+from nacre.services.endpoint_deploy import as_stored, choose_runtime, merged
+from nacre.services.endpoint_routes import EndpointRoutes
+from nacre.services.endpoint_samples import keep_sample
+from nacre.services.endpoint_settling import EndpointSettling
+from nacre.services.endpoint_traffic import FAILED, EndpointTraffic, answering, wanted
+from nacre.services.endpoint_usage import keep_name
+from nacre.services.endpoint_wire import EndpointWire, Replicas
 from nacre.services.events import Events
 from nacre.services.prices import Prices
 from nacre.services.signals import Signals
 from nacre.services.usage import UsageLedger
 
-STARTING, READY, FAILED, RETIRED = "starting", "ready", "failed", "retired"
-"""States of a revision. ``ready`` is the one that answers, also while a newer one loads or has failed."""
+_Wish = tuple[Shares, dict[int, int], bool]
+"""Shares, percents of copies, and whether it is a roll-back."""
+TYPE = "cpu.small"
+"""The instance type of an endpoint that asks for none."""
 
 
 class Endpoints:
-    """The only writer of endpoints and revisions.
+    """The only writer of endpoints and revisions, with ``settling``, but for the number of replicas.
 
     ``observed`` gives the model server's latest status, or null when it cannot tell; ``base_url`` is the
-    inference listener's; ``blobs_root`` the folder where the model server reads ONNX files.
+    inference listener's; ``serving`` the model server's folder.
     """
 
     def __init__(
         self,
+        *,
         db: Database,
         clock: Clock,
         signals: Signals,
-        blobs_root: Path,
+        ledger: BlobLedger,
         prices: Prices,
         usage: UsageLedger,
         events: Events,
+        replicas: Replicas,
+        blobs_root: Path,
+        serving: Path,
         base_url: str,
         observed: Callable[[], ServingStatus | None],
     ) -> None:
         self._db = db
         self._clock = clock
         self._signals = signals
-        self._blobs_root = blobs_root
+        self._ledger = ledger
         self._prices = prices
-        self._usage = usage
         self._events = events
-        self._base_url = base_url
+        self._serving = serving
         self._observed = observed
+        self._bills = EndpointBills(clock, prices, usage)
+        self._traffic = EndpointTraffic(clock, self._bills, replicas.ready_sockets)
+        self.settling = EndpointSettling(
+            db, clock, signals, events, EndpointRoutes(blobs_root, serving, replicas), self._traffic
+        )
+        self._wire = EndpointWire(prices, usage, replicas, base_url)
 
     def deploy(self, caller: Caller, name: str, request: EndpointDeploy) -> Endpoint:
-        """Make the endpoint, or give it a new revision; the old one answers until the new one is ready.
+        """Make the endpoint, or give it a new revision; what answers goes on until the new one is ready.
 
         Raises:
-            InvalidSpec: a name that is none, or an instance type that endpoints cannot use.
+            InvalidSpec: a name that is none, or an instance type or scaling that it cannot have.
             NotFound: no such model version or instance type.
-            Conflict: the version is not converted.
+            Conflict: the version cannot run so, or not yet.
         """
         check_name(name)
-        shape = self._prices.type(request.type)
-        if shape.gpu:
-            raise InvalidSpec(f"endpoints run on CPUs, and {shape.name} has a GPU: see 'nacre offer'")
+        if request.type is not None:
+            self._prices.type(request.type)
+        files = self._prepare(caller, request)
         status = self._observed()
         with self._db.write() as session:
             _, version = find_version(session, caller.project_id, request.model, request.version, lock=True)
-            if version.conversion == ConversionState.NONE:
-                raise Conflict(f"{request.model}/{version.number} cannot be deployed: {version.message}")
-            if version.conversion != ConversionState.READY:
-                raise Conflict(
-                    f"{request.model}/{version.number} is not ready to serve, its conversion is "
-                    f"{version.conversion}: see 'nacre model show {request.model}/{version.number}'"
-                )
             row = self._row_for_update(session, caller, name)
-            self._allocate(session, row, shape)
+            scaling = merged(Scaling, row.scaling, request.scaling)
+            settings = merged(EndpointSettings, row.settings, request.settings)
+            shape = self._prices.type(request.type or row.type or TYPE)
+            runtime = choose_runtime(request, scaling, shape, version, files)
+            row.scaling, row.settings = as_stored(scaling, settings)
+            self._bills.shape(session, row, shape)
             row.revision += 1
-            row.reason = row.message = None
-            serving = self._answering(session, row) is not None
-            row.state = EndpointState.UPDATING if serving else EndpointState.STARTING
+            shadow = request.shadow
+            traffic = request.traffic if request.traffic is not None else (0 if shadow else 100)
+            shares = taken(self._base(session, row), row.revision, traffic)
             session.add(
                 RevisionRow(
                     endpoint_id=row.id,
                     number=row.revision,
                     version_id=version.id,
-                    state=STARTING,
+                    runtime=runtime,
+                    type=shape.name,
+                    traffic=0,
+                    shadow=0,
+                    served=0,
+                    wanted=0,
+                    state="",
                     created_at=self._clock.now(),
                 )
             )
-            self._events.add(
-                session,
-                caller.project_id,
-                caller.user_id,
-                "endpoints.deploy",
-                row.id,
-                model=request.model,
-                version=version.number,
-            )
             session.flush()
-            answer = self._wire(session, row, status)
+            shadows = {row.revision: shadow} if shadow else {}
+            if traffic < 100:
+                shadows = self._shadows(session, row) | shadows
+            self._traffic.want(session, row, shares, shadows, back=False)
+            detail = {"model": request.model, "version": version.number, "traffic": traffic}
+            answer = self._done(session, caller, "endpoints.deploy", row, status, **detail)
         self._signals.notify("endpoints")
         return answer
+
+    def _prepare(self, caller: Caller, request: EndpointDeploy) -> Sequence[FileEntry]:
+        """The version's files; with its sample where the model server finds it."""
+        with self._db.read() as session:
+            _, version = find_version(session, caller.project_id, request.model, request.version)
+        files = self._ledger.read_manifest(version.manifest).files
+        signature = Signature.model_validate(version.signature) if version.signature else None
+        keep_sample(self._ledger, self._serving, version.id, files, signature)
+        return files
+
+    def _base(self, session: Session, row: EndpointRow) -> Shares:
+        """The shares that a new revision takes its own from: what is wanted, of those that may answer."""
+        revisions = self._traffic.of(session, row)
+        failed = [one.number for one in revisions if one.state == FAILED]
+        return without(wanted(revisions), *failed) or without(answering(revisions), *failed)
+
+    def _shadows(self, session: Session, row: EndpointRow) -> dict[int, int]:
+        return {one.number: one.shadow for one in self._traffic.of(session, row) if one.shadow}
 
     def _row_for_update(self, session: Session, caller: Caller, name: str) -> EndpointRow:
         row = {
@@ -127,34 +172,104 @@ class Endpoints:
             "type": "",
             "price_per_hour": 0,
             "allocation_id": "",
+            "scaling": {},
+            "settings": {},
             "created_at": self._clock.now(),
         }
         session.execute(insert_into(self._db, EndpointRow).on_conflict_do_nothing(), [row])
-        return self._named(session, caller.project_id, name, lock=True)
+        return find_endpoint(session, caller.project_id, name, lock=True)
 
-    def _allocate(self, session: Session, row: EndpointRow, shape: InstanceType) -> None:
-        """Open the usage record of this shape, once; another shape closes it and opens its own."""
-        if row.allocation_id and (row.type, row.price_per_hour) == (shape.name, shape.price_per_hour):
-            return
-        now = self._clock.now()
-        if row.allocation_id:
-            self._usage.close(session, row.allocation_id, now)
-        row.allocation_id = new_id("alc")
-        row.type, row.price_per_hour = shape.name, shape.price_per_hour
-        self._usage.open(
-            session,
-            allocation_id=row.allocation_id,
-            project_id=row.project_id,
-            user_id=row.user_id,
-            kind="endpoint",
-            subject_id=row.id,
-            subject_name=row.name,
-            cpu=shape.cpu,
-            memory=shape.memory,
-            gpu=shape.gpu,
-            price_per_hour=shape.price_per_hour,
-            started_at=now,
-        )
+    def update(self, caller: Caller, name: str, request: EndpointUpdate) -> Endpoint:
+        """Change how it scales and is called; the fields that the request names, and no others.
+
+        Raises:
+            NotFound: there is no such endpoint.
+            InvalidSpec: bounds that exclude each other.
+        """
+        status = self._observed()
+        with self._db.write() as session:
+            row = find_endpoint(session, caller.project_id, name, lock=True)
+            scaling = merged(Scaling, row.scaling, request.scaling)
+            settings = merged(EndpointSettings, row.settings, request.settings)
+            row.scaling, row.settings = as_stored(scaling, settings)
+            detail = request.model_dump(mode="json", exclude_unset=True)
+            answer = self._done(session, caller, "endpoints.update", row, status, **detail)
+        self._signals.notify("endpoints")
+        return answer
+
+    def set_traffic(self, caller: Caller, name: str, request: TrafficSet) -> Endpoint:
+        """Share the requests; revisions that do not run are started first.
+
+        Raises:
+            NotFound: there is no such endpoint, or revision.
+            InvalidSpec: the shares do not add up to 100.
+        """
+        shares = checked(request.traffic)
+        shadows = {number: share for number, share in request.shadow.items() if share}
+        return self._share(caller, name, "endpoints.set_traffic", lambda *_: (shares, shadows, False))
+
+    def promote(self, caller: Caller, name: str, request: RevisionChoice) -> Endpoint:
+        """Give a revision (the newest) all of the requests.
+
+        Raises:
+            NotFound: there is no such endpoint, or revision.
+            Conflict: the newest has failed; name one.
+        """
+
+        def chosen(row: EndpointRow, revisions: Sequence[RevisionRow]) -> _Wish:
+            if request.revision is not None:
+                return {request.revision: 100}, {}, False
+            if revisions[-1].state == FAILED:
+                raise Conflict(
+                    f"revision {revisions[-1].number} has failed: {revisions[-1].message}. "
+                    "Promote another one with --revision"
+                )
+            return {revisions[-1].number: 100}, {}, False
+
+        return self._share(caller, name, "endpoints.promote", chosen)
+
+    def rollback(self, caller: Caller, name: str, request: RevisionChoice) -> Endpoint:
+        """Go back to a revision, or one step: end a change that is under way, or the copies to a shadow, or
+        restore the shares that were before the latest change. What answers goes on until they can.
+
+        Raises:
+            NotFound: there is no such endpoint, or revision.
+            Conflict: there is nothing to go back to.
+        """
+
+        def chosen(row: EndpointRow, revisions: Sequence[RevisionRow]) -> _Wish:
+            if request.revision is not None:
+                return {request.revision: 100}, {}, True
+            now = answering(revisions)
+            if (now and wanted(revisions) != now) or any(one.shadow for one in revisions):
+                return now or wanted(revisions), {}, True
+            return _before(row.name, revisions), {}, True
+
+        return self._share(caller, name, "endpoints.rollback", chosen)
+
+    def _share(
+        self,
+        caller: Caller,
+        name: str,
+        verb: str,
+        choose: Callable[[EndpointRow, Sequence[RevisionRow]], _Wish],
+    ) -> Endpoint:
+        status = self._observed()
+        with self._db.write() as session:
+            row = find_endpoint(session, caller.project_id, name, lock=True)
+            revisions = self._traffic.of(session, row)
+            shares, shadows, back = choose(row, revisions)
+            known = {one.number for one in revisions}
+            for number in (*shares, *shadows):
+                if number not in known:
+                    raise NotFound(
+                        f"endpoint {name} has no revision {number}: see 'nacre endpoint show {name}'"
+                    )
+            self._traffic.want(session, row, shares, shadows, back=back)
+            detail = {"traffic": stored(shares), "shadow": stored(shadows)}
+            answer = self._done(session, caller, verb, row, status, name=name, **detail)
+        self._signals.notify("endpoints")
+        return answer
 
     def delete(self, caller: Caller, name: str) -> None:
         """Stop serving and end the usage record.
@@ -163,8 +278,9 @@ class Endpoints:
             NotFound: there is no such endpoint.
         """
         with self._db.write() as session:
-            row = self._named(session, caller.project_id, name, lock=True)
-            self._usage.close(session, row.allocation_id, self._clock.now())
+            row = find_endpoint(session, caller.project_id, name, lock=True)
+            self._bills.end(session, row)
+            keep_name(self._db, session, row, self._clock.now())
             self._events.add(
                 session, caller.project_id, caller.user_id, "endpoints.delete", row.id, name=name
             )
@@ -181,7 +297,7 @@ class Endpoints:
                 session,
                 statement,
                 EndpointRow.id,
-                lambda row: self._wire(session, row[0], status),
+                lambda row: self._wire.show(session, row[0], status),
                 cursor=cursor,
                 limit=limit,
             )
@@ -190,149 +306,39 @@ class Endpoints:
         """One endpoint, with what the model server counts of it."""
         status = self._observed()
         with self._db.read() as session:
-            return self._wire(session, self._named(session, caller.project_id, name), status)
+            return self._wire.show(session, find_endpoint(session, caller.project_id, name), status)
 
-    def routes(self, generation: int, tokens: dict[str, TokenGrant]) -> Routes:
-        """What the model server should serve now, and to whom."""
-        with self._db.read() as session:
-            return Routes(generation=generation, endpoints=self._wanted(session), tokens=tokens)
+    def _done(
+        self,
+        session: Session,
+        caller: Caller,
+        verb: str,
+        row: EndpointRow,
+        status: ServingStatus | None,
+        **detail: Any,
+    ) -> Endpoint:
+        self._events.add(session, caller.project_id, caller.user_id, verb, row.id, **detail)
+        session.flush()
+        return self._wire.show(session, row, status)
 
-    def _wanted(self, session: Session) -> dict[str, ServedRevision]:
-        """The revision that each endpoint should serve: the newest, or the one that still answers when
-        the newest could not be loaded."""
-        statement = (
-            select(EndpointRow, RevisionRow, ModelVersionRow, ModelRow.name, ProjectRow.name)
-            .join(RevisionRow, RevisionRow.endpoint_id == EndpointRow.id)
-            .join(ModelVersionRow, ModelVersionRow.id == RevisionRow.version_id)
-            .join(ModelRow, ModelRow.id == ModelVersionRow.model_id)
-            .join(ProjectRow, ProjectRow.id == EndpointRow.project_id)
-            .where(or_(RevisionRow.number == EndpointRow.revision, RevisionRow.state == READY))
-            .order_by(RevisionRow.number)
+
+def _before(name: str, revisions: Sequence[RevisionRow]) -> Shares:
+    """The shares before the latest change, which is forgotten.
+
+    Raises:
+        Conflict: there are none that can be had again.
+    """
+    changed = [one for one in revisions if one.served and one.before]
+    if not changed:
+        raise Conflict(
+            f"endpoint {name} has nothing to go back to: name a revision with --to, "
+            f"see 'nacre endpoint show {name}'"
         )
-        found: dict[str, ServedRevision] = {}
-        for endpoint, revision, version, model, project in session.execute(statement):
-            key = f"{project}/{endpoint.name}"
-            if revision.state == FAILED and key in found:
-                continue
-            assert version.onnx_digest is not None  # only converted versions are deployed
-            found[key] = ServedRevision(
-                revision=revision.number,
-                model=model,
-                model_version=version.number,
-                path=str(blob_path(self._blobs_root, version.onnx_digest)),
-                digest=version.onnx_digest,
-                signature=Signature.model_validate(version.signature),
-            )
-        return dict(sorted(found.items()))
-
-    def settle(self, applied: Routes, status: ServingStatus) -> None:
-        """Take over what the model server says of the routes that were applied.
-
-        What was deployed or deleted meanwhile is left for the next time.
-        """
-        moved = False
-        with self._db.write() as session:
-            wanted = self._wanted(session)
-            statement = select(EndpointRow, ProjectRow.name).join(
-                ProjectRow, ProjectRow.id == EndpointRow.project_id
-            )
-            for row, project in session.execute(statement.with_for_update(of=EndpointRow)).all():
-                key = f"{project}/{row.name}"
-                told, served = status.endpoints.get(key), applied.endpoints.get(key)
-                if told is None or served is None or served != wanted.get(key):
-                    continue
-                if served.revision == row.revision:
-                    moved |= self._settle(session, row, told)
-        if moved:
-            self._signals.notify("serving")
-
-    def _settle(self, session: Session, row: EndpointRow, told: ServedState) -> bool:
-        before = (row.state, row.message)
-        if told.state == "ready":
-            row.state, row.reason, row.message = EndpointState.READY, None, None
-            self._settle_revisions(session, row, row.revision, None)
-        else:
-            row.state, row.reason, row.message = EndpointState.FAILED, "load_failed", told.message
-            answering = None if told.revision == row.revision else told.revision
-            self._settle_revisions(session, row, answering, told.message or "it could not be loaded")
-        return (row.state, row.message) != before
-
-    def _settle_revisions(
-        self, session: Session, row: EndpointRow, answering: int | None, failure: str | None
-    ) -> None:
-        """``answering``: the one that answers in place of the newest; null when nobody can tell."""
-        for revision in session.scalars(select(RevisionRow).where(RevisionRow.endpoint_id == row.id)):
-            if revision.number == row.revision:
-                revision.state = READY if failure is None else FAILED
-                revision.message = failure
-            elif failure is None or (answering is not None and revision.number != answering):
-                revision.state = FAILED if revision.state == FAILED else RETIRED
-            elif revision.number == answering:
-                revision.state = READY
-
-    def hold_up(self, message: str) -> None:
-        """Say of every endpoint that waits for the model server why it waits."""
-        waiting = (EndpointState.STARTING, EndpointState.UPDATING)
-        with self._db.write() as session:
-            for row in session.scalars(select(EndpointRow).where(EndpointRow.state.in_(waiting))):
-                row.reason, row.message = "model_server_unavailable", message
-
-    def _answering(self, session: Session, row: EndpointRow) -> int | None:
-        """The revision that the model server has been told to answer with, and has loaded."""
-        mine = (RevisionRow.endpoint_id == row.id, RevisionRow.state == READY)
-        return session.scalars(select(RevisionRow.number).where(*mine)).first()
-
-    def _named(self, session: Session, project_id: str, name: str, *, lock: bool = False) -> EndpointRow:
-        statement = select(EndpointRow).where(
-            EndpointRow.project_id == project_id, EndpointRow.name == name
-        )
-        row = session.scalars(statement.with_for_update() if lock else statement).one_or_none()
-        if row is None:
-            raise NotFound(f"there is no endpoint {name!r} in this project: see 'nacre endpoint ls'")
-        return row
-
-    def _wire(self, session: Session, row: EndpointRow, status: ServingStatus | None) -> Endpoint:
-        project = session.get_one(ProjectRow, row.project_id).name
-        user = session.get(UserRow, row.user_id)
-        revisions = session.execute(
-            select(RevisionRow, ModelVersionRow, ModelRow.name)
-            .join(ModelVersionRow, ModelVersionRow.id == RevisionRow.version_id)
-            .join(ModelRow, ModelRow.id == ModelVersionRow.model_id)
-            .where(RevisionRow.endpoint_id == row.id)
-            .order_by(RevisionRow.number.desc())
-        ).all()
-        _, wanted, model = revisions[0]
-        told = status.endpoints.get(f"{project}/{row.name}") if status else None
-        return Endpoint(
-            id=row.id,
-            created_at=row.created_at,
-            project=project,
-            name=row.name,
-            user=user.name if user else row.user_id,
-            state=EndpointState(row.state),
-            reason=row.reason,
-            message=row.message,
-            url=f"{self._base_url}/endpoints/{project}/{row.name}",
-            model=model,
-            version=wanted.number,
-            signature=Signature.model_validate(wanted.signature) if wanted.signature else None,
-            revisions=[
-                Revision(
-                    number=revision.number,
-                    model=name,
-                    version=version.number,
-                    state=revision.state,
-                    message=revision.message,
-                    created_at=revision.created_at,
-                )
-                for revision, version, name in revisions
-            ],
-            type=row.type,
-            price_per_hour=row.price_per_hour,
-            cost=self._usage.cost_of(session, [row.id]).get(row.id, 0),
-            currency=self._prices.currency,
-            requests=told.requests if told else None,
-            errors=told.errors if told else None,
-            latency_p50_ms=told.latency_p50_ms if told else None,
-            latency_p99_ms=told.latency_p99_ms if told else None,
-        )
+    latest = max(changed, key=lambda one: (one.served_at or one.created_at, one.number))
+    usable = {one.number for one in revisions if one.state != FAILED}
+    before = read(latest.before)
+    shares = scaled({number: share for number, share in before.items() if number in usable})
+    if not shares:
+        raise Conflict(f"endpoint {name} has nothing to go back to: the revisions before have failed")
+    latest.before = stored(without(before, latest.number))
+    return shares

@@ -90,8 +90,7 @@ class EnvironmentCatalogue:
             row = self._new_row(None, entry.name, hidden=entry.hidden)
             session.add(row)
         if row.lock is None:
-            row.requirements = "\n".join(entry.requirements)
-            row.description = entry.description
+            _declare(row, entry)
         session.flush()
         return row
 
@@ -191,7 +190,7 @@ class EnvironmentCatalogue:
                 row.reason = row.message = None
                 row.change += 1
                 if upgrade and (entry := self._entries.get(row.name)) and row.project_id is None:
-                    row.requirements, row.description = "\n".join(entry.requirements), entry.description
+                    _declare(row, entry)
             self._want(session, row)
             self._events.add(
                 session, caller.project_id, caller.user_id, "environments.build", row.id, upgrade=upgrade
@@ -393,6 +392,11 @@ def _by_name(session: Session, project_id: str | None, name: str) -> Environment
 
 def _listed(row: Row[*tuple[EnvironmentRow, ...]]) -> Environment:
     return _environment(row[0]).model_copy(update={"lock": None})
+
+
+def _declare(row: EnvironmentRow, entry: CatalogueEntry) -> None:
+    row.requirements, row.python = "\n".join(entry.requirements), entry.python
+    row.description = entry.description
 
 
 def _environment(row: EnvironmentRow) -> Environment:

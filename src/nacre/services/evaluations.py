@@ -2,63 +2,32 @@
 
 from __future__ import annotations
 
-import json
-import logging
 import shlex
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from nacre.clock import Clock
-from nacre.db.connect import Database
-from nacre.db.queries.models import find_version, job_over, left_by
+from nacre.db.queries.models import find_version
 from nacre.db.queries.pages import newest_first
 from nacre.db.tables.jobs import JobRow
 from nacre.db.tables.models import EvaluationRow, ModelRow, ModelVersionRow
 from nacre.domain.identity import Caller
 from nacre.domain.models import job_word
-from nacre.errors import Conflict, NotFound, RequestError, Unavailable
+from nacre.errors import Conflict, NotFound
 from nacre.ids import new_id
 from nacre.schema.base import Page
-from nacre.schema.jobs import JobSpec, JobState
+from nacre.schema.jobs import JobSpec
 from nacre.schema.models import ConversionState, Evaluation, EvaluationCreate, EvaluationState, Measures
 from nacre.schema.resources import Resources
-from nacre.services.blobs import BlobLedger
-from nacre.services.conversions import outcome
-from nacre.services.datasets import Datasets
-from nacre.services.environments import EnvironmentCatalogue
-from nacre.services.events import Events
-from nacre.services.jobs import Jobs
-from nacre.services.signals import Signals
+from nacre.services.job_results import OwnJobs, read_result
 
-_log = logging.getLogger("nacre.models")
 RESOURCES = Resources(cpu=1, memory=2 * 2**30)
 ENVIRONMENT = "sklearn"
 MAX_RESULT_BYTES = 16 * 2**20
 
 
-class Evaluations:
+class Evaluations(OwnJobs):
     """The only writer of evaluations."""
-
-    def __init__(
-        self,
-        db: Database,
-        clock: Clock,
-        signals: Signals,
-        ledger: BlobLedger,
-        datasets: Datasets,
-        jobs: Jobs,
-        environments: EnvironmentCatalogue,
-        events: Events,
-    ) -> None:
-        self._db = db
-        self._clock = clock
-        self._signals = signals
-        self._ledger = ledger
-        self._datasets = datasets
-        self._jobs = jobs
-        self._environments = environments
-        self._events = events
 
     def create(self, caller: Caller, model: str, version: str, request: EvaluationCreate) -> Evaluation:
         """Submit the job that evaluates the version's ONNX form.
@@ -147,54 +116,17 @@ class Evaluations:
 
     def settle(self) -> None:
         """Give every evaluation whose job has ended its result, or the reason why not."""
-        with self._db.read() as session:
-            statement = (
-                select(EvaluationRow.id)
-                .outerjoin(JobRow, JobRow.id == EvaluationRow.job_id)
-                .where(
-                    EvaluationRow.state == EvaluationState.RUNNING,
-                    job_over(),
-                )
-            )
-            waiting = session.scalars(statement).all()
-        for evaluation_id in waiting:
-            try:
-                self._settle(evaluation_id)
-            except Unavailable as error:  # one that cannot be read now holds up no other
-                _log.warning("the evaluation %s is settled later: %s", evaluation_id, error.detail)
-            self._signals.notify(f"evaluation:{evaluation_id}")
+        self._settle_each(EvaluationRow, "evaluation", self._settle)
 
     def _settle(self, evaluation_id: str) -> None:
-        with self._db.read() as session:
-            row = session.get(EvaluationRow, evaluation_id)
-            job = session.get(JobRow, row.job_id) if row else None
-            left = left_by(session, job) if job else None
-        result: dict[str, object] | None = None
-        if job is None:
-            reason, message = "job_deleted", "its job was deleted: evaluate again"
-        elif job.state == JobState.SUCCEEDED:
-            reason, message = "evaluation_failed", "the evaluator ended without a result"
-            result = self._read(left) if left else None
-        else:
-            reason, message = outcome(job, "evaluation_failed")
-        with self._db.write() as session:
-            row = session.get(EvaluationRow, evaluation_id, with_for_update=True)
-            if row is None or row.state != EvaluationState.RUNNING:
-                return
-            row.ended_at = (job.ended_at if job else None) or self._clock.now()
-            if result is not None:
-                row.state, row.result = EvaluationState.SUCCEEDED, result
-            else:
-                row.state, row.reason, row.message = EvaluationState.FAILED, reason, message
-
-    def _read(self, manifest: str) -> dict[str, object] | None:
-        """What the evaluator measured; null when it is not there, or not what it should be."""
-        try:
-            files = {f.path: f for f in self._ledger.read_manifest(manifest).files}
-            written = json.loads(self._ledger.read(files["evaluation.json"].digest, MAX_RESULT_BYTES))
-            return Measures.model_validate(written).model_dump()
-        except (ValueError, KeyError, RequestError):
-            return None
+        self._store_result(
+            EvaluationRow,
+            evaluation_id,
+            lambda left: read_result(self._ledger, left, "evaluation.json", MAX_RESULT_BYTES, Measures),
+            failed="evaluation_failed",
+            without="the evaluator ended without a result",
+            again="evaluate again",
+        )
 
 
 def _not_ready(model: str, version: ModelVersionRow) -> str:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import secrets as random
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from sqlalchemy.orm import Session
 
 from nacre.clock import Clock
 from nacre.db.connect import Database
-from nacre.db.tables.attempts import AttemptRow
+from nacre.db.tables.attempts import AttemptRow, ReplicaRow
 from nacre.db.tables.instances import InstanceRow
 from nacre.db.tables.projects import ProjectRow
 from nacre.domain.instances import STOPPED_BY_USER, ending
@@ -71,7 +72,12 @@ class InstanceLaunches:
     # What to launch
 
     def spec(
-        self, row: InstanceRow, project: ProjectRow, attempt_id: str, facts: NodeFacts, gpus: list[int]
+        self,
+        row: InstanceRow,
+        project: ProjectRow,
+        attempt_id: str,
+        facts: NodeFacts,
+        gpus: Iterable[int],
     ) -> LaunchSpec:
         """What to launch, without a token; writes what the app needs, and its token.
 
@@ -105,7 +111,7 @@ class InstanceLaunches:
             secret_files=files | {TOKEN: self._token(row.id, attempt_id)},
             home=str(self.folder(row.id) / "home"),
             mounts=given.mounts,
-            limits=LaunchLimits(cpu=row.cpu, memory_bytes=row.memory, gpus=gpus),
+            limits=LaunchLimits(cpu=row.cpu, memory_bytes=row.memory, gpus=[*gpus]),
         )
 
     def _built(self, environment_id: str | None, name: str) -> Built:
@@ -148,7 +154,7 @@ class InstanceLaunches:
         known = self._read_token(instance_id)
         if attempt is None or known is None or known[0] != attempt.id:
             return None
-        return Upstream(self._engine.socket(attempt.handle, SOCKET), known[1])
+        return Upstream(self._engine.socket(attempt.replicas[0].handle, SOCKET), known[1])
 
     def remove(self, instance_id: str) -> None:
         """Remove the instance's folder with the home in it; no error when it is gone."""
@@ -181,17 +187,18 @@ class InstanceLaunches:
 
     # The subject of attempts
 
-    def launch_spec(self, attempt: AttemptRow) -> LaunchSpec:
+    def launch_specs(self, attempt: AttemptRow, replicas: Sequence[ReplicaRow]) -> list[LaunchSpec]:
         """The spec of an attempt that was stored by a server that has died since."""
         with self._db.read() as session:
             row = session.get(InstanceRow, attempt.subject_id)
             project = session.get(ProjectRow, attempt.project_id)
         if row is None or project is None:
             raise NotFound("the instance of this attempt is gone")
-        facts = {node.name: node for node in self._engine.nodes()}.get(attempt.node)
+        [only] = replicas
+        facts = {node.name: node for node in self._engine.nodes()}.get(only.node)
         if facts is None:
-            raise Unavailable(f"the node {attempt.node} is not there")
-        return self.spec(row, project, attempt.id, facts, attempt.gpus)
+            raise Unavailable(f"the node {only.node} is not there")
+        return [self.spec(row, project, attempt.id, facts, map(int, only.gpus))]
 
     def manifests(self, session: Session, subject_id: str) -> list[str]:
         """Its datasets."""
@@ -210,12 +217,13 @@ class InstanceLaunches:
         row = session.get(InstanceRow, attempt.subject_id, with_for_update=True)
         if row is None or row.attempt_id != attempt.id:
             return
+        asked = row.stop_reason is not None
         end = ending(attempt.reason or "launch_failed", row.stop_reason)
         row.state, row.reason = end.state, end.reason
         row.started_at = row.active_at = row.queued_at = row.stop_reason = None
         if end.state is InstanceState.FAILED:
             tail = self.log_tail(attempt.id)
-            said = row.message if end.reason != attempt.reason else attempt.message
+            said = row.message if asked else attempt.message
             row.message = "\n".join(filter(None, (said or attempt.message, tail))) or None
         elif end.reason == STOPPED_BY_USER:
             row.message = None

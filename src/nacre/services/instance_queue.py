@@ -16,19 +16,20 @@ from nacre.db.tables.attempts import AttemptRow
 from nacre.db.tables.instances import InstanceRow
 from nacre.db.tables.projects import ProjectRow
 from nacre.domain.instances import IDLE, NOT_READY
-from nacre.domain.jobs import ENVIRONMENT_BUILDING, ENVIRONMENT_FAILED
-from nacre.domain.scheduling import Demand, Lane, Seat, Shape, Waiting, plan, still_free
+from nacre.domain.jobs import ENVIRONMENT_FAILED
+from nacre.domain.scheduling import Seat, Shape, Waiting, still_free
 from nacre.errors import NacreError, Unavailable
 from nacre.ids import new_id
 from nacre.ports.engines import Engine, NodeFacts
-from nacre.schema.environments import EnvironmentState
 from nacre.schema.instances import InstanceApp, InstanceState
 from nacre.schema.launch import ExitReason, LaunchSpec
 from nacre.services.attempts import Attempts
+from nacre.services.environment_wait import environment_wait
 from nacre.services.environments import EnvironmentCatalogue
 from nacre.services.instance_launch import InstanceLaunches
 from nacre.services.instances import TOPIC, Instances
-from nacre.services.scheduling import machines
+from nacre.services.room import make_room
+from nacre.services.scheduling import Scheduling, machines
 from nacre.services.signals import Signals
 
 _log = logging.getLogger("nacre.instances")
@@ -49,7 +50,7 @@ class Watched:
 
 
 class InstanceQueue:
-    """One pass brings every queued instance as far as it can go now. First come, first served.
+    """One pass brings every queued instance as far as it can go now, by the same plan as the jobs.
 
     Load, decide, then one guarded transaction per instance: whatever is killed in between, the next pass
     finds either a queued instance or a stored attempt, which ``Attempts.launch`` starts.
@@ -66,6 +67,7 @@ class InstanceQueue:
         launches: InstanceLaunches,
         environments: EnvironmentCatalogue,
         engine: Engine,
+        scheduling: Scheduling,
     ) -> None:
         self._db = db
         self._clock = clock
@@ -75,6 +77,7 @@ class InstanceQueue:
         self._launches = launches
         self._environments = environments
         self._engine = engine
+        self._scheduling = scheduling
 
     # Starting
 
@@ -103,20 +106,24 @@ class InstanceQueue:
         if not ready:
             return 0
         facts = {node.name: node for node in self._engine.nodes()}
-        return sum(self._try(row, facts) for row in ready)
+        made = self._scheduling.plan((), facts.values())
+        make_room(self._db, self._attempts, self._signals, made.preempted)
+        started = 0
+        for row in ready:
+            if row.id in made.waiting:
+                self._note(row, made.waiting[row.id])
+            elif row.id in made.placed:
+                started += self._try(row, made.placed[row.id][0], facts)
+        return started
 
     def _environment_wait(self, session: Session, row: InstanceRow) -> Waiting | None:
         """Why it waits for one of its environments; null when they are ready."""
         building = None
         for environment_id in filter(None, (row.kernel_environment_id, row.lab_environment_id)):
-            found = self._environments.status(session, environment_id)
-            if found.state is EnvironmentState.FAILED:
-                said = found.message or "it could not be built: see 'nacre env logs'"
-                return Waiting(ENVIRONMENT_FAILED, f"environment {found.name}: {said}")
-            if found.state is not EnvironmentState.READY and building is None:
-                doing = "waiting to be built" if found.state is EnvironmentState.PENDING else found.state
-                text = f"waits for the environment {found.name}: {doing}"
-                building = Waiting(ENVIRONMENT_BUILDING, text)
+            why = environment_wait(self._environments.status(session, environment_id))
+            if why is not None and why.reason == ENVIRONMENT_FAILED:
+                return why
+            building = building or why
         return building
 
     def _note(self, row: InstanceRow, why: Waiting) -> None:
@@ -138,23 +145,15 @@ class InstanceQueue:
             row.queued_at = None
         self._signals.notify(f"instance:{instance_id}")
 
-    def _try(self, row: InstanceRow, facts: dict[str, NodeFacts]) -> int:
+    def _try(self, row: InstanceRow, found: Seat, facts: dict[str, NodeFacts]) -> int:
         shape = Shape(row.cpu, row.memory, row.gpu, row.gpu_name)
         with self._db.read() as session:
-            holdings = self._attempts.holdings(session)
             project = session.get(ProjectRow, row.project_id)
         if project is None:
             return 0
-        demand = Demand(row.id, f"instance {row.name}", Lane(shape), project.name, row.user_id)
-        now = self._clock.now().timestamp()
-        made = plan([demand], machines(facts.values()), holdings, now=now)
-        if row.id not in made.placed:
-            self._note(row, made.waiting[row.id])
-            return 0
-        found = made.placed[row.id][0]
         attempt_id = new_id("att")
         try:
-            spec = self._launches.spec(row, project, attempt_id, facts[found.node], [*found.gpus])
+            spec = self._launches.spec(row, project, attempt_id, facts[found.node], found.gpus)
         except Unavailable:
             raise
         except (NacreError, OSError, ValueError) as error:
@@ -193,13 +192,12 @@ class InstanceQueue:
             row.attempt_id, row.queued_at = spec.attempt_id, None
             self._attempts.create(
                 session,
-                spec,
+                [spec],
                 project_id=project_id,
                 user_id=user_id,
-                node=found.node,
+                seats=[found],
                 cpu=row.cpu,
                 memory=row.memory,
-                gpus=[*found.gpus],
                 price_per_hour=row.price_per_hour,
             )
         return True

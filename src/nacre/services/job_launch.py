@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from nacre.clock import Clock
 from nacre.db.connect import Database
-from nacre.db.tables.attempts import AttemptRow
+from nacre.db.tables.attempts import AttemptRow, ReplicaRow
 from nacre.db.tables.jobs import JobRow
 from nacre.db.tables.projects import ProjectRow
 from nacre.domain.jobs import (
     CANCELLED,
     FREE_RESTARTS,
     PREEMPTED,
+    RESIZED,
+    back_off_s,
     command_line,
     counted,
     may_follow,
     outcome,
+    per_node,
 )
+from nacre.domain.scheduling import Seat
 from nacre.errors import NotFound, PluginError, Unavailable
 from nacre.ports.engines import Engine, NodeFacts
 from nacre.schema.jobs import JobRecord, JobSpec, JobState
-from nacre.schema.launch import LaunchInput, LaunchLimits, LaunchSpec
+from nacre.schema.launch import LaunchDistribution, LaunchInput, LaunchLimits, LaunchSpec
 from nacre.schema.runs import RunState
 from nacre.services.attempts import Attempts
 from nacre.services.datasets import Datasets
@@ -74,24 +79,55 @@ class JobLaunches:
         self._place = place
         attempts.register("job", self)
 
-    def spec(
-        self, job: JobRow, project: ProjectRow, attempt_id: str, facts: NodeFacts, gpus: list[int]
-    ) -> LaunchSpec:
-        """What to launch, without a token.
+    def specs(
+        self,
+        job: JobRow,
+        project: ProjectRow,
+        attempt_id: str,
+        seats: Sequence[Seat],
+        facts: Mapping[str, NodeFacts],
+    ) -> list[LaunchSpec]:
+        """What to launch for each replica, by where it goes, without tokens.
 
         Raises:
             NotFound: a secret that the job names is gone.
             PluginError: its environment is not built.
         """
+        first = self._spec(job, project, attempt_id, len(seats))
+        return [
+            first.model_copy(
+                update=self._place.common(project, attempt_id, facts[seat.node], rank)
+                | {"limits": first.limits.model_copy(update={"gpus": [*seat.gpus]})}
+            )
+            for rank, seat in enumerate(seats)
+        ]
+
+    def _spec(self, job: JobRow, project: ProjectRow, attempt_id: str, replicas: int) -> LaunchSpec:
+        """What the replicas have in common: the place is that of any node."""
         spec = JobSpec.model_validate(job.spec)
         record = JobRecord.model_validate(job.record)
         built = self._environments.built(record.environment_digest) if record.environment_digest else None
         if built is None:
             raise PluginError(f"the environment {record.environment} is not there any more: submit again")
         variables, files = self._secrets.reveal(job.project_id, spec.secrets)
+        with self._db.read() as session:
+            mine = (AttemptRow.subject_id == job.id, AttemptRow.id != attempt_id)
+            restarts = session.scalar(select(func.count()).where(*mine)) or 0
+        given = spec.distribution
+        launch = given.launch or ("per-node" if per_node(spec.commands) else "per-process")
         return LaunchSpec(
-            **self._place.common(project, attempt_id, facts),
+            **self._place.common(project, attempt_id, NodeFacts("", 0, 0)),
             kind="job",
+            replicas=replicas,
+            processes=spec.processes_per_replica,
+            distribution=LaunchDistribution(
+                type=given.type,
+                launch=launch,
+                parameter_servers=given.parameter_server_count,
+                least=spec.least,
+            ),
+            restarts=restarts,
+            max_restarts=spec.max_restarts,
             subject_id=job.id,
             subject_name=job.name,
             run_id=job.run_id,
@@ -116,6 +152,7 @@ class JobLaunches:
             secrets=variables,
             secret_files=files,
             checkpoints=str(self._place.checkpoints / job.id),
+            checkpoints_from=record.resume_from and str(self._place.checkpoints / record.resume_from),
             limits=LaunchLimits(
                 cpu=job.cpu,
                 memory_bytes=job.memory,
@@ -123,23 +160,24 @@ class JobLaunches:
                 shm_bytes=spec.resources.shm_size or None,
                 max_duration_s=spec.max_duration,
                 grace_s=spec.stop_duration,
-                gpus=gpus,
             ),
         )
 
     # The subject of attempts
 
-    def launch_spec(self, attempt: AttemptRow) -> LaunchSpec:
-        """The spec of an attempt that was stored by a server that has died since."""
+    def launch_specs(self, attempt: AttemptRow, replicas: Sequence[ReplicaRow]) -> list[LaunchSpec]:
+        """The specs of an attempt that was stored by a server that has died since."""
         with self._db.read() as session:
             job = session.get(JobRow, attempt.subject_id)
             project = session.get(ProjectRow, attempt.project_id)
         if job is None or project is None:
             raise NotFound("the job of this attempt is gone")
-        facts = {node.name: node for node in self._engine.nodes()}.get(attempt.node)
-        if facts is None:
-            raise Unavailable(f"the node {attempt.node} is not there")
-        return self.spec(job, project, attempt.id, facts, attempt.gpus)
+        facts = {node.name: node for node in self._engine.nodes()}
+        seats = [Seat(one.node, {int(k): part for k, part in one.gpus.items()}) for one in replicas]
+        for seat in seats:
+            if seat.node not in facts:
+                raise Unavailable(f"the node {seat.node} is not there")
+        return self.specs(job, project, attempt.id, seats, facts)
 
     def manifests(self, session: Session, subject_id: str) -> list[str]:
         """Code and inputs."""
@@ -181,6 +219,9 @@ class JobLaunches:
         if decided.restart:
             job.state, job.reason = JobState.QUEUED, attempt.reason
             job.message = again(attempt, before, spec.max_restarts)
+            if attempt.reason not in FREE_RESTARTS:
+                rest_s = back_off_s(counted(before) + 1)
+                job.retry_at = self._clock.now() + timedelta(seconds=rest_s) if rest_s else None
             return
         assert attempt.ended_at is not None
         reason, message = attempt.reason, attempt.message
@@ -225,12 +266,15 @@ class JobLaunches:
         for attempt in attempts:
             self._attempts.remove_files(attempt)
         shutil.rmtree(self._place.checkpoints / job_id, ignore_errors=True)
+        (self._place.checkpoints / f"{job_id}.inherited").unlink(missing_ok=True)
 
 
 def again(attempt: AttemptRow, before: Sequence[str | None], max_restarts: int) -> str:
     """Why a job waits once more."""
     if attempt.reason == PREEMPTED:
         return f"attempt {attempt.number} made room for work that is not spot; it waits for its place again"
+    if attempt.reason == RESIZED:
+        return f"attempt {attempt.number} was stopped to start again with another number of replicas"
     ended = f"attempt {attempt.number} ended ({attempt.message or attempt.reason})"
     if attempt.reason in FREE_RESTARTS:
         return f"{ended}; it starts again, which is not counted"

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from nacre.clock import Clock
 from nacre.db.connect import Database
+from nacre.db.queries.jobs import find_job
 from nacre.db.tables.jobs import JobRow
 from nacre.domain.identity import Caller
 from nacre.domain.jobs import ENVIRONMENT_BUILDING, next_name, stem
 from nacre.domain.scheduling import (
     Demand,
-    Holding,
     Lane,
-    Machine,
     Shape,
     Waiting,
     never_fits,
-    plan,
 )
 from nacre.errors import Conflict, InvalidSpec, NotFound
 from nacre.ids import new_id
@@ -30,7 +29,7 @@ from nacre.ports.engines import Engine
 from nacre.ports.environments import Lock
 from nacre.schema.data import DatasetVersion
 from nacre.schema.environments import EnvironmentState
-from nacre.schema.jobs import PRIORITIES, JobPlan, JobRecord, JobSpec, JobState
+from nacre.schema.jobs import FINAL_STATES, PRIORITIES, JobPlan, JobRecord, JobSpec, JobState
 from nacre.schema.resources import Resources
 from nacre.services.attempts import Attempts
 from nacre.services.blobs import BlobLedger
@@ -40,12 +39,16 @@ from nacre.services.events import Events
 from nacre.services.job_launch import HOLDER
 from nacre.services.job_locks import JobLocks
 from nacre.services.prices import Prices
+from nacre.services.queued import queued
 from nacre.services.quotas import Quotas
 from nacre.services.runs import Runs
-from nacre.services.scheduling import Scheduling, machines, queued
+from nacre.services.scheduling import Scheduling
 from nacre.services.secrets import Secrets
 from nacre.services.signals import Signals
 from nacre.services.tokens import after_commit
+
+_LAST_NAMES = 50
+_NUMBER = re.compile(r"-[1-9]\d{0,8}")
 
 
 class JobSubmissions:
@@ -100,21 +103,18 @@ class JobSubmissions:
         self._secrets.reveal(caller.project_id, spec.secrets)
         if spec.code is not None:
             self._take_code(caller.project_id, spec.code)
+        self._resumed(caller.project_id, spec)
         inputs = self._inputs(caller.project_id, spec)
         self._single_files(spec, inputs)
         state, digest, problem = self._environment(caller, spec)
         lane = _lane(spec, resources)
-        there = machines(self._engine.nodes())
-        with self._db.read() as session:
-            queue = [item.demand for item in queued(session)]
-            holdings = self._attempts.holdings(session)
         starts: Literal["now", "waits", "never"] = "now"
         reason = message = None
-        if impossible := never_fits(lane, there):
+        if impossible := never_fits(lane, self._scheduling.machines()):
             starts, reason, message = "never", "no_capacity", impossible
         elif state is EnvironmentState.FAILED:
             starts, reason, message = "never", "environment_failed", problem
-        elif waiting := self._would_wait(caller, spec, lane, there, queue, holdings):
+        elif waiting := self._would_wait(caller, spec, lane):
             starts, reason, message = "waits", waiting.reason, waiting.message
         elif state is not EnvironmentState.READY:
             starts, reason = "waits", ENVIRONMENT_BUILDING
@@ -125,25 +125,17 @@ class JobSubmissions:
             inputs={name: _reference(version) for name, version in inputs.items()},
             environment_state=state,
             environment_digest=digest,
-            price_per_hour=price,
+            price_per_hour=price * spec.least,
             max_cost=None
             if spec.max_duration is None
-            else round(price * spec.max_duration / 3600) * attempts,
+            else round(price * spec.most * spec.max_duration / 3600) * attempts,
             currency=self._prices.currency,
             starts=starts,
             reason=reason,
             message=message,
         )
 
-    def _would_wait(
-        self,
-        caller: Caller,
-        spec: JobSpec,
-        lane: Lane,
-        there: Sequence[Machine],
-        queue: Sequence[Demand],
-        holdings: Sequence[Holding],
-    ) -> Waiting | None:
+    def _would_wait(self, caller: Caller, spec: JobSpec, lane: Lane) -> Waiting | None:
         """What it would wait for if it were submitted now; None when it would start."""
         now = self._clock.now()
         assert caller.project is not None
@@ -151,8 +143,9 @@ class JobSubmissions:
         priority = PRIORITIES.index(spec.priority)
         at = now.timestamp()
         demand = Demand("plan", name, lane, caller.project.name, caller.user_id, priority, at)
-        policy = self._scheduling.policy(there)
-        return plan([*queue, demand], there, holdings, policy, now.timestamp()).waiting.get(demand.id)
+        with self._db.read() as session:
+            queue = [item.demand for item in queued(session) if not item.backing_off(at)]
+        return self._scheduling.plan([*queue, demand]).waiting.get(demand.id)
 
     def submit(self, caller: Caller, spec: JobSpec) -> str:
         """Freeze everything that the job needs and queue it; the job's id.
@@ -164,9 +157,10 @@ class JobSubmissions:
         """
         self._quotas.check_priority(caller, spec.priority)
         resources, price = self._shape(spec)
-        if impossible := never_fits(_lane(spec, resources), machines(self._engine.nodes())):
+        if impossible := never_fits(_lane(spec, resources), self._scheduling.machines()):
             raise InvalidSpec(impossible, fields=[{"field": "resources", "message": impossible}])
         self._secrets.reveal(caller.project_id, spec.secrets)
+        resumed = self._resumed(caller.project_id, spec)
         if spec.code is not None:
             self._take_code(caller.project_id, spec.code)
         inputs = self._inputs(caller.project_id, spec)
@@ -198,6 +192,7 @@ class JobSubmissions:
                         inputs={n: _reference(v) for n, v in inputs.items()},
                         manifests={n: v.manifest for n, v in inputs.items()},
                         files=files,
+                        resumed=resumed,
                     )
                     for version in inputs.values():
                         self._datasets.hold(session, caller.project_id, HOLDER, job_id, version)
@@ -213,7 +208,7 @@ class JobSubmissions:
         *,
         project_id: str,
         user_id: str,
-        kind: Literal["convert", "evaluate"],
+        kind: Literal["convert", "evaluate", "predict", "drift"],
         name: str,
         spec: JobSpec,
         environment_id: str,
@@ -278,6 +273,24 @@ class JobSubmissions:
             found[name] = self._ledger.read_manifest(version.manifest).files[0].path
         return found
 
+    def _resumed(self, project_id: str, spec: JobSpec) -> str | None:
+        """Id of the job whose checkpoints it begins with.
+
+        Raises:
+            NotFound: the project has no such job.
+            InvalidSpec: that job has not ended: both would write their own.
+        """
+        name = spec.resume_from
+        if name is None:
+            return None
+        with self._db.read() as session:
+            row = find_job(session, project_id, name)
+        if row.state not in FINAL_STATES:
+            command = f"nacre stop --checkpoint {row.name}"
+            message = f"job {row.name} is {row.state}: stop it first with '{command}'"
+            raise InvalidSpec(message, fields=[{"field": "resume_from", "message": message}])
+        return row.id
+
     def _take_code(self, project_id: str, code: str) -> None:
         try:
             self._ledger.take_manifest(project_id, code)
@@ -310,8 +323,15 @@ class JobSubmissions:
         ).one_or_none()
 
     def _like(self, session: Session, project_id: str, base: str) -> Sequence[str]:
-        names = select(JobRow.name).where(JobRow.project_id == project_id)
-        return session.scalars(names.where(JobRow.name.startswith(f"{base}-", autoescape=True))).all()
+        """Names that begin like it: of many, those among which the highest number is."""
+        names = select(JobRow.name).where(
+            JobRow.project_id == project_id, JobRow.name.startswith(f"{base}-", autoescape=True)
+        )
+        last = names.order_by(func.length(JobRow.name).desc(), JobRow.name.desc()).limit(_LAST_NAMES)
+        found = session.scalars(last).all()
+        if len(found) < _LAST_NAMES or any(_NUMBER.fullmatch(name[len(base) :]) for name in found):
+            return found
+        return session.scalars(names).all()
 
     def _free_name(self, session: Session, project_id: str, spec: JobSpec) -> str:
         if spec.name is None:
@@ -336,6 +356,7 @@ class JobSubmissions:
         inputs: dict[str, str],
         manifests: dict[str, str],
         files: dict[str, str],
+        resumed: str | None = None,
     ) -> str:
         job_id = new_id("job")
         now = self._clock.now()
@@ -351,6 +372,7 @@ class JobSubmissions:
             env=spec.env,
             secrets=spec.secrets,
             capture=spec.capture if kind == "task" else "off",
+            resume_from=resumed,
             hardware={"instance_type": spec.instance_type, **resources.model_dump()},
             nacre=self._version,
         )
@@ -401,4 +423,4 @@ def _reference(version: DatasetVersion) -> str:
 def _lane(spec: JobSpec, resources: Resources) -> Lane:
     shape = Shape(resources.cpu, resources.memory, resources.gpu, resources.gpu_name)
     limit = spec.max_duration and spec.max_duration + spec.stop_duration
-    return Lane(shape, time_limit=limit, spot=spec.spot)
+    return Lane(shape, spec.least, spec.most, time_limit=limit, spot=spec.spot)

@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from sqlalchemy import or_, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from nacre.clock import Clock
 from nacre.db.connect import Database
+from nacre.db.queries.jobs import find_job
+from nacre.db.tables.attempts import AttemptRow
 from nacre.db.tables.jobs import JobRow
 from nacre.db.tables.projects import ProjectRow
 from nacre.db.tables.users import UserRow
 from nacre.domain.identity import Caller
 from nacre.domain.jobs import CANCELLED
-from nacre.errors import Conflict, NotFound
+from nacre.errors import Conflict
 from nacre.schema.base import Page
 from nacre.schema.jobs import FINAL_STATES, Job, JobPlan, JobRecord, JobSpec, JobState, JobStop
+from nacre.services.attempt_logs import AttemptLogs
 from nacre.services.attempt_wire import to_wire
 from nacre.services.attempts import Attempts
 from nacre.services.blobs import BlobLedger
@@ -25,10 +28,10 @@ from nacre.services.environments import EnvironmentCatalogue
 from nacre.services.events import Events
 from nacre.services.job_launch import HOLDER, JobLaunches, end_job
 from nacre.services.job_locks import JobLocks
-from nacre.services.job_logs import JobLogs
 from nacre.services.job_submission import JobSubmissions
 from nacre.services.prices import Prices
 from nacre.services.runs import Runs
+from nacre.services.scheduling import Scheduling
 from nacre.services.signals import Signals
 from nacre.services.usage import UsageLedger
 
@@ -52,8 +55,10 @@ class Jobs:
         usage: UsageLedger,
         ledger: BlobLedger,
         events: Events,
+        scheduling: Scheduling,
     ) -> None:
         self._db = db
+        self._scheduling = scheduling
         self._clock = clock
         self._signals = signals
         self._attempts = attempts
@@ -65,7 +70,7 @@ class Jobs:
         self._usage = usage
         self._ledger = ledger
         self._events = events
-        self.logs = JobLogs(db, attempts)
+        self.logs = AttemptLogs(db, attempts, _over)
         environments.guard(self._uses_environment)
 
     # Submitting
@@ -94,7 +99,7 @@ class Jobs:
         *,
         project_id: str,
         user_id: str,
-        kind: Literal["convert", "evaluate"],
+        kind: Literal["convert", "evaluate", "predict", "drift"],
         name: str,
         spec: JobSpec,
         environment_id: str,
@@ -135,20 +140,7 @@ class Jobs:
     def get(self, caller: Caller, job: str) -> Job:
         """A job by name, id or its run's id."""
         with self._db.read() as session:
-            return self._wire(session, caller, [self.find(session, caller.project_id, job)])[0]
-
-    def find(self, session: Session, project_id: str, job: str, *, lock: bool = False) -> JobRow:
-        """The row of a job by name, id or its run's id.
-
-        Raises:
-            NotFound: there is none in this project.
-        """
-        either = or_(JobRow.id == job, JobRow.name == job, JobRow.run_id == job)
-        statement = select(JobRow).where(JobRow.project_id == project_id, either)
-        rows = session.scalars(statement.with_for_update() if lock else statement).all()
-        if not rows:
-            raise NotFound(f"there is no job {job!r} in this project: see 'nacre ps -a'", job=job)
-        return max(rows, key=lambda row: row.id == job)
+            return self._wire(session, caller, [find_job(session, caller.project_id, job)])[0]
 
     def _wire(self, session: Session, caller: Caller, rows: Sequence[JobRow]) -> Sequence[Job]:
         ids = [row.id for row in rows]
@@ -170,20 +162,32 @@ class Jobs:
                 attempts=[to_wire(attempt) for attempt in attempts[row.id]],
                 cost=costs.get(row.id, 0),
                 currency=currency,
+                price_per_hour=row.price_per_hour * _size(row, attempts[row.id]),
+                message=self._message(row),
                 **_plain(row),
             )
             for row in rows
         ]
 
+    def _message(self, row: JobRow) -> str | None:
+        if row.state != JobState.QUEUED:
+            return row.message
+        return self._scheduling.said(row.id, row.reason, row.message)
+
     # Ending
 
     def stop(self, caller: Caller, job: str, request: JobStop | None = None) -> Job:
-        """Ask a job to end: SIGTERM, then SIGKILL after ``stop_duration``. Nothing when it has ended."""
+        """Ask a job to end: SIGTERM, then SIGKILL after ``grace`` or its ``stop_duration``.
+
+        Nothing when it has ended.
+        """
         with self._db.write() as session:
-            job_id = self.find(session, caller.project_id, job).id
+            job_id = find_job(session, caller.project_id, job).id
             attempt = self._attempts.active(session, job_id)
             if attempt is not None:  # locked before the job, as reports do
-                self._attempts.stop(session, attempt.id, CANCELLED)
+                self._attempts.stop(
+                    session, attempt.id, CANCELLED, grace_s=request.grace if request else None
+                )
             row = session.get_one(JobRow, job_id, with_for_update=True, populate_existing=True)
             if row.state not in FINAL_STATES and row.stop_reason is None:
                 row.stop_reason = CANCELLED
@@ -207,7 +211,7 @@ class Jobs:
             Conflict: it has not ended.
         """
         with self._db.read() as session:
-            row = self.find(session, caller.project_id, job)
+            row = find_job(session, caller.project_id, job)
             attempts = self._attempts.of(session, [row.id])[row.id]
         if row.state not in FINAL_STATES:
             raise Conflict(f"job {row.name} is {row.state}: stop it first with 'nacre stop {row.name}'")
@@ -230,6 +234,18 @@ class Jobs:
         return None if name is None else f"job {name}"
 
 
+def _over(session: Session, job_id: str) -> bool:
+    row = session.get(JobRow, job_id)
+    return row is None or row.state in FINAL_STATES
+
+
+def _size(row: JobRow, attempts: Sequence[AttemptRow]) -> int:
+    """Replicas that it has, or waits for at least."""
+    if attempts and attempts[-1].ended_at is None:
+        return len(attempts[-1].replicas)
+    return JobSpec.model_validate(row.spec).least
+
+
 def _plain(row: JobRow) -> dict[str, Any]:
     names = (
         "name",
@@ -237,10 +253,9 @@ def _plain(row: JobRow) -> dict[str, Any]:
         "description",
         "state",
         "reason",
-        "message",
         "exit_code",
         "started_at",
         "ended_at",
-        "price_per_hour",
+        "retry_at",
     )
     return {name: getattr(row, name) for name in names}

@@ -8,7 +8,7 @@ from typing import Any
 
 from nacre.db.tables.projects import ProjectRow
 from nacre.ports.engines import NodeFacts
-from nacre.schema.launch import SandboxMode
+from nacre.schema.launch import LaunchPackages, SandboxMode
 
 _FIRST_UID = 200_000
 
@@ -26,6 +26,8 @@ class LaunchPlace:
         nacre_site: folder that holds the package ``nacre``.
         api_socket_folder: folder of the API's unix socket ``nacre.sock``.
         api_url: http URL of the API, for work that shares the host's network.
+        package_socket_folder: folder of the package proxy's unix socket ``proxy.sock``.
+        packages: how work with a network installs packages of its own.
         root: whether the server runs as root.
         reachable: whether other users can get to the attempts' folders and to the interpreter. Without a
             sandbox work gets a uid of its project only then, and else runs as the server's own user.
@@ -39,6 +41,8 @@ class LaunchPlace:
     nacre_site: Path | None = None
     api_socket_folder: Path | None = None
     api_url: str | None = None
+    package_socket_folder: Path | None = None
+    packages: LaunchPackages | None = None
     root: bool = False
     reachable: bool = False
 
@@ -66,4 +70,6 @@ class LaunchPlace:
             "sandbox": facts.sandbox,
             "uid": _FIRST_UID + project.number if own_uid else None,
             "network": project.network,
+            "package_socket_folder": self.package_socket_folder and str(self.package_socket_folder),
+            "packages": self.packages if project.network != "none" else None,
         }

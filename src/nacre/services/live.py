@@ -58,6 +58,7 @@ GOVERNS = {
     "dataset": "data.get",
     "environment_log": "environments.logs",
     "instance_log": "instances.logs",
+    "replica_log": "endpoints.logs",
 }
 """The operation whose scope and role a topic needs."""
 _NAMED = {
@@ -71,6 +72,7 @@ _NAMED = {
     "dataset": "dataset",
     "environment_log": "environment",
     "instance_log": "instance",
+    "replica_log": "replica",
 }
 """What the name of a subscription names."""
 

@@ -10,6 +10,7 @@ from nacre.db.connect import Database
 from nacre.domain.identity import Caller
 from nacre.schema.live import LiveSubscribe
 from nacre.services.datasets import Datasets
+from nacre.services.endpoint_logs import EndpointLogs
 from nacre.services.endpoints import Endpoints
 from nacre.services.environments import EnvironmentCatalogue
 from nacre.services.instances import Instances
@@ -37,11 +38,13 @@ class NounTopics:
         datasets: Datasets,
         models: Models,
         endpoints: Endpoints,
+        endpoint_logs: EndpointLogs,
     ) -> None:
         self._db = db
         self._jobs = jobs
         self._instances = instances
         self._environments = environments
+        self._endpoint_logs = endpoint_logs
         self._lists: Mapping[str, tuple[tuple[str, ...], Callable[..., Any]]] = {
             "instances": (("instances", "instance:*"), instances.list),
             "environments": (("environments", "environment:*"), environments.list),
@@ -73,6 +76,8 @@ class NounTopics:
             return self._instance(caller, wanted, self._instances.get(caller, name).id)
         if kind in ("environment", "environment_log"):
             return self._environment(caller, wanted, self._environments.get(caller, name).id)
+        if kind == "replica_log":
+            return self._replica_log(wanted, self._endpoint_logs.known(caller, name))
         signals, get = self._things[kind]
         found: str = get(caller, name).id  # it is there; it may get another name, but is asked for by this
         return ThingTopic(
@@ -96,10 +101,20 @@ class NounTopics:
                 f"job:{job}", (f"job:{job}", "jobs"), self._db, "job", lambda: plain([get()])[0]
             )
         return LogTopic(
-            job,
+            f"{job}:{wanted.replica}" if wanted.replica else job,
             (f"log:{job}", f"job:{job}"),
-            partial(self._jobs.logs.read, job),
-            tail=partial(self._jobs.logs.tail, job),
+            partial(self._jobs.logs.read, job, replica=wanted.replica),
+            tail=partial(self._jobs.logs.tail, job, replica=wanted.replica),
+            lines=wanted.tail,
+            encoding=wanted.encoding,
+        )
+
+    def _replica_log(self, wanted: LiveSubscribe, replica_id: str) -> Topic:
+        return LogTopic(
+            replica_id,
+            (f"log:{replica_id}", "endpoints"),
+            partial(self._endpoint_logs.logs.read, replica_id),
+            tail=partial(self._endpoint_logs.logs.tail, replica_id),
             lines=wanted.tail,
             encoding=wanted.encoding,
         )

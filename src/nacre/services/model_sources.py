@@ -10,15 +10,21 @@ from sqlalchemy import select
 from nacre.db.connect import Database
 from nacre.db.tables.jobs import JobRow
 from nacre.db.tables.logged_models import LoggedModelRow
+from nacre.db.tables.models import ModelRow, ModelVersionRow
 from nacre.domain import mlmodel
 from nacre.domain.identity import Caller
 from nacre.domain.mlmodel import Flavour
+from nacre.domain.models import PROGRAM, REQUIREMENTS, within
+from nacre.domain.requirements import logical_lines
 from nacre.errors import InvalidSpec, NotFound
 from nacre.schema.launch import FileEntry
 from nacre.schema.models import Lineage, ModelRegister
 from nacre.services.artifacts import Artifacts
 from nacre.services.blobs import BlobLedger
+from nacre.services.pickles import from_project
 from nacre.services.runs import Runs
+
+MAX_REQUIREMENTS = 2**16
 
 
 @dataclass(frozen=True)
@@ -61,18 +67,50 @@ class ModelSources:
                 f"the manifest names several files ({_some(files)}): say which one is the model (path)"
             )
         path = request.path or files[0].path
-        return Source(Lineage(path=path), None, files, path)
+        known = self._known(caller.project_id, request.manifest)
+        lineage, job = known or (Lineage(path=path), None)
+        return Source(lineage, job, files, path)
 
     def flavour(self, entry: str, files: Sequence[FileEntry]) -> Flavour | None:
         """What the file ``MLmodel`` in the chosen folder tells; null when there is none."""
-        prefix = "" if entry == "." else f"{entry}/"
-        found = next((f for f in files if f.path == prefix + mlmodel.NAME), None)
-        if found is None:
+        inside = within(entry, files)
+        found = inside.get(mlmodel.NAME)
+        if found is None or PROGRAM in inside:
             return None
-        inside = {f.path.removeprefix(prefix) for f in files if f.path.startswith(prefix)}
         if found.size > mlmodel.MAX_BYTES:
             return mlmodel.recognise(b"", inside)
         return mlmodel.recognise(self._ledger.read(found.digest), inside)
+
+    def requirements(self, entry: str, files: Sequence[FileEntry]) -> tuple[str, ...]:
+        """The lines of the file ``requirements.txt`` in the chosen folder.
+
+        Raises:
+            InvalidSpec: it is no text, or longer than any such file.
+        """
+        found = within(entry, files).get(REQUIREMENTS)
+        if found is None:
+            return ()
+        try:
+            if found.size > MAX_REQUIREMENTS:
+                raise ValueError("too long")
+            return tuple(logical_lines(self._ledger.read(found.digest).decode()))
+        except ValueError as error:
+            raise InvalidSpec(f"{REQUIREMENTS} is no list of packages, one a line") from error
+
+    def _known(self, project_id: str, manifest: str) -> tuple[Lineage, JobRow | None] | None:
+        """Where the very same files came from, when a run of the project left them before."""
+        statement = (
+            select(ModelVersionRow.lineage)
+            .join(ModelRow, ModelRow.id == ModelVersionRow.model_id)
+            .where(ModelRow.project_id == project_id, ModelVersionRow.manifest == manifest)
+            .order_by(ModelVersionRow.id)
+        )
+        with self._db.read() as session:
+            found = next((one for one in session.scalars(statement) if from_project(one)), None)
+        if found is None:
+            return None
+        lineage = Lineage.model_validate(found)
+        return lineage, self._lineage(lineage.run, "")[1]
 
     def _of_run(self, caller: Caller, reference: str, path: str | None) -> Source:
         run = self._runs.get(caller, reference)

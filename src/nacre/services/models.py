@@ -19,7 +19,14 @@ from nacre.db.tables.jobs import JobRow
 from nacre.db.tables.models import AliasRow, EvaluationRow, ModelRow, ModelTagRow, ModelVersionRow
 from nacre.domain.identity import Caller
 from nacre.domain.mlmodel import Flavour
-from nacre.domain.models import check_alias, check_model, detect_framework, select_files
+from nacre.domain.models import (
+    PROGRAM,
+    check_alias,
+    check_model,
+    detect_framework,
+    select_files,
+    within,
+)
 from nacre.errors import Conflict, InvalidSpec, NotFound, PermissionDenied
 from nacre.ids import new_id
 from nacre.ports.converters import Converter
@@ -42,12 +49,15 @@ from nacre.services.model_catalogue import ModelCatalogue
 from nacre.services.model_edits import ModelEdits
 from nacre.services.model_sources import ModelSources
 from nacre.services.model_wire import model_wire, version_wire
+from nacre.services.pickles import check_data, from_project
 from nacre.services.runs import Runs
 from nacre.services.signals import Signals
 from nacre.services.zips import zipped
 
 NOT_CONVERTED = "mlflow"
 """The framework of what Nacre keeps without converting it."""
+CUSTOM = "custom"
+AS_IT_IS = "it has a program of its own (predict.py), which runs as it is, in replicas of its own"
 
 
 @dataclass(frozen=True)
@@ -113,6 +123,8 @@ class Models:
         entry, files = select_files(source.files, source.path)
         flavour = self._flavour(request, entry, files)
         framework = flavour.framework
+        if not from_project(source.lineage.model_dump()):
+            check_data(self._ledger, framework, flavour.entry, files)
         manifest = self._ledger.write_manifest(caller.project_id, Manifest(files=files))
         self._ledger.take_manifest(caller.project_id, manifest)
         with self._db.write() as session:
@@ -146,7 +158,10 @@ class Models:
                 self._point(session, row.id, request.alias, version.number)
             self.edits.tag(session, row.id, version.number, request.tags)
             if framework != NOT_CONVERTED:
-                version.environment_id = self._environment(session, caller, request, source.job, flavour)
+                version.environment_id = self._environment(
+                    session, caller, request, source.job, flavour, files
+                )
+            if framework in self._converters:
                 self._conversions.start(session, caller, row, version)
             self._events.add(
                 session, caller.project_id, caller.user_id, "models.register", version.id, model=model
@@ -163,6 +178,10 @@ class Models:
             return replace(found, entry=entry if found.entry == "." else inner)
         suffixes = {c.framework: c.suffixes for c in self._converters.values()}
         framework = request.framework or detect_framework(entry, files, suffixes)
+        if framework == CUSTOM:
+            if PROGRAM not in within(entry, files):
+                raise InvalidSpec(f"a custom model is a folder with a file {PROGRAM} in it")
+            return Flavour(CUSTOM, entry, self._sources.requirements(entry, files), why=AS_IT_IS)
         if framework not in self._converters:
             raise InvalidSpec(f"no converter for {framework} is installed on this server")
         return Flavour(framework, entry, ("skops",) if entry.endswith(".skops") else ())
@@ -174,17 +193,27 @@ class Models:
         request: ModelRegister,
         job: JobRow | None,
         flavour: Flavour,
+        files: Sequence[FileEntry],
     ) -> str:
-        """The environment to convert in: the asked one, the run's own, or the framework's, plus what the
-        converter and the file need."""
-        converter = self._converters[flavour.framework]
+        """The environment to convert or run in: the asked one, the run's own, or the framework's; with what
+        the converter and the file need."""
+        converter = self._converters.get(flavour.framework)
         if request.environment is None and job is not None and flavour.framework != "onnx":
             base = job.environment_id
         else:
-            name = request.environment or converter.environment
+            name = request.environment or (converter.environment if converter else self._home_of(files))
             base = self._environments.ensure(session, caller.project_id, name)
-        needed = [*converter.requirements, *flavour.requirements]
+        needed = [*(converter.requirements if converter else ()), *flavour.requirements]
         return self._environments.derive(session, caller.project_id, base, needed)
+
+    def _home_of(self, files: Sequence[FileEntry]) -> str:
+        """The catalogue's environment for a program and the model files beside it."""
+        if any(f.path.endswith("saved_model.pb") for f in files):
+            return self._converters["tensorflow"].environment
+        for converter in self._converters.values():
+            if converter.suffixes and any(f.path.lower().endswith(converter.suffixes) for f in files):
+                return converter.environment
+        return "base"
 
     def _keep(self, session: Session, project_id: str, version: ModelVersionRow) -> None:
         """Keep the version's files, and the code that made it, for as long as the version is there."""
@@ -339,7 +368,11 @@ class Models:
             .join(RevisionRow, RevisionRow.endpoint_id == EndpointRow.id)
             .where(
                 RevisionRow.version_id.in_(ids),
-                or_(RevisionRow.number == EndpointRow.revision, RevisionRow.state == "ready"),
+                or_(
+                    RevisionRow.number == EndpointRow.revision,
+                    RevisionRow.state.in_(("starting", "ready")),
+                    RevisionRow.served > 0,
+                ),
             )
             .limit(1)
         ).scalar()

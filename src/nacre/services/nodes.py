@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, selectinload
 
 from nacre.db.connect import Database
-from nacre.db.tables.attempts import AttemptRow
+from nacre.db.tables.attempts import AttemptRow, ReplicaRow
 from nacre.db.tables.projects import ProjectRow
 from nacre.db.tables.usage import UsageRow
 from nacre.db.tables.users import UserRow
@@ -39,7 +39,7 @@ class Holding(Protocol):
 class _Taken:
     cpu: float = 0.0
     memory: int = 0
-    gpus: set[int] = field(default_factory=set)
+    gpus: dict[int, float] = field(default_factory=dict)
 
 
 class Nodes:
@@ -91,22 +91,25 @@ def _by_node(holdings: Iterable[Holding]) -> dict[str, _Taken]:
         node = taken.setdefault(holding.node, _Taken())
         node.cpu += holding.cpu
         node.memory += holding.memory
-        node.gpus.update(holding.gpus)
+        for index, part in holding.gpus.items():
+            node.gpus[index] = round(node.gpus.get(index, 0.0) + part, 6)
     return taken
 
 
 def _work(session: Session, caller: Caller) -> dict[str, list[NodeWork]]:
     """By node, what holds something of it and the caller may see; what holds it longest is first."""
     rows = session.execute(
-        select(AttemptRow, UsageRow, ProjectRow.name, UserRow.name)
+        select(AttemptRow, ReplicaRow, UsageRow, ProjectRow.name, UserRow.name)
+        .join(ReplicaRow, ReplicaRow.attempt_id == AttemptRow.id)
         .join(UsageRow, UsageRow.allocation_id == AttemptRow.id)
         .join(ProjectRow, ProjectRow.id == UsageRow.project_id)
         .outerjoin(UserRow, UserRow.id == UsageRow.user_id)
         .where(AttemptRow.ended_at.is_(None), *visible(caller))
-        .order_by(AttemptRow.id)
+        .options(selectinload(AttemptRow.replicas))
+        .order_by(AttemptRow.id, ReplicaRow.rank)
     )
     found: dict[str, list[NodeWork]] = {}
-    for attempt, usage, project, user in rows:
+    for attempt, replica, usage, project, user in rows:
         work = NodeWork(
             project=project,
             kind=attempt.kind,
@@ -114,11 +117,11 @@ def _work(session: Session, caller: Caller) -> dict[str, list[NodeWork]]:
             user=user or usage.user_id,
             cpu=attempt.cpu,
             memory=attempt.memory,
-            gpus=attempt.gpus,
-            price_per_hour=usage.price_per_hour,
+            gpus={int(index): part for index, part in replica.gpus.items()},
+            price_per_hour=usage.price_per_hour // len(attempt.replicas),
             since=usage.started_at,
         )
-        found.setdefault(attempt.node, []).append(work)
+        found.setdefault(replica.node, []).append(work)
     return found
 
 
@@ -130,7 +133,7 @@ def _node(facts: NodeFacts, held: _Taken) -> Node:
         gpus=facts.gpus,
         cpu_used=held.cpu,
         memory_used=held.memory,
-        gpus_used=sorted(held.gpus),
+        gpus_used=held.gpus,
         isolation=facts.isolation,
     )
 
@@ -142,7 +145,7 @@ def _lost(name: str, held: _Taken) -> Node:
         memory=0,
         cpu_used=held.cpu,
         memory_used=held.memory,
-        gpus_used=sorted(held.gpus),
+        gpus_used=held.gpus,
         isolation="unknown",
         alive=False,
     )

@@ -3,35 +3,41 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from sqlalchemy import bindparam, update
 
 from nacre.clock import Clock
 from nacre.db.connect import Database
 from nacre.db.tables.jobs import JobRow
 from nacre.db.tables.projects import ProjectRow
-from nacre.domain.jobs import ENVIRONMENT_BUILDING, ENVIRONMENT_FAILED, PREEMPTED, may_follow
-from nacre.domain.scheduling import (
-    Plan,
-    Seat,
-    Shape,
-    Waiting,
-    plan,
-    still_free,
-)
+from nacre.domain.jobs import ENVIRONMENT_FAILED, FENCING
+from nacre.domain.scheduling import Holding, Seat, Shape, Waiting, still_free
 from nacre.errors import NacreError, Unavailable
 from nacre.ids import new_id
 from nacre.ports.engines import Engine, NodeFacts
-from nacre.schema.environments import Environment, EnvironmentState
+from nacre.schema.environments import Environment
 from nacre.schema.jobs import JobState
 from nacre.schema.launch import ExitReason
 from nacre.services.attempts import Attempts
+from nacre.services.environment_wait import environment_wait
 from nacre.services.environments import EnvironmentCatalogue
 from nacre.services.job_launch import JobLaunches
 from nacre.services.job_locks import JobLocks, KeptLock
-from nacre.services.scheduling import Queued, Scheduling, machines, queued
+from nacre.services.queued import Queued, queued
+from nacre.services.room import make_room
+from nacre.services.scheduling import Scheduling, machines
 from nacre.services.signals import Signals
 
 _log = logging.getLogger("nacre.queue")
+_EXACT = 50
+"""So many of the oldest have their message stored as it is, also where the reason is as before."""
+_AT_ONCE = 500
+"""Messages in one transaction: others write between."""
+_FENCED = Waiting(
+    FENCING, "waits until nothing of its last attempt can still run: its launcher did not say so"
+)
 
 
 class JobQueue:
@@ -76,88 +82,88 @@ class JobQueue:
         """
         with self._db.read() as session:
             waiting = queued(session)
-            if not waiting:
-                return 0
             known = {
-                item.environment_id: self._environments.status(session, item.environment_id)
-                for item in waiting
+                environment_id: self._environments.status(session, environment_id)
+                for environment_id in {item.environment_id for item in waiting}
             }
-            holdings = self._attempts.holdings(session)
-        ready = []
+            fenced = self._attempts.fenced(session)
+        unready = {at: environment_wait(environment) for at, environment in known.items()}
+        ready, said = [], dict[str, Waiting]()
+        now = self._clock.now().timestamp()
         for item in waiting:
-            environment = known[item.environment_id]
-            if environment.state is EnvironmentState.READY:
-                ready.append(item)
+            why = unready[item.environment_id]
+            if why is not None and why.reason == ENVIRONMENT_FAILED:
+                self._fail(item.demand.id, why)
+            elif why is not None:
+                said[item.demand.id] = why
+            elif item.demand.id in fenced:
+                said[item.demand.id] = _FENCED
+            elif (rest := item.backing_off(now)) is not None:
+                said[item.demand.id] = rest
             else:
-                self._wait_for_environment(item, environment)
-        if not ready:
-            return 0
-        facts = {node.name: node for node in self._engine.nodes()}
-        now = self._clock.now()
-        there = machines(facts.values())
-        made = plan(
-            [item.demand for item in ready],
-            there,
-            holdings,
-            self._scheduling.policy(there),
-            now.timestamp(),
-        )
-        self._preempt(made)
+                ready.append(item)
         started = 0
-        for item in ready:
-            seats = made.placed.get(item.demand.id)
-            if seats is None:
-                self._note(item, made.waiting[item.demand.id])
-            elif self._start(item.demand.id, seats[0], facts[seats[0].node], known[item.environment_id]):
-                started += 1
+        if ready:
+            facts = {node.name: node for node in self._engine.nodes()}
+            made = self._scheduling.plan([item.demand for item in ready], facts.values())
+            make_room(self._db, self._attempts, self._signals, made.preempted)
+            said |= made.waiting
+            for item in ready:
+                seats = made.placed.get(item.demand.id)
+                if seats and self._start(item.demand.id, seats, facts, known[item.environment_id]):
+                    started += 1
+        self._note(waiting, said)
         return started
 
-    def _preempt(self, made: Plan) -> None:
-        """Tell spot work to go for what is not; it waits for its place again once it has ended."""
-        for attempt_id in made.preempted:
+    def _fail(self, job_id: str, why: Waiting) -> None:
+        if self._launches.fail(job_id, why.reason, why.message):
+            self._signals.notify(f"job:{job_id}")
+
+    def _note(self, waiting: Sequence[Queued], said: Mapping[str, Waiting]) -> None:
+        """Keep why each waits. Where the reason is the one that is stored, only a few sentences are
+        written: names and numbers change with each job that starts or ends, for a whole queue of thousands.
+        """
+        self._scheduling.say(said)
+        changed = []
+        for place, item in enumerate(waiting):
+            why = said.get(item.demand.id)
+            if why is None or (item.reason, item.message) == (why.reason, why.message):
+                continue
+            if item.reason == why.reason and place >= _EXACT:
+                continue
+            changed.append({"job": item.demand.id, "why": why.reason, "text": why.message})
+        statement = (
+            update(JobRow.__table__)  # type: ignore[arg-type]
+            .where(JobRow.id == bindparam("job"), JobRow.state == JobState.QUEUED)
+            .values(reason=bindparam("why"), message=bindparam("text"))
+        )
+        for start in range(0, len(changed), _AT_ONCE):
             with self._db.write() as session:
-                attempt = self._attempts.stop(session, attempt_id, PREEMPTED)
-                job = session.get(JobRow, attempt.subject_id, with_for_update=True) if attempt else None
-                if job is not None and may_follow(JobState(job.state), JobState.STOPPING):
-                    job.state, job.reason = JobState.STOPPING, PREEMPTED
-                    job.message = "it makes room for work that is not spot"
-            if job is not None:
-                self._signals.notify("attempts", f"job:{job.id}")
+                session.connection().execute(statement, changed[start : start + _AT_ONCE])
+        for row in changed:
+            self._signals.notify(f"job:{row['job']}")
 
-    def _wait_for_environment(self, item: Queued, environment: Environment) -> None:
-        if environment.state is EnvironmentState.FAILED:
-            message = environment.message or "it could not be built: see 'nacre env logs'"
-            if self._launches.fail(
-                item.demand.id, ENVIRONMENT_FAILED, f"environment {environment.name}: {message}"
-            ):
-                self._signals.notify(f"job:{item.demand.id}")
-            return
-        doing = {EnvironmentState.PENDING: "waiting to be built"}.get(
-            environment.state, f"{environment.state}"
-        )
-        self._note(
-            item, Waiting(ENVIRONMENT_BUILDING, f"waits for the environment {environment.name}: {doing}")
-        )
-
-    def _note(self, item: Queued, waiting: Waiting) -> None:
-        if (item.reason, item.message) == (waiting.reason, waiting.message):
-            return
-        with self._db.write() as session:
-            job = session.get(JobRow, item.demand.id, with_for_update=True)
-            if job is None or job.state != JobState.QUEUED:
-                return
-            job.reason, job.message = waiting.reason, waiting.message
-        self._signals.notify(f"job:{item.demand.id}")
-
-    def _start(self, job_id: str, found: Seat, facts: NodeFacts, environment: Environment) -> bool:
-        attempt_id = self._place(job_id, found, facts, environment)
+    def _start(
+        self,
+        job_id: str,
+        seats: Sequence[Seat],
+        facts: Mapping[str, NodeFacts],
+        environment: Environment,
+    ) -> bool:
+        attempt_id = self._place(job_id, seats, facts, environment)
         if attempt_id is None:
             return False
         self._attempts.launch(attempt_id)
         self._signals.notify(f"job:{job_id}")
         return True
 
-    def _place(self, job_id: str, found: Seat, facts: NodeFacts, environment: Environment) -> str | None:
+    def _place(
+        self,
+        job_id: str,
+        seats: Sequence[Seat],
+        facts: Mapping[str, NodeFacts],
+        environment: Environment,
+    ) -> str | None:
         """Store the attempt, its usage and its token; null when the job waits no more."""
         with self._db.read() as session:
             job = session.get(JobRow, job_id)
@@ -165,10 +171,10 @@ class JobQueue:
         if job is None or project is None or job.state != JobState.QUEUED:
             return None
         lock = self._locks.keep(job.project_id, environment)
-        job.record = _complete(job.record, environment, lock, facts)
+        job.record = _complete(job.record, environment, lock, facts[seats[0].node])
         attempt_id = new_id("att")
         try:
-            spec = self._launches.spec(job, project, attempt_id, facts, [*found.gpus])
+            specs = self._launches.specs(job, project, attempt_id, seats, facts)
         except Unavailable:
             raise
         except (NacreError, ValueError) as error:
@@ -183,23 +189,34 @@ class JobQueue:
             if self._attempts.active(session, job_id) is not None:
                 return None
             shape = Shape(current.cpu, current.memory, current.gpu, current.gpu_name)
-            if not still_free(machines([facts])[0], shape, found.gpus, self._attempts.claim(session)):
-                return None  # an instance was faster; the next pass finds another place
+            if not _all_free(shape, seats, facts, self._attempts.claim(session)):
+                return None  # something else was faster; the next pass finds another place
             current.state, current.reason, current.message = JobState.PREPARING, None, None
-            current.record = job.record
+            current.record, current.retry_at = job.record, None
             if lock is not None:
                 self._locks.hold(session, current.project_id, job_id, lock)
             return self._attempts.create(
                 session,
-                spec,
+                specs,
                 project_id=current.project_id,
                 user_id=current.user_id,
-                node=facts.name,
+                seats=seats,
                 cpu=current.cpu,
                 memory=current.memory,
-                gpus=[*found.gpus],
                 price_per_hour=current.price_per_hour,
             )
+
+
+def _all_free(
+    shape: Shape, seats: Sequence[Seat], facts: Mapping[str, NodeFacts], held: Sequence[Holding]
+) -> bool:
+    """Whether all seats are free now, on top of one another."""
+    taken = [*held]
+    for seat in seats:
+        if not still_free(machines([facts[seat.node]])[0], shape, seat.gpus, taken):
+            return False
+        taken.append(Holding(seat.node, "", shape.cpu, shape.memory, seat.gpus))
+    return True
 
 
 def _complete(

@@ -10,12 +10,16 @@ if TYPE_CHECKING:
     from nacre.db.connect import Database
     from nacre.services.artifacts import Artifacts
     from nacre.services.attempts import Attempts
+    from nacre.services.batch_predictions import BatchPredictions
     from nacre.services.blobs import BlobLedger
     from nacre.services.conversions import Conversions
     from nacre.services.dataset_files import DatasetFiles
     from nacre.services.datasets import Datasets
     from nacre.services.doctor import Doctor
+    from nacre.services.drift import Drifts
     from nacre.services.endpoint_calls import EndpointCalls
+    from nacre.services.endpoint_logs import EndpointLogs
+    from nacre.services.endpoint_usage import EndpointUsage
     from nacre.services.endpoints import Endpoints
     from nacre.services.environments import EnvironmentCatalogue
     from nacre.services.evaluations import Evaluations
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
     from nacre.services.jobs import Jobs
     from nacre.services.live import Live
     from nacre.services.logged_models import LoggedModels
+    from nacre.services.model_export import ModelExports
     from nacre.services.models import Models
     from nacre.services.nodes import Nodes
     from nacre.services.prices import Prices
@@ -83,10 +88,15 @@ class Services:
     jobs: Jobs
     instances: Instances
     models: Models
+    model_exports: ModelExports
     conversions: Conversions
     evaluations: Evaluations
     endpoints: Endpoints
     endpoint_calls: EndpointCalls
+    endpoint_logs: EndpointLogs
+    endpoint_usage: EndpointUsage
+    batches: BatchPredictions
+    drifts: Drifts
     status: Status
     doctor: Doctor
     views: Views

@@ -33,7 +33,7 @@ from nacre.db.tables.runs import ExperimentRow, RunRow
 from nacre.domain.comparing import best, differs, goal, kind_of
 from nacre.domain.curves import Curve, shortened
 from nacre.domain.identity import Caller
-from nacre.domain.run_columns import Columns, Keys, parse_columns
+from nacre.domain.run_columns import SYSTEM, Columns, Keys, parse_columns
 from nacre.domain.run_filter import Comparison, Order, parse_filter, parse_order
 from nacre.errors import NotFound, TooLarge
 from nacre.schema.charts import MAX_CHART_SERIES, ChartSpec, CompareSpec, RunExport, RunSearch
@@ -208,7 +208,7 @@ class RunTable:
             "runs": [_column(run) for run in facts],
             "params": _side_by_side([run["params"] for run in facts]),
             "tags": _side_by_side([run["tags"] for run in facts]),
-            "metrics": _metrics_side_by_side([run["metrics"] for run in facts]),
+            "metrics": _metrics_side_by_side([_asked(run["metrics"], metrics) for run in facts]),
             "made_with": _side_by_side(made),
         }
 
@@ -244,6 +244,13 @@ def _size(curve: Curve) -> int:
 def _chosen(series: Sequence[Series], keys: Keys) -> list[Series]:
     wanted = set(keys.pick({one.key for one in series}))
     return [one for one in series if one.key in wanted]
+
+
+def _asked(found: dict[str, Any], keys: Keys) -> dict[str, Any]:
+    """Without what the machine did, unless it was named."""
+    if keys.wanted is not None:
+        return found
+    return {key: value for key, value in found.items() if not key.startswith(SYSTEM)}
 
 
 def _worded(row: dict[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from sqlalchemy import select
@@ -12,25 +12,31 @@ from sqlalchemy.orm import Session
 
 from nacre.clock import Clock
 from nacre.db.connect import Database
-from nacre.db.tables.jobs import JobRow
 from nacre.db.tables.projects import MemberRow, ProjectRow
 from nacre.db.tables.users import UserRow
 from nacre.domain.identity import Caller
-from nacre.domain.scheduling import Demand, Holding, Lane, Machine, Policy, Shape, line, plan
+from nacre.domain.jobs import FENCING
+from nacre.domain.scheduling import Aside, Demand, Holding, Machine, Plan, Policy, Waiting, line, plan
 from nacre.domain.scheduling.shares import Held, Shares, Totals
 from nacre.ports.engines import NodeFacts
 from nacre.schema.base import Page
-from nacre.schema.jobs import PRIORITIES, JobState
+from nacre.schema.jobs import PRIORITIES
 from nacre.schema.queue import QueueEntry, Quota, Share
+from nacre.services.queued import Queued, queued, queued_instances, queued_replicas, waiting_by_project
 from nacre.services.quotas import Quotas, limits
 from nacre.services.recent_use import RecentUse
+from nacre.services.settings import reserved
 
 _SHOWN = 1000
 """Entries of the queue that are listed at most: the first ones."""
 
 
 class Scheduling:
-    """Reads only; ``JobQueue`` and ``InstanceQueue`` act on the plans."""
+    """Reads only; ``JobQueue``, ``InstanceQueue`` and ``EndpointQueue`` act on the plans.
+
+    What the last pass over the queue said of each job is kept in memory (:meth:`said`): names and numbers
+    in it change all the time, and a long queue is not written anew for each.
+    """
 
     def __init__(
         self,
@@ -48,6 +54,36 @@ class Scheduling:
         self._recent = recent
         self._nodes = nodes
         self._holdings = holdings
+        self._said: Mapping[str, Waiting] = {}
+
+    def machines(self, nodes: Iterable[NodeFacts] | None = None) -> list[Machine]:
+        """The machines, or these, with what of them is set aside."""
+        with self._db.read() as session:
+            kept = reserved(session)
+        there = machines(self._nodes() if nodes is None else nodes)
+        return set_aside(there, Aside(kept.cpu, kept.memory, kept.gpu))
+
+    def plan(self, jobs: Sequence[Demand], nodes: Iterable[NodeFacts] | None = None) -> Plan:
+        """One plan for all that can start now: every instance and replica of an endpoint whose environments
+        are there, and these jobs.
+
+        Jobs come last, so that a plan without them says the same of the others.
+        """
+        there = self.machines(nodes)
+        policy = self.policy(there)
+        with self._db.read() as session:
+            first = [item.demand for item in _interactive(session, ready=True)]
+            holdings = self._holdings(session)
+        return plan([*first, *jobs], there, holdings, policy, self._clock.now().timestamp())
+
+    def say(self, said: Mapping[str, Waiting]) -> None:
+        """Keep what a pass over the queue found, instead of what the last one did."""
+        self._said = said
+
+    def said(self, job_id: str, reason: str | None, message: str | None) -> str | None:
+        """The message of a job that waits: that of the last pass, if the reason is the stored one."""
+        found = self._said.get(job_id)
+        return message if found is None or found.reason != reason else found.message
 
     def policy(self, there: Sequence[Machine]) -> Policy:
         """How turns are taken now: quotas, weights, and what projects and people used of late."""
@@ -65,47 +101,55 @@ class Scheduling:
         )
 
     def list(self, caller: Caller) -> Page[QueueEntry]:
-        """The jobs that wait, in the order of turns; the first 1,000.
+        """What waits, in the order of turns; the first 1,000.
 
         What it says of a job is what holds at this moment, also for one whose environment is still built.
         """
-        there = machines(self._nodes())
+        there = self.machines()
         policy = self.policy(there)
         now = self._clock.now().timestamp()
         with self._db.read() as session:
-            noted = {item.demand.id: item for item in queued(session)}
+            noted = {item.demand.id: item for item in (*_interactive(session), *queued(session))}
             holdings = self._holdings(session)
             seen = _seen(session, caller)
             users = {row.id: row.name for row in session.execute(select(UserRow.id, UserRow.name))}
-        queue = [item.demand for item in noted.values()]
-        first = line(queue, there, holdings, policy)[:_SHOWN]
-        made = plan(queue, there, holdings, policy, now)
+        resting = {ident: why for ident, item in noted.items() if (why := item.backing_off(now))}
+        able = [
+            item.demand
+            for item in noted.values()
+            if item.demand.id not in resting and item.reason != FENCING
+        ]
+        waiting = plan(able, there, holdings, policy, now).waiting | resting
+        first = line([item.demand for item in noted.values()], there, holdings, policy, _SHOWN)
         items = []
         for position, demand in enumerate(first, start=1):
-            shape = demand.lane.shape
+            lane, item = demand.lane, noted[demand.id]
             entry = QueueEntry(
                 position=position,
-                cpu=shape.cpu,
-                memory=shape.memory,
-                gpu=shape.gpu,
+                kind=item.kind,
+                replicas=lane.replicas,
+                most_replicas=lane.most,
+                cpu=lane.shape.cpu,
+                memory=lane.shape.memory,
+                gpu=lane.shape.gpu,
                 priority=PRIORITIES[demand.priority],
-                spot=demand.lane.spot,
+                spot=lane.spot,
                 queued_at=datetime.fromtimestamp(demand.queued_at, UTC),
             )
             if seen is None or demand.project in seen:
-                waiting = made.waiting.get(demand.id)
-                last = noted[demand.id]
+                why = waiting.get(demand.id)
+                by = why.starts_by if why else None
                 entry = entry.model_copy(
                     update={
                         "project": demand.project,
-                        "job": demand.name,
+                        "job": demand.name
+                        if item.kind == "job"
+                        else demand.name.removeprefix(f"{item.kind} "),
                         "id": demand.id,
                         "user": users.get(demand.user, demand.user),
-                        "reason": waiting.reason if waiting else last.reason,
-                        "message": waiting.message if waiting else last.message,
-                        "starts_by": waiting
-                        and waiting.starts_by
-                        and datetime.fromtimestamp(waiting.starts_by, UTC),
+                        "reason": why.reason if why else item.reason,
+                        "message": why.message if why else item.message,
+                        "starts_by": by and datetime.fromtimestamp(by, UTC),
                     }
                 )
             items.append(entry)
@@ -113,9 +157,9 @@ class Scheduling:
 
     def shares(self, caller: Caller) -> Page[Share]:
         """What projects hold now, the largest share first; those of others are one line."""
-        there = machines(self._nodes())
+        there = self.machines()
         with self._db.read() as session:
-            waiting = Counter(item.demand.project for item in queued(session))
+            waiting = waiting_by_project(session)
             holdings = self._holdings(session)
             seen = _seen(session, caller)
             quotas = self._quotas.every(session)
@@ -151,72 +195,24 @@ def machines(nodes: Iterable[NodeFacts]) -> list[Machine]:
     return [Machine(node.name, node.cpu, node.memory, tuple(node.gpus)) for node in nodes]
 
 
-@dataclass(frozen=True)
-class Queued:
-    """A job that waits, and what was said of it last."""
+def set_aside(there: Sequence[Machine], amount: Aside) -> list[Machine]:
+    """The machines, with an amount of all of them set aside on the first that have it, by name.
 
-    demand: Demand
-    environment_id: str
-    reason: str | None
-    message: str | None
-
-
-def queued(session: Session) -> list[Queued]:
-    """All jobs that wait, oldest first."""
-    longest = JobRow.spec["max_duration"].as_float()
-    grace = JobRow.spec["stop_duration"].as_float()
-    rows = session.execute(
-        select(
-            JobRow.id,
-            JobRow.name,
-            JobRow.cpu,
-            JobRow.memory,
-            JobRow.gpu,
-            JobRow.gpu_name,
-            JobRow.user_id,
-            JobRow.queued_at,
-            JobRow.environment_id,
-            JobRow.reason,
-            JobRow.message,
-            ProjectRow.name.label("project"),
-            longest.label("longest"),
-            grace.label("grace"),
-            JobRow.spec["priority"].as_string().label("priority"),
-            JobRow.spec["spot"].as_boolean().label("spot"),
+    Where GPUs are set aside, machines with GPUs are the first.
+    """
+    left, found = amount, []
+    for machine in sorted(there, key=lambda m: (bool(amount.gpu) and not m.gpus, m.name)):
+        here = Aside(
+            min(left.cpu, machine.cpu), min(left.memory, machine.memory), min(left.gpu, len(machine.gpus))
         )
-        .join(ProjectRow, ProjectRow.id == JobRow.project_id)
-        .where(JobRow.state == JobState.QUEUED)
-        .order_by(JobRow.queued_at, JobRow.id)
-    )
-    lanes: dict[Lane, Lane] = {}
+        left = Aside(left.cpu - here.cpu, left.memory - here.memory, left.gpu - here.gpu)
+        found.append(replace(machine, aside=here))
+    return sorted(found, key=lambda m: m.name)
 
-    def same(lane: Lane) -> Lane:
-        """Equal ones are one object: they are compared often."""
-        return lanes.setdefault(lane, lane)
 
-    return [
-        Queued(
-            Demand(
-                id=row.id,
-                name=row.name,
-                lane=same(
-                    Lane(
-                        Shape(row.cpu, row.memory, row.gpu, row.gpu_name),
-                        time_limit=row.longest and row.longest + row.grace,
-                        spot=bool(row.spot),
-                    )
-                ),
-                project=row.project,
-                user=row.user_id,
-                priority=PRIORITIES.index(row.priority or "normal"),
-                queued_at=row.queued_at.timestamp(),
-            ),
-            row.environment_id,
-            row.reason,
-            row.message,
-        )
-        for row in rows
-    ]
+def _interactive(session: Session, *, ready: bool = False) -> list[Queued]:
+    """What waits and has its turn before jobs."""
+    return [*queued_instances(session, ready=ready), *queued_replicas(session, ready=ready)]
 
 
 def _seen(session: Session, caller: Caller) -> set[str] | None:

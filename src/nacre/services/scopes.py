@@ -7,13 +7,13 @@ from collections.abc import Iterable
 
 from nacre.errors import InvalidSpec
 from nacre.schema.access import Access
-from nacre.schema.operations import OPERATIONS, PREDICT_SCOPE, SCOPES
+from nacre.schema.operations import INVOKE_SCOPE, OPERATIONS, SCOPES
 from nacre.schema.users import TokenScope, TokenScopes
 
 
 def every_scope() -> TokenScopes:
     """Every scope that a person's token may carry, and what it opens."""
-    opens: defaultdict[str, list[str]] = defaultdict(list, {PREDICT_SCOPE: ["Call endpoints"]})
+    opens: defaultdict[str, list[str]] = defaultdict(list, {INVOKE_SCOPE: ["Call endpoints"]})
     for operation in OPERATIONS.values():
         if operation.scope and operation.access is not Access.ATTEMPT:
             opens[operation.scope].append(operation.summary)

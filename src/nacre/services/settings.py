@@ -8,17 +8,18 @@ from sqlalchemy.orm import Session
 from nacre.db.connect import Database
 from nacre.db.tables.users import SettingRow
 from nacre.domain.identity import Caller
-from nacre.schema.users import Settings, SettingsUpdate, SignUpPolicy
+from nacre.schema.users import Reserved, Settings, SettingsUpdate, SignUpPolicy
 from nacre.services.events import Events
 
 _SIGN_UP = "sign_up"
 _TRASH_DAYS = "trash_days"
 _TRASH_DAYS_AT_FIRST = 30
+_RESERVED = "reserved"
 
 
 class ServerSettings:
-    """Settings are rows of text. What was never set has its default: the trash is kept 30 days, and
-    sign-up needs an invitation, except for people at this machine where nobody else can be:
+    """Settings are rows of text. What was never set has its default: the trash is kept 30 days, nothing is
+    set aside, and sign-up needs an invitation, except for people at this machine where nobody else can be:
     ``loopback`` says that the server listens on loopback only.
     """
 
@@ -49,6 +50,7 @@ class ServerSettings:
             sign_up=self.sign_up(session, near=near),
             sign_up_set=read_setting(session, _SIGN_UP) is not None,
             trash_days=_TRASH_DAYS_AT_FIRST if days is None else int(days),
+            reserved=reserved(session),
         )
 
     def update(self, caller: Caller, change: SettingsUpdate, *, near: bool = False) -> Settings:
@@ -64,7 +66,26 @@ class ServerSettings:
                 self._events.add(
                     session, None, caller.user_id, "settings.update", _TRASH_DAYS, value=change.trash_days
                 )
+            if change.reserved is not None:
+                said = change.reserved.model_dump(exclude_unset=True)
+                write_setting(
+                    session, _RESERVED, reserved(session).model_copy(update=said).model_dump_json()
+                )
+                self._events.add(
+                    session,
+                    None,
+                    caller.user_id,
+                    "settings.update",
+                    _RESERVED,
+                    value=dict(sorted(said.items())),
+                )
             return self._settings(session, near)
+
+
+def reserved(session: Session) -> Reserved:
+    """What of the machines is set aside for instances and endpoints."""
+    said = read_setting(session, _RESERVED)
+    return Reserved() if said is None else Reserved.model_validate_json(said)
 
 
 def read_setting(session: Session, key: str) -> str | None:

@@ -1,20 +1,21 @@
-"""What attempts are made for: jobs and instances, seen from their attempts."""
+"""What attempts are made for: jobs, instances and replicas of endpoints, seen from their attempts."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from sqlalchemy.orm import Session
 
-from nacre.db.tables.attempts import AttemptRow
+from nacre.db.tables.attempts import AttemptRow, ReplicaRow
 from nacre.schema.launch import LaunchSpec
 
 
 class Subject(Protocol):
     """A kind of work. Its service registers itself with ``Attempts.register``."""
 
-    def launch_spec(self, attempt: AttemptRow) -> LaunchSpec:
-        """What to launch, without a token; called outside transactions, also after a restart."""
+    def launch_specs(self, attempt: AttemptRow, replicas: Sequence[ReplicaRow]) -> list[LaunchSpec]:
+        """What to launch for each replica, without tokens; outside transactions, also after a restart."""
         ...
 
     def attempt_moved(self, session: Session, attempt: AttemptRow) -> None:

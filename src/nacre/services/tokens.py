@@ -19,11 +19,11 @@ from nacre.db.queries.pages import newest_first
 from nacre.db.tables.projects import MemberRow, ProjectRow
 from nacre.db.tables.users import TokenRow, UserRow
 from nacre.domain.identity import Caller, ProjectRef, check_unlimited
-from nacre.errors import Conflict, NotFound, PermissionDenied
+from nacre.errors import Conflict, InvalidSpec, NotFound, PermissionDenied
 from nacre.ids import new_id
 from nacre.schema.access import Role
 from nacre.schema.base import Page
-from nacre.schema.operations import PREDICT_SCOPE
+from nacre.schema.operations import INVOKE_SCOPE
 from nacre.schema.serving import TokenGrant
 from nacre.schema.users import IssuedToken, Token, TokenCreate, User
 from nacre.services.brief import Brief
@@ -32,7 +32,7 @@ from nacre.services.signals import Signals
 
 REPORT_SCOPES = ("attempts:report",)
 """Of a launcher's token, which the work never sees: it could report that it ended otherwise."""
-WORK_SCOPES = ("runs:write", "runs:read", "data:read", "models:read", "models:write", PREDICT_SCOPE)
+WORK_SCOPES = ("runs:write", "runs:read", "data:read", "models:read", "models:write", INVOKE_SCOPE)
 """What a job's own token (``NACRE_TOKEN``) may do, inside its project."""
 
 LINK = "link"
@@ -123,8 +123,8 @@ class Tokens:
         """A token for a program of the caller; it reaches no further than the one in use.
 
         Raises:
-            InvalidSpec: a scope that does not exist.
-            PermissionDenied: a scope, or a time, that the token in use does not have itself.
+            InvalidSpec: a scope that does not exist, or a burst without a rate.
+            PermissionDenied: a scope, a time or a rate that the token in use does not have itself.
             Conflict: the caller has a token of that name.
         """
         check_unlimited(caller, "make tokens")
@@ -136,6 +136,7 @@ class Tokens:
             )
         with self._db.write() as session:
             self._check_outlives(session, caller, body.lifetime_s)
+            self._check_rate(session, caller, body)
             taken = select(TokenRow.id).where(
                 TokenRow.user_id == caller.user_id, TokenRow.kind == "user", TokenRow.name == body.name
             )
@@ -152,7 +153,19 @@ class Tokens:
                 scopes=scopes,
                 lifetime_s=body.lifetime_s,
             )
+            row = session.get_one(TokenRow, token_id)
+            row.rate_per_s, row.burst = body.rate_per_s, body.burst
             return self.issued(session, secret, token_id)
+
+    def _check_rate(self, session: Session, caller: Caller, body: TokenCreate) -> None:
+        if body.burst is not None and body.rate_per_s is None:
+            raise InvalidSpec("a burst goes with a rate: say how many requests a second, too")
+        own = session.get(TokenRow, caller.token_id)
+        limit = own.rate_per_s if own is not None else None
+        if limit is not None and (body.rate_per_s is None or body.rate_per_s > limit):
+            raise PermissionDenied(
+                f"a token cannot make one that may call more often than itself: ask for a rate of {limit:g}"
+            )
 
     def _check_outlives(self, session: Session, caller: Caller, lifetime_s: int | None) -> None:
         own = session.get(TokenRow, caller.token_id)
@@ -305,12 +318,17 @@ class Tokens:
             for user_id, project_id, name in session.execute(memberships):
                 reach[user_id][project_id] = name
             for row, own_project in session.execute(tokens):
-                if not {"*", PREDICT_SCOPE} & set(row.scopes):
+                if not {"*", INVOKE_SCOPE} & set(row.scopes):
                     continue
                 projects = _granted(row, own_project, reach[row.user_id])
                 if projects:
                     expires = None if row.expires_at is None else epoch_ms(row.expires_at)
-                    grants[row.hash] = TokenGrant(projects=projects, expires_ms=expires)
+                    grants[row.hash] = TokenGrant(
+                        projects=projects,
+                        expires_ms=expires,
+                        rate_per_s=row.rate_per_s,
+                        burst=row.burst,
+                    )
         return grants
 
     def _wire(self, row: TokenRow, caller: Caller | None = None) -> Token:
@@ -323,6 +341,8 @@ class Tokens:
             scopes=row.scopes,
             expires_at=row.expires_at,
             last_used_at=max(seen, default=None),
+            rate_per_s=row.rate_per_s,
+            burst=row.burst,
             current=caller is not None and caller.token_id == row.id,
         )
 

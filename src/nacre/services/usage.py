@@ -49,7 +49,7 @@ class UsageLedger:
         subject_name: str,
         cpu: float,
         memory: int,
-        gpu: int,
+        gpu: float,
         price_per_hour: int,
         started_at: datetime,
     ) -> None:

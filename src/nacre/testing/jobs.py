@@ -19,6 +19,10 @@ from nacre.schema.launch import ChannelAck
 from nacre.services.attempts import Attempts
 from nacre.services.blobs import BlobLedger
 from nacre.services.datasets import Datasets
+from nacre.services.elastic import Elastic
+from nacre.services.endpoint_launch import EndpointLaunches
+from nacre.services.endpoint_queue import EndpointQueue
+from nacre.services.endpoint_replicas import EndpointReplicas
 from nacre.services.environment_work import EnvironmentWork
 from nacre.services.environments import EnvironmentCatalogue
 from nacre.services.events import Events
@@ -138,6 +142,7 @@ class JobsWorld:
             usage=self.usage,
             ledger=self.ledger,
             events=self.events,
+            scheduling=self.scheduling,
         )
         self.queue = JobQueue(
             db=database,
@@ -147,6 +152,42 @@ class JobsWorld:
             launches=self.launches,
             environments=self.environments,
             locks=self.locks,
+            engine=self.engine,
+            scheduling=self.scheduling,
+        )
+        self.elastic = Elastic(
+            db=database,
+            clock=clock,
+            signals=self.signals,
+            attempts=self.attempts,
+            engine=self.engine,
+            scheduling=self.scheduling,
+        )
+        self.endpoint_launches = EndpointLaunches(
+            db=database,
+            clock=clock,
+            attempts=self.attempts,
+            environments=self.environments,
+            ledger=self.ledger,
+            engine=self.engine,
+            place=self.place,
+        )
+        self.endpoint_replicas = EndpointReplicas(
+            db=database,
+            clock=clock,
+            signals=self.signals,
+            attempts=self.attempts,
+            launches=self.endpoint_launches,
+            environments=self.environments,
+            prices=self.prices,
+        )
+        self.endpoint_queue = EndpointQueue(
+            db=database,
+            clock=clock,
+            signals=self.signals,
+            attempts=self.attempts,
+            launches=self.endpoint_launches,
+            environments=self.environments,
             engine=self.engine,
             scheduling=self.scheduling,
         )
@@ -183,12 +224,14 @@ class JobsWorld:
                 select(AttemptRow).where(AttemptRow.subject_id == job.id).order_by(AttemptRow.number.desc())
             ).first() or _none(job)
 
-    def report(self, attempt_id: str, *events: dict[str, object]) -> ChannelAck:
+    def report(self, attempt_id: str, *events: dict[str, object], rank: int = 0) -> ChannelAck:
         """Send events as a launcher does, from where the server has them."""
         with self.db.read() as session:
-            replica = session.get(ReplicaRow, (attempt_id, 0))
+            replica = session.get(ReplicaRow, (attempt_id, rank))
             offset = replica.events_offset if replica else 0
-        return self.attempts.report(attempt_id, 0, "events", offset=offset, body=lines(self.clock, *events))
+        return self.attempts.report(
+            attempt_id, rank, "events", offset=offset, body=lines(self.clock, *events)
+        )
 
     def exit(self, attempt_id: str, reason: str = "succeeded", exit_code: int | None = 0) -> ChannelAck:
         """Report the end, and have the launcher done."""

@@ -84,12 +84,12 @@ def read(folder: Path, features: str | None = None, label: str | None = None) ->
     for file in files:
         by_suffix.setdefault(file.suffix.lower(), []).append(file)
     if by_suffix.get(".npz"):
-        return _checked(_from_npz(_only(by_suffix[".npz"]), features, label))
+        return _checked(_from_npz(only(by_suffix[".npz"]), features, label))
     if by_suffix.get(".npy"):
         arrays = {p.stem: p for p in by_suffix[".npy"]}
         return _checked(_from_arrays({k: np.load(p) for k, p in arrays.items()}, features, label))
     if tables := by_suffix.get(".csv", []) + by_suffix.get(".parquet", []):
-        return _checked(_from_table(_only(tables), label))
+        return _checked(_from_table(only(tables), label))
     if any(by_suffix.get(suffix) for suffix in IMAGES):
         return _checked(_from_images(folder, [p for p in files if p.suffix.lower() in IMAGES]))
     names = ", ".join(str(p.relative_to(folder)) for p in files[:5]) or "no files"
@@ -98,7 +98,8 @@ def read(folder: Path, features: str | None = None, label: str | None = None) ->
     )
 
 
-def _only(files: list[Path]) -> Path:
+def only(files: list[Path]) -> Path:
+    """The one file. Raises :class:`DataError` when there are several."""
     if len(files) > 1:
         names = ", ".join(p.name for p in files[:5])
         raise DataError(

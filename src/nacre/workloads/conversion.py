@@ -11,7 +11,8 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from nacre.workloads import arrays
+from nacre.workloads import arrays, pickles
 
 TOLERANCE = 1e-3
 
@@ -32,7 +33,8 @@ class ConversionError(Exception):
 @dataclass(frozen=True)
 class Request:
     """``inputs``: tensor specifications that were given, in order, or null. ``data``: the training
-    data of the model, for guessing them. ``script``, ``module``: the program that made it, one or none."""
+    data of the model, for guessing them. ``script``, ``module``: the program that made it, one or none.
+    ``untrusted``: no program of the project made it, so nothing in it is unpickled."""
 
     model: Path
     output: Path
@@ -40,6 +42,7 @@ class Request:
     data: list[Path] = field(default_factory=list)
     script: str | None = None
     module: str | None = None
+    untrusted: bool = False
 
 
 def read_request() -> Request:
@@ -56,10 +59,29 @@ def read_request() -> Request:
     parser.add_argument("--data", type=Path, action="append", default=[])
     parser.add_argument("--script")
     parser.add_argument("--module")
+    parser.add_argument("--untrusted", action="store_true")
     given = parser.parse_args()
     inputs = json.loads(given.inputs) if given.inputs else _beside(given.model)
     output = Path(os.environ["NACRE_OUTPUT_DIR"]) / "model.onnx"
-    return Request(given.model, output, inputs, given.data, given.script, given.module)
+    return Request(
+        given.model, output, inputs, given.data, given.script, given.module, untrusted=given.untrusted
+    )
+
+
+@contextmanager
+def loading(request: Request) -> Iterator[None]:
+    """Within, the file is loaded: an untrusted one without unpickling.
+
+    Raises:
+        ConversionError: a pickle was refused.
+    """
+    try:
+        with pickles.refused(request.untrusted):
+            yield
+    except Exception as error:
+        if said := pickles.sentence(request.model.name, error):
+            raise ConversionError(said) from error
+        raise
 
 
 def _beside(model: Path) -> list[dict[str, Any]] | None:

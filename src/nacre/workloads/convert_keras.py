@@ -114,7 +114,10 @@ def convert(request: Request) -> dict[str, Any]:
         return _from_saved_model(request)
     definitions.define(request.script, request.module)
     try:
-        model = keras.saving.load_model(request.model, compile=False)
+        with conversion.loading(request):
+            model = keras.saving.load_model(request.model, compile=False)
+    except ConversionError:
+        raise
     except Exception as error:
         raise ConversionError(f"{request.model.name} is not a Keras model: {error}") from error
     inputs = [_sample(list(t.shape), str(t.dtype)) for t in model.inputs]

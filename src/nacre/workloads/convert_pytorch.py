@@ -154,7 +154,8 @@ def convert(request: Request) -> dict[str, Any]:
     """Export with a free batch dimension and check the result against the module."""
     logging.getLogger("torch").setLevel(logging.ERROR)
     logging.getLogger("onnxscript").setLevel(logging.ERROR)
-    module = load(request)
+    with conversion.loading(request):
+        module = load(request)
     try:
         if isinstance(module, torch.export.ExportedProgram):
             inputs, expected = _program(module, request)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import joblib
@@ -28,7 +27,9 @@ def load(request: Request) -> Any:
     definitions.define(request.script, request.module)
     skops = request.model.suffix == ".skops"
     try:
-        found = _load_skops(request.model) if skops else joblib.load(request.model)
+        found = _load_skops(request) if skops else joblib.load(request.model)
+    except ConversionError:
+        raise
     except Exception as error:
         by = "skops" if skops else "joblib"
         raise ConversionError(f"{request.model.name} cannot be read by {by}: {error}") from error
@@ -39,11 +40,18 @@ def load(request: Request) -> Any:
     return found
 
 
-def _load_skops(path: Path) -> Any:
-    """Whatever types the file names: this program is in a sandbox, where pickles are loaded, too."""
+def _load_skops(request: Request) -> Any:
+    """Whatever types the file names, when a program of the project made it: this one is in a sandbox, where
+    pickles are loaded, too. Else those alone that skops knows."""
     from skops import io
 
-    return io.load(path, trusted=io.get_untrusted_types(file=path))
+    unknown = io.get_untrusted_types(file=request.model)
+    if request.untrusted and unknown:
+        raise ConversionError(
+            f"it has types that skops does not know to be harmless ({', '.join(unknown[:5])}): register it "
+            "from the run that made it"
+        )
+    return io.load(request.model, trusted=unknown)
 
 
 def _width(estimator: Any, request: Request) -> int:
@@ -88,7 +96,8 @@ def _expected(estimator: Any, sample: NDArray[Any]) -> list[NDArray[Any]]:
 
 def convert(request: Request) -> dict[str, Any]:
     """Convert an estimator or pipeline and check the result against it."""
-    estimator = load(request)
+    with conversion.loading(request):
+        estimator = load(request)
     width = _width(estimator, request)
     request.output.write_bytes(_onnx(estimator, width).SerializeToString())
     sample = np.random.default_rng(0).standard_normal((4, width)).astype(np.float32)

@@ -60,7 +60,7 @@ _ASSIGN = (ast.Assign, ast.AnnAssign)
 def _defining(body: list[ast.stmt]) -> list[ast.stmt]:
     """The statements that define something, in order."""
     wanted = _names([s for s in body if isinstance(s, ast.ClassDef)])
-    functions = [s for s in body if isinstance(s, ast.FunctionDef | ast.AsyncFunctionDef)]
+    functions = [s for s in body if isinstance(s, (ast.FunctionDef, ast.AsyncFunctionDef))]
     values = [s for s in body if isinstance(s, _ASSIGN)]
     while True:  # what the classes refer to, and what that refers to
         more = _names([s for s in values if _targets(s) & wanted])

@@ -80,6 +80,7 @@ def test_eight_steps_by_clicks(
     page.wait_for_url("**/sign-in*")
     ada.picture("steps-0-sign-in")
     page.get_by_role("link", name=words("door", "signUp")).click()
+    expect(page.get_by_role("button", name=words("door", "signUp"))).to_be_visible()  # not sign-in's fields
     page.get_by_label(words("door", "name"), exact=True).fill("ada")
     page.get_by_label(words("door", "password"), exact=True).fill("analytical engine")
     click(page, "door", "signUp")

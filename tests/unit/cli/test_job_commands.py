@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import people
+from tests.database_kit import sqlite_in
 from tests.jobs_kit import Script, app_of, machine
 from tests.tracking_kit import serving
 from typer.testing import CliRunner, Result
@@ -15,8 +16,6 @@ from typer.testing import CliRunner, Result
 from nacre.cli.attach import attach
 from nacre.cli.main import app
 from nacre.clock import FixedClock
-from nacre.db.connect import Database
-from nacre.db.tables import ALL_TABLES
 from nacre.errors import Conflict, InvalidSpec, NotFound
 from nacre.schema.jobs import Job, JobRecord, JobSpec
 from nacre.sdk.client import Client
@@ -25,8 +24,7 @@ from nacre.testing.jobs import JobsWorld
 
 @pytest.fixture
 def world(tmp_path: Path) -> Iterator[JobsWorld]:
-    database = Database.in_folder(tmp_path)
-    ALL_TABLES.create_all(database.engine)
+    database = sqlite_in(tmp_path)
     clock = FixedClock()
     found = JobsWorld(database, clock, tmp_path)
     found.people = people.__wrapped__(database, clock)  # type: ignore[attr-defined]

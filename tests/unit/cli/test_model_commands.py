@@ -17,6 +17,7 @@ from typing import Any, cast
 import pytest
 from tests import models_kit
 from tests.conftest import People, people
+from tests.database_kit import sqlite_in
 from tests.models_kit import ModelsWorld
 from tests.tracking_kit import serving
 from tests.unit.modelserver.modelserver_kit import constant, until
@@ -27,13 +28,13 @@ from nacre.cli.commands.models import parse_input, split_reference
 from nacre.cli.main import app
 from nacre.clock import FixedClock
 from nacre.control.loop import LoopThread
-from nacre.control.serving import ModelServer, ServingLoop
-from nacre.db.connect import Database
-from nacre.db.tables import ALL_TABLES
+from nacre.control.model_server import ModelServer
+from nacre.control.serving import Grants, ServingLoop
 from nacre.errors import Conflict, InvalidSpec, NacreError, NotFound, RequestError
 from nacre.ports.engines import NodeFacts
 from nacre.schema.serving import TokenGrant
 from nacre.services.endpoint_calls import EndpointCalls
+from nacre.services.endpoint_trials import EndpointTrials
 from nacre.services.tokens import Tokens
 from nacre.testing.engines import GIB, FakeEngine
 from nacre.testing.jobs import JobsWorld
@@ -82,8 +83,7 @@ class Stage:
 
 @pytest.fixture
 def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
-    database, clock = Database.in_folder(tmp_path), FixedClock()
-    ALL_TABLES.create_all(database.engine)
+    database, clock = sqlite_in(tmp_path), FixedClock()
     persons = people.__wrapped__(database, clock)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -94,7 +94,9 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     world = ModelsWorld(jobs, f"http://127.0.0.1:{port}")
     monkeypatch.setattr(world, "observe", server.status)
     world.endpoints._observed = server.status
-    loop = LoopThread(ServingLoop(server, world.endpoints, cast("Tokens", Editors())), jobs.signals)
+    settling = world.endpoints.settling
+    grants, trials = Grants(server, settling, cast("Tokens", Editors())), EndpointTrials(clock, settling)
+    loop = LoopThread(ServingLoop(server, grants, settling, trials, jobs.signals), jobs.signals)
     world.calls = EndpointCalls(world.endpoints, server)
     with serving(models_kit.app_of(world, persons)) as url:
         for name, value in {"URL": url, "TOKEN": "editor", "PROJECT": "vision"}.items():
@@ -233,13 +235,16 @@ def test_a_failed_conversion_or_load_exits_with_1(stage: Stage) -> None:
     with pytest.raises(Conflict, match="nacre model convert digits/1"):
         nacre("evaluate", "digits", "--data", "digits-test")
     with pytest.raises(Conflict, match="its conversion is failed"):
-        nacre("deploy", "digits")
+        nacre("deploy", "digits", "--runtime", "onnx")
     with pytest.raises(RequestError, match="digits/1 has no ONNX form: failed"):
         nacre("model", "pull", "digits", "--onnx")
     stage.world.models.convert(stage.people.editor, "digits", "1")
     report = json.dumps({"signature": SIGNATURE}).encode()
     stage.finish("convert", {"model.onnx": b"not one", "conversion.json": report})
-    assert "is not an ONNX model" in nacre("deploy", "digits", exit_code=1).output
+    with pytest.raises(
+        Conflict, match=r"revision 1 of endpoint digits has failed: .* is not an ONNX model"
+    ):
+        nacre("deploy", "digits")
 
 
 @pytest.mark.parametrize(

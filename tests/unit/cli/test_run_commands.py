@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from blake3 import blake3
 from tests.conftest import people
+from tests.database_kit import sqlite_in
 from tests.tracking_kit import Tracking, serving, wire
 from typer.testing import CliRunner, Result
 
@@ -18,8 +19,6 @@ from nacre.cli.commands.usage import hours, moment
 from nacre.cli.main import app
 from nacre.cli.render.runs import render_run
 from nacre.clock import FixedClock
-from nacre.db.connect import Database
-from nacre.db.tables import ALL_TABLES
 from nacre.errors import Conflict, InvalidSpec, NotFound
 from nacre.schema.launch import FileEntry
 from nacre.schema.runs import Run, TrackRecord
@@ -29,8 +28,7 @@ from nacre.sdk.client import Client
 
 @pytest.fixture
 def tracking(tmp_path: Path) -> Iterator[Tracking]:
-    database = Database.in_folder(tmp_path)
-    ALL_TABLES.create_all(database.engine)
+    database = sqlite_in(tmp_path)
     yield wire(database, people.__wrapped__(database, FixedClock()), tmp_path)
     database.close()
 
@@ -106,6 +104,37 @@ def test_show_prints_params_metrics_curves_and_the_count_of_artifacts(run: Run, 
     assert shown.count("┤") == 6  # one plot: a single point makes none
     assert all(len(line) <= 100 for line in shown.splitlines())
     assert "2 files" in shown
+
+
+def test_show_says_what_was_used_in_words_and_leaves_it_out_of_the_metrics(sdk: Client) -> None:
+    run = sdk.runs.create("gang")
+    named = {
+        "system/0/cpu_utilization_percentage": (98.4, 50.0),
+        "system/0/system_memory_usage_megabytes": (1200.0, 900.0),
+        "system/0/gpu_1_utilization_percentage": (10.0, 87.0),
+        "system/0/gpu_1_power_usage_watts": (10.0, 300.0),
+        "system/10/cpu_utilization_percentage": (1.0, 3.0),
+        "system/2/cpu_utilization_percentage": (2.0, 2.0),
+    }
+    sdk.runs.log(
+        run.id,
+        [
+            TrackRecord(type="m", key=key, value=value, step=step, time_ms=step)
+            for key, values in named.items()
+            for step, value in enumerate(values)
+        ],
+    )
+    with out.capture() as captured:
+        render_run(sdk, sdk.runs.get(run.id))
+    shown = captured.get()
+    assert (
+        "replica 0: CPU 50 % (at most 98), GPU 1 87 % (at most 87), memory 900 MB (at most 1200)" in shown
+    )
+    assert shown.index("replica 2: CPU") < shown.index("replica 10: CPU")
+    assert not {"metrics", "watts", "┤"} & set(shown.replace("\n", " ").split(" "))
+    plotted = nacre("runs", "plot", run.id)
+    assert "no such metric" in plotted.stderr
+    assert "system/2/cpu" in nacre("runs", "plot", run.id, "--metric", "system/2/*").output
 
 
 def test_cost_offer_and_nodes(tracking: Tracking, sdk: Client) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from tests.conftest import people
+from tests.database_kit import sqlite_in
 from tests.tracking_kit import Tracking, serving, wire
 from typer.testing import CliRunner, Result
 
@@ -19,8 +20,6 @@ from nacre.cli.commands.run_table import order, split
 from nacre.cli.main import app
 from nacre.cli.render.plot import plot_curves, sparkline
 from nacre.clock import FixedClock
-from nacre.db.connect import Database
-from nacre.db.tables import ALL_TABLES
 from nacre.errors import InvalidSpec
 from nacre.schema.runs import TrackRecord
 from nacre.sdk.client import Client
@@ -28,8 +27,7 @@ from nacre.sdk.client import Client
 
 @pytest.fixture
 def tracking(tmp_path: Path) -> Iterator[Tracking]:
-    database = Database.in_folder(tmp_path)
-    ALL_TABLES.create_all(database.engine)
+    database = sqlite_in(tmp_path)
     yield wire(database, people.__wrapped__(database, FixedClock()), tmp_path)
     database.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -20,12 +21,16 @@ from tests.models_kit import ModelsWorld
 from tests.unit.modelserver.modelserver_kit import constant
 
 from nacre.clock import FixedClock
-from nacre.control.serving import ModelServer, ServingLoop
+from nacre.control.loop import LoopThread
+from nacre.control.model_server import ModelServer
+from nacre.control.serving import Grants, ServingLoop
 from nacre.db.connect import Database
-from nacre.errors import Unavailable
-from nacre.schema.endpoints import Endpoint, Question
+from nacre.errors import NotFound, Unavailable
+from nacre.schema.endpoints import Endpoint, Question, RevisionChoice
+from nacre.schema.users import TokenCreate
 from nacre.services.endpoint_calls import EndpointCalls
-from nacre.services.endpoints import Endpoints
+from nacre.services.endpoint_settling import EndpointSettling
+from nacre.services.endpoint_trials import EndpointTrials
 
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("database", ["sqlite"], indirect=True)]
 
@@ -52,7 +57,26 @@ class Stage:
         """The server after it was killed: nothing remembered of the model server."""
         self.server = ModelServer(self.folder, "127.0.0.1", self.port)
         self.started.append(self.server)
-        self.loop = ServingLoop(self.server, self.world.endpoints, self.world.jobs.tokens)
+        jobs, settling = self.world.jobs, self.world.endpoints.settling
+        self.grants = Grants(self.server, settling, jobs.tokens)
+        trials = EndpointTrials(jobs.clock, settling)
+        self.loop = ServingLoop(self.server, self.grants, settling, trials, jobs.signals)
+
+    def settle(self) -> None:
+        """A pass, and more of them while a model is being loaded."""
+        self.loop.run_once()
+        if self._moves():
+            until(lambda: not self._loads(), "nothing is being loaded any more")
+            self.loop.run_once()
+
+    def _moves(self) -> bool:
+        found = self.world.endpoints.list(self.people.viewer).items
+        return any(one.state in ("starting", "updating") for one in found)
+
+    def _loads(self) -> bool:
+        status = self.server.status()
+        told = status.endpoints.values() if status else ()
+        return any(one.state == "loading" for endpoint in told for one in endpoint.revisions)
 
     def issue(self) -> tuple[str, str]:
         with self.world.jobs.db.write() as session:
@@ -60,13 +84,13 @@ class Stage:
                 session, user_id=self.people.editor.user_id, kind="user", name="t", scopes=["*"]
             )
 
-    def deploy(self, answer: float | bytes, name: str = "ask") -> Endpoint:
+    def deploy(self, answer: float | bytes, name: str = "ask", **fields: object) -> Endpoint:
         """Serve a model whose answer is always this number, or that is made of these bytes."""
         onnx = answer
         if not isinstance(onnx, bytes):
             onnx = constant(self.folder.parent / "constant.onnx", float(answer)).read_bytes()
         self.world.ready(self.people.editor, onnx=onnx, signature=SIGNATURE)
-        return self.world.deploy(self.people.editor, name)
+        return self.world.deploy(self.people.editor, name, **fields)
 
     def get(self, name: str = "ask") -> Endpoint:
         return self.world.endpoints.get(self.people.viewer, name)
@@ -84,6 +108,13 @@ class Stage:
         answer = self.ask()
         assert answer.status_code == 200, answer.text
         return float(answer.json()["outputs"][0]["data"][0])
+
+    def requests(self, revision: int) -> int:
+        """How many it has answered, by the model server's count."""
+        status = self.server.status()
+        assert status is not None
+        told = status.endpoints["vision/ask"].revisions
+        return next(one.requests for one in told if one.revision == revision)
 
     @property
     def pid(self) -> int:
@@ -114,12 +145,12 @@ def stage(database: Database, clock: FixedClock, people: People, tmp_path: Path)
 
 class TestLife:
     def test_it_runs_only_while_there_is_an_endpoint(self, stage: Stage) -> None:
-        stage.loop.run_once()
+        stage.settle()
         assert stage.server.state() == "stopped"
         assert stage.server.status() is None
         stage.deploy(1)
         assert stage.get().state == "starting"
-        stage.loop.run_once()
+        stage.settle()
         assert (stage.server.state(), stage.get().state) == ("running", "ready")
         assert stage.answer() == 1
         status = stage.server.status()
@@ -127,36 +158,36 @@ class TestLife:
         assert status.endpoints["vision/ask"].requests == 1
         first = stage.pid
         stage.world.endpoints.delete(stage.people.editor, "ask")
-        stage.loop.run_once()
-        stage.loop.run_once()
+        stage.settle()
+        stage.settle()
         until(lambda: not Path(f"/proc/{first}").exists() or stage.server.status() is None, "it stops")
         stage.deploy(2)
-        stage.loop.run_once()
+        stage.settle()
         assert stage.answer() == 2
         assert stage.pid != first
 
     def test_an_endpoint_right_after_the_last_one_gets_a_server_that_stays(self, stage: Stage) -> None:
         stage.deploy(1)
-        stage.loop.run_once()
+        stage.settle()
         stage.world.endpoints.delete(stage.people.editor, "ask")
-        stage.loop.run_once()
+        stage.settle()
         stage.deploy(2, "other")
-        stage.loop.run_once()
+        stage.settle()
         assert stage.get("other").state == "ready"
         assert stage.ask(name="other").status_code == 200
         assert stage.ask().status_code == 404
 
     def test_it_outlives_the_server_and_is_found_again(self, stage: Stage) -> None:
         stage.deploy(1)
-        stage.loop.run_once()
+        stage.settle()
         before = stage.pid
         stage.restart()
         assert stage.server.state() == "running"
         assert stage.answer() == 1
-        stage.loop.run_once()
+        stage.settle()
         assert stage.pid == before
         stage.deploy(2)
-        stage.loop.run_once()
+        stage.settle()
         assert (stage.pid, stage.answer()) == (before, 2)
 
     def test_the_server_asks_with_a_token_of_its_own(self, stage: Stage) -> None:
@@ -164,7 +195,7 @@ class TestLife:
         stage.deploy(3)
         with pytest.raises(Unavailable, match="still starting"):
             calls.predict(viewer, "ask", Question.model_validate(REQUEST))
-        stage.loop.run_once()
+        stage.settle()
         assert calls.predict(viewer, "ask", Question.model_validate(REQUEST)).outputs[0].data == [3]
         found = calls.stats(viewer, "ask")
         assert (found.requests, found.errors) == (1, 0)
@@ -172,7 +203,7 @@ class TestLife:
         calls = EndpointCalls(stage.world.endpoints, stage.server)
         with pytest.raises(Unavailable, match="not served yet"):
             calls.predict(viewer, "ask", Question.model_validate(REQUEST))
-        stage.loop.run_once()
+        stage.settle()
         assert calls.predict(viewer, "ask", Question.model_validate(REQUEST)).outputs[0].data == [3]
         assert calls.stats(viewer, "ask").requests == 2  # the one that was refused is none
         stage.kill()
@@ -182,12 +213,12 @@ class TestLife:
 
     def test_after_kill_9_it_is_started_anew_with_what_it_served(self, stage: Stage) -> None:
         stage.deploy(1)
-        stage.loop.run_once()
+        stage.settle()
         before = stage.pid
         stage.kill()
         assert stage.server.state() == "stopped"
         assert stage.get().requests is None
-        stage.loop.run_once()
+        stage.settle()
         assert stage.pid != before
         assert (stage.answer(), stage.get().state) == (1, "ready")
         assert (stage.folder / "modelserver.log.1").exists()
@@ -205,18 +236,18 @@ class TestLife:
             taken.listen()
             stage.deploy(1)
             with pytest.raises(Unavailable, match=rf"did not start: .*{stage.port}"):
-                stage.loop.run_once()
+                stage.settle()
             waiting = stage.get()
             assert (waiting.state, waiting.reason) == ("starting", "model_server_unavailable")
             assert str(stage.port) in (waiting.message or "")
-        stage.loop.run_once()
+        stage.settle()
         assert (stage.get().state, stage.get().message) == ("ready", None)
 
 
 class TestRevisions:
     def test_swaps_under_constant_requests_fail_none(self, stage: Stage) -> None:
         stage.deploy(0)
-        stage.loop.run_once()
+        stage.settle()
         seen: list[tuple[int, float]] = []
         over = threading.Event()
 
@@ -236,7 +267,7 @@ class TestRevisions:
         try:
             for number in range(1, 6):
                 stage.deploy(number)
-                stage.loop.run_once()
+                stage.settle()
                 assert stage.answer() == number
                 asked = len(seen)
                 until(lambda asked=asked: len(seen) > asked + 10, "requests go on")
@@ -248,9 +279,33 @@ class TestRevisions:
         assert {value for _, value in seen} >= {0, 1, 2, 3, 4, 5}
         assert [r.state for r in stage.get().revisions] == ["ready", *["retired"] * 5]
 
+    def test_a_canary_its_shadow_and_the_way_back(self, stage: Stage) -> None:
+        stage.deploy(1)
+        stage.settle()
+        stage.deploy(2, traffic=50)
+        stage.settle()
+        seen = [stage.answer() for _ in range(10)]
+        assert {seen.count(1.0), seen.count(2.0)} <= {4, 5, 6}
+        stage.deploy(3, traffic=0, shadow=100)
+        stage.settle()
+        assert {stage.answer() for _ in range(10)} == {1, 2}
+        until(lambda: stage.requests(3) == 10, "each request was copied")
+        endpoints, editor = stage.world.endpoints, stage.people.editor
+        endpoints.promote(editor, "ask", RevisionChoice(revision=3))
+        stage.settle()
+        assert {stage.answer() for _ in range(4)} == {3}
+        assert [r.state for r in stage.get().revisions] == ["ready", "retired", "retired"]
+        endpoints.rollback(editor, "ask", RevisionChoice())
+        stage.settle()
+        assert {stage.answer() for _ in range(10)} == {1, 2}
+        calls = EndpointCalls(endpoints, stage.server)
+        assert calls.stats(editor, "ask", 2).revision == 2
+        with pytest.raises(NotFound, match="no revision 9"):
+            calls.stats(editor, "ask", 9)
+
     def test_a_file_that_is_no_model_fails_with_a_sentence(self, stage: Stage) -> None:
         stage.deploy(b"hello, I am not ONNX")
-        stage.loop.run_once()
+        stage.settle()
         failed = stage.get()
         assert (failed.state, failed.reason) == ("failed", "load_failed")
         assert "is not an ONNX model" in (failed.message or "")
@@ -258,16 +313,16 @@ class TestRevisions:
 
     def test_after_a_failed_swap_the_old_one_answers_also_after_kill_9(self, stage: Stage) -> None:
         stage.deploy(1)
-        stage.loop.run_once()
+        stage.settle()
         stage.deploy(b"broken")
         for _ in range(2):
-            stage.loop.run_once()
-            assert (stage.get().state, stage.answer()) == ("failed", 1)
+            stage.settle()
+            assert (stage.get().reason, stage.get().state, stage.answer()) == ("load_failed", "ready", 1)
         stage.kill()
-        stage.loop.run_once()
-        assert (stage.get().state, stage.answer()) == ("failed", 1)
+        stage.settle()
+        assert (stage.get().reason, stage.get().state, stage.answer()) == ("load_failed", "ready", 1)
         stage.deploy(3)
-        stage.loop.run_once()
+        stage.settle()
         assert (stage.get().state, stage.answer()) == ("ready", 3)
 
     def test_a_kill_between_applying_and_settling_is_made_up_for(
@@ -278,27 +333,71 @@ class TestRevisions:
 
         stage.deploy(1)
         with monkeypatch.context() as patch:
-            patch.setattr(Endpoints, "settle", killed)
+            patch.setattr(EndpointSettling, "settle", killed)
             with pytest.raises(KeyboardInterrupt):
-                stage.loop.run_once()
+                stage.settle()
         assert stage.get().state == "starting"
         stage.restart()
-        stage.loop.run_once()
+        stage.settle()
         assert stage.get().state == "ready"
 
 
 class TestTokens:
     def test_a_token_made_later_is_taken_and_one_revoked_is_refused(self, stage: Stage) -> None:
         stage.deploy(1)
-        stage.loop.run_once()
+        stage.settle()
         secret, token_id = stage.issue()
         assert stage.ask(secret).status_code == 401
-        stage.loop.run_once()
+        stage.grants.run_once()
         assert stage.ask(secret).status_code == 200
         stage.world.jobs.tokens.delete(stage.people.editor, token_id)
-        stage.loop.run_once()
-        assert stage.ask(secret).status_code == 401
+        stage.grants.run_once()
+        until(lambda: stage.ask(secret).status_code == 401, "the token is refused")
         assert stage.ask().status_code == 200
+
+    def test_a_revoked_token_leaves_the_file_at_once(
+        self, stage: Stage, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Without a look now and then: by the signal, whatever the serving loop is busy with."""
+        monkeypatch.setattr(Grants, "interval_s", 3600)
+        stage.deploy(1)
+        file = stage.folder / "tokens.json"
+        thread = LoopThread(stage.grants, stage.world.jobs.signals)
+        thread.start()
+        try:
+            secret, token_id = stage.issue()
+            digest = hashlib.sha256(secret.encode()).hexdigest()
+            until(lambda: file.exists() and digest in file.read_text(), "it is granted")
+            stage.world.jobs.tokens.delete(stage.people.editor, token_id)
+            until(lambda: digest not in file.read_text(), "it is no more")
+        finally:
+            assert thread.stop()
+
+    def test_a_rate_is_kept(self, stage: Stage) -> None:
+        stage.deploy(1)
+        stage.settle()
+        body = TokenCreate(name="slow", rate_per_s=0.01, burst=3)
+        secret = stage.world.jobs.tokens.create(stage.people.editor, body).secret
+        stage.grants.run_once()
+        answers = [stage.ask(secret) for _ in range(5)]
+        assert [answer.status_code for answer in answers] == [200, 200, 200, 429, 429]
+        assert int(answers[-1].headers["Retry-After"]) >= 1
+        assert stage.ask().status_code == 200
+
+    def test_a_token_changes_no_route_and_a_route_no_token(self, stage: Stage) -> None:
+        stage.deploy(1)
+        stage.settle()
+        routes, tokens = stage.folder / "routes.json", stage.folder / "tokens.json"
+        before = routes.stat().st_mtime_ns, tokens.stat().st_mtime_ns
+        stage.issue()
+        stage.settle()
+        stage.grants.run_once()
+        assert routes.stat().st_mtime_ns == before[0]
+        assert (now := tokens.stat().st_mtime_ns) > before[1]
+        stage.deploy(2)
+        stage.settle()
+        assert routes.stat().st_mtime_ns > before[0]
+        assert tokens.stat().st_mtime_ns == now
 
     def test_a_stranger_is_refused(self, stage: Stage) -> None:
         stage.deploy(1)
@@ -306,19 +405,19 @@ class TestTokens:
             secret, _ = stage.world.jobs.tokens.issue(
                 session, user_id=stage.people.stranger.user_id, kind="user", name="t", scopes=["*"]
             )
-        stage.loop.run_once()
+        stage.settle()
         assert stage.ask(secret).status_code in (401, 403)
 
-    def test_the_routes_hold_no_secret_and_are_private(self, stage: Stage) -> None:
+    def test_the_files_hold_no_secret_and_are_private(self, stage: Stage) -> None:
         stage.deploy(1)
-        stage.loop.run_once()
-        routes = stage.folder / "routes.json"
-        assert routes.stat().st_mode & 0o077 == 0
-        assert stage.token not in routes.read_text()
+        stage.settle()
+        for file in (stage.folder / "routes.json", stage.folder / "tokens.json"):
+            assert file.stat().st_mode & 0o077 == 0
+            assert stage.token not in file.read_text()
 
     def test_nothing_is_written_while_nothing_changes(self, stage: Stage) -> None:
         stage.deploy(1)
-        stage.loop.run_once()
+        stage.settle()
         before = (stage.folder / "routes.json").stat().st_mtime_ns
-        stage.loop.run_once()
+        stage.settle()
         assert (stage.folder / "routes.json").stat().st_mtime_ns == before

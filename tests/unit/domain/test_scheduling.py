@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from nacre.domain.scheduling import (
+    Aside,
     Demand,
     Holding,
     Lane,
@@ -127,14 +128,152 @@ class TestRoom:
         assert made.placed == {}, "the other device is kept for the one before it"
 
 
+def instance(name: str, cpu: float = 1.0, gpu: float = 0, **more: Any) -> Demand:
+    return Demand(name, name, Lane(Shape(cpu, GIB, gpu), interactive=True), **more)
+
+
+class TestInteractive:
+    def test_an_instance_is_before_every_job(self) -> None:
+        made = plan([job("a", cpu=2, priority=2), instance("lab", queued_at=9)], [SMALL], [])
+        assert set(made.placed) == {"lab"}
+        assert made.waiting["a"].message == "waits for 2 cpu: 1 of 2 in use by lab"
+
+    def test_it_waits_for_its_quota_but_not_for_that_of_running_jobs(self) -> None:
+        policy = Policy(quotas={"p": Quota(cpu=1, running=0)})
+        made = plan(
+            [instance("one", project="p"), instance("two", project="p", queued_at=1)], [SMALL], [], policy
+        )
+        assert set(made.placed) == {"one"}
+        assert made.waiting["two"].message == "project p may have 1 cpu: 1 in use, 1 more asked"
+        assert made.waiting["two"].reason == "quota_exceeded"
+
+    def test_spot_work_makes_room_for_it(self) -> None:
+        taken = [held("cheap", cpu=2, spot=True)]
+        made = plan([instance("lab"), job("b", queued_at=-1)], [SMALL], taken)
+        assert made.preempted == {"cheap": "lab"}
+        assert made.waiting["lab"].message.startswith("waits until cheap ends, spot work that makes room")
+
+    def test_its_place_is_kept_from_jobs(self) -> None:
+        made = plan(
+            [instance("lab", cpu=2), job("b", queued_at=-1)],
+            [SMALL],
+            [held("x", ends_by=NOW + 60)],
+            now=NOW,
+        )
+        assert made.waiting["lab"].starts_by == NOW + 60
+        assert made.waiting["b"].message == "waits for what is kept for lab, before it in the queue"
+
+
+class TestSetAside:
+    KEPT = replace(SMALL, cpu=4.0, aside=Aside(2.0, 4 * GIB))
+
+    def test_jobs_leave_it_alone_and_say_so(self) -> None:
+        made = plan([job(n) for n in "abc"], [self.KEPT], [])
+        assert set(made.placed) == {"a", "b"}
+        assert made.waiting["c"].reason == "reserved"
+        assert made.waiting["c"].message == (
+            "waits for 1 cpu: 2 of 2 in use by a and b, 2 cpu more are set aside for instances and "
+            "endpoints"
+        )
+
+    def test_instances_take_it_and_spot_work_meanwhile(self) -> None:
+        queue = [job("a", cpu=2), job("cheap", spot=True), job("other", spot=True), instance("lab")]
+        made = plan(queue, [self.KEPT], [])
+        assert set(made.placed) == {"a", "cheap", "lab"}
+        made = plan(
+            [instance("lab", cpu=2)], [self.KEPT], [held("a", cpu=2), held("cheap", cpu=2, spot=True)]
+        )
+        assert made.preempted == {"cheap": "lab"}
+
+    def test_spot_work_there_does_not_make_room_for_a_job(self) -> None:
+        taken = [held("a", cpu=2), held("cheap", cpu=2, spot=True)]
+        made = plan([job("b")], [self.KEPT], taken)
+        assert made.preempted == {}
+        assert made.waiting["b"].reason == "reserved"
+
+    def test_instances_beyond_it_leave_less_to_jobs(self) -> None:
+        made = plan([job(n) for n in "ab"], [self.KEPT], [held("lab", cpu=3, job=False)])
+        assert set(made.placed) == {"a"}
+        assert made.waiting["b"].message.startswith("waits for 1 cpu: 4 of 4 in use by lab and a")
+
+    def test_a_device_is_counted_not_named(self) -> None:
+        kept = replace(GPU, aside=Aside(gpu=1.0))
+        made = plan([job("a", gpu=1), job("b", gpu=1, queued_at=1), instance("lab", gpu=1)], [kept], [])
+        assert set(made.placed) == {"a", "lab"}
+        assert made.waiting["b"].message == (
+            "waits for 1 GPU: 1 of 1 in use by a, 1 GPU more is set aside for instances and endpoints"
+        )
+
+    def test_work_that_needs_more_than_is_left_is_refused(self) -> None:
+        assert never_fits(job("a", cpu=3).lane, [self.KEPT]) == (
+            "this needs 3 cpu, 1 GiB of memory; the largest machine (local) has 4 cpu, 8 GiB of memory and "
+            "no GPUs, of which 2 cpu and 4 GiB of memory are set aside for instances and endpoints: "
+            "ask for less"
+        )
+        assert never_fits(job("a", cpu=3, spot=True).lane, [self.KEPT]) is None
+        assert never_fits(instance("lab", cpu=3).lane, [self.KEPT]) is None
+        assert never_fits(job("a", replicas=3).lane, [self.KEPT]) == (
+            "3 replicas of 1 cpu need 3 cpu at once; the machine has 4 cpu in all, 2 cpu of them set aside "
+            "for instances and endpoints: ask for fewer replicas, or for less in each"
+        )
+
+    def test_who_comes_later_does_not_take_what_is_left_of_it_from_the_head(self) -> None:
+        taken = [held("x", ends_by=NOW + 100)]
+        queue = [
+            job("head", cpu=2, limit=50.0),
+            job("later", queued_at=1),
+            job("short", queued_at=2, limit=90.0),
+        ]
+        made = plan(queue, [self.KEPT], taken, now=NOW)
+        assert made.waiting["head"].starts_by == NOW + 100
+        assert set(made.placed) == {"short"}
+        assert made.waiting["later"].message.startswith("waits for")
+
+
+class TestTogether:
+    def test_what_is_left_beside_a_kept_place_is_given_once(self) -> None:
+        taken = [held("x", cpu=4, node="gpu", ends_by=NOW + 100)]
+        queue = [job("head", cpu=6), job("a", cpu=2, queued_at=1), job("b", cpu=2, queued_at=2)]
+        made = plan(queue, [GPU], taken, now=NOW)
+        assert made.waiting["head"].starts_by == NOW + 100
+        assert set(made.placed) == {"a"}
+
+    def test_an_elastic_gang_takes_no_more_than_its_quota(self) -> None:
+        policy = Policy(quotas={"p": Quota(cpu=2)})
+        made = plan([job("e", replicas=1, most=4, project="p")], [GPU], [], policy)
+        assert len(made.placed["e"]) == 2
+
+    def test_spot_work_that_need_not_go_stays(self) -> None:
+        taken = [
+            held("old", cpu=6, node="gpu", spot=True, since=1),
+            held("new", cpu=2, node="gpu", spot=True, since=2),
+        ]
+        assert plan([job("a", cpu=5)], [GPU], taken).preempted == {"old": "a"}
+        assert plan([job("a", cpu=2)], [GPU], taken).preempted == {"new": "a"}
+
+
 class TestGangs:
+    def test_what_the_others_of_a_gang_wait_for(self) -> None:
+        taken = [held("x", gpus=(0,), node="gpu")]
+        made = plan([job("g", cpu=0.5, gpu=1, replicas=2)], [GPU], taken)
+        assert made.waiting["g"].message == (
+            "waits for 2 replicas at once: 1 of them fits now, the other waits for 1 GPU: "
+            "1 of 2 in use by x"
+        )
+        made = plan([job("g", cpu=2, replicas=4)], [GPU], [held("x", cpu=5, node="gpu")])
+        assert made.waiting["g"].message == (
+            "waits for 4 replicas at once: 1 of them fits now, the other 3 wait for 2 cpu each: "
+            "5 of 8 in use by x"
+        )
+
     def test_a_gang_starts_whole_or_not_at_all(self) -> None:
         made = plan([job("gang", replicas=3)], [SMALL], [])
-        assert made.waiting["gang"].message.startswith("this needs 3 replicas of 1 cpu")
+        assert made.waiting["gang"].message.startswith("3 replicas of 1 cpu need 3 cpu at once;")
         made = plan([job("gang", replicas=2)], [SMALL], [held("x")])
         assert made.waiting["gang"].reason == "gang_incomplete"
         assert made.waiting["gang"].message == (
-            "waits for 2 replicas of 1 cpu: room for 1 now, 1 of 2 in use by x"
+            "waits for 2 replicas at once: 1 of them fits now, the other waits for 1 cpu: "
+            "1 of 2 in use by x"
         )
 
     def test_one_machine_if_one_can_hold_it_else_as_few_as_possible(self) -> None:
@@ -306,8 +445,22 @@ class TestNever:
         )
 
     def test_a_gang_larger_than_all_machines_says_what_they_could_hold(self) -> None:
-        assert never_fits(job("g", replicas=3).lane, [SMALL]) == (
-            "this needs 3 replicas of 1 cpu, 1 GiB of memory; the machine (local) could hold 2 when "
+        assert never_fits(job("g", cpu=2, replicas=8).lane, [SMALL, replace(SMALL, name="b")]) == (
+            "8 replicas of 2 cpu need 16 cpu at once; the machines have 4 cpu in all: ask for fewer "
+            "replicas, or for less in each"
+        )
+        assert never_fits(job("g", gib=3, replicas=3).lane, [SMALL]) == (
+            "3 replicas of 1 cpu need 3 cpu at once; the machine has 2 cpu in all: ask for fewer "
+            "replicas, or for less in each"
+        )
+        assert never_fits(job("g", cpu=0.1, gib=5, replicas=2).lane, [SMALL]) == (
+            "2 replicas of 5 GiB of memory need 10 GiB of memory at once; the machine has 8 GiB of memory "
+            "in all: ask for fewer replicas, or for less in each"
+        )
+
+    def test_a_gang_that_fits_in_sum_and_nowhere_whole(self) -> None:
+        assert never_fits(job("g", cpu=1.5, replicas=2).lane, [SMALL, Machine("tiny", 1, GIB)]) == (
+            "this needs 2 replicas of 1.5 cpu, 1 GiB of memory; the 2 machines could hold 1 when "
             "nothing else runs: ask for fewer replicas, or for less in each"
         )
         assert never_fits(job("g", replicas=10).lane, [SMALL, GPU]) is None

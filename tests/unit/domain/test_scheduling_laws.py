@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from dataclasses import replace
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nacre.domain.scheduling import (
+    Aside,
     Demand,
     Holding,
     Lane,
@@ -27,33 +29,59 @@ NOW = 10_000.0
 
 machines = st.lists(
     st.tuples(
-        st.sampled_from([1, 2, 4, 8]), st.integers(2, 16), st.sampled_from([(), ("A",), ("A", "B", "B")])
+        st.sampled_from([2, 4, 8, 16]), st.integers(4, 24), st.sampled_from([(), ("A",), ("A", "B", "B")])
     ),
     min_size=1,
     max_size=5,
 ).map(lambda rows: [Machine(f"m{i}", float(c), g * GIB, names) for i, (c, g, names) in enumerate(rows)])
 
+asides = st.lists(
+    st.builds(
+        Aside, st.sampled_from([0.0, 0.5, 1.0]), st.sampled_from([0, GIB]), st.sampled_from([0.0, 1.0])
+    ),
+    min_size=5,
+    max_size=5,
+)
+
+
+def set_aside(nodes: list[Machine], kept: list[Aside]) -> list[Machine]:
+    return [
+        replace(node, aside=one._replace(gpu=min(one.gpu, len(node.gpus))))
+        for node, one in zip(nodes, kept, strict=False)
+    ]
+
+
 shapes = st.builds(
     Shape,
     st.sampled_from([0.25, 0.5, 1.0, 2.0, 3.0]),
-    st.integers(1, 6).map(lambda g: g * GIB // 2),
-    st.sampled_from([0, 0, 0, 0.25, 0.5, 1, 2]),
+    st.integers(1, 4).map(lambda g: g * GIB // 2),
+    st.sampled_from([0, 0, 0, 0, 0, 0.25, 0.5, 1, 2]),
     st.sampled_from([None, None, "a", "B"]),
 ).map(lambda s: s if s.gpu else s._replace(gpu_name=None))
 
 lanes = st.builds(
-    lambda shape, few, more, limit, spot: Lane(shape, few, few + more, limit, spot),
+    lambda shape, few, more, limit, kind: Lane(
+        shape,
+        few,
+        few
+        if kind == "interactive"
+        else few + more,  # its own jobs may not keep it from growing: it does not
+        limit,
+        spot=kind == "spot",
+        interactive=kind == "interactive",
+    ),
     shapes,
     st.sampled_from([1, 1, 1, 2, 3, 5]),
-    st.sampled_from([0, 0, 2]),
+    st.sampled_from([0, 0, 3]),
     st.sampled_from([None, 10.0, 100.0, 1000.0]),
-    st.booleans(),
+    st.sampled_from(["job", "job", "spot", "interactive"]),
 )
 
 queues = st.lists(
     st.tuples(
         lanes, st.sampled_from(PROJECTS), st.sampled_from("uv"), st.integers(0, 1), st.integers(0, 50)
     ),
+    min_size=4,  # else hypothesis makes short ones
     max_size=25,
 ).map(
     lambda rows: [
@@ -91,6 +119,7 @@ def running(queue: list[Demand], nodes: list[Machine], spot: bool) -> list[Holdi
             spot=by_id[ident].lane.spot and spot,
             since=by_id[ident].queued_at,
             ends_by=None if (limit := by_id[ident].lane.time_limit) is None else NOW + limit,
+            job=not by_id[ident].lane.interactive,
         )
         for ident, seats in made.placed.items()
         for seat in seats
@@ -108,6 +137,8 @@ def started(queue: list[Demand], made: Plan) -> list[Holding]:
             seat.gpus,
             id=ident,
             project=lanes[ident].project,
+            spot=lanes[ident].lane.spot,
+            job=not lanes[ident].lane.interactive,
         )
         for ident, seats in made.placed.items()
         for seat in seats
@@ -127,17 +158,37 @@ def within(nodes: list[Machine], every: list[Holding]) -> None:
         assert all(0 <= device < len(machine.gpus) for device in parts)
 
 
+def keeps_aside(nodes: list[Machine], before: list[Holding], new: list[Holding]) -> None:
+    """Work that is bound takes nothing more where it has already all that it may."""
+    for machine in nodes:
+        mine = [h for h in new if h.node == machine.name and h.bound]
+        held = [*mine, *(h for h in before if h.node == machine.name and h.bound)]
+        if mine:
+            assert sum(h.cpu for h in held) <= machine.cpu - machine.aside.cpu + 1e-6
+            assert sum(h.memory for h in held) <= machine.memory - machine.aside.memory
+        if any(h.gpus for h in mine):
+            used = sum(sum(h.gpus.values()) for h in held)
+            assert used <= len(machine.gpus) - machine.aside.gpu + 1e-6
+
+
 @settings(deadline=None, max_examples=150)
-@given(machines, queues, queues, quotas, st.booleans())
+@given(machines, asides, queues, queues, quotas, st.booleans())
 def test_laws_of_one_plan(
-    nodes: list[Machine], before: list[Demand], queue: list[Demand], limits: dict[str, Quota], spot: bool
+    nodes: list[Machine],
+    kept: list[Aside],
+    before: list[Demand],
+    queue: list[Demand],
+    limits: dict[str, Quota],
+    spot: bool,
 ) -> None:
-    holdings = running(before, nodes, spot)
+    holdings = running(before, nodes, spot)  # of a time when nothing was set aside
+    nodes = set_aside(nodes, kept)
     policy = Policy(quotas=limits)
     made = plan(queue, nodes, holdings, policy, NOW)
     assert set(made.placed) | set(made.waiting) == {d.id for d in queue}, "everybody gets an answer"
     assert not set(made.placed) & set(made.waiting)
     within(nodes, [*holdings, *started(queue, made)])
+    keeps_aside(nodes, holdings, started(queue, made))
     by_id = {demand.id: demand for demand in queue}
     for ident, seats in made.placed.items():
         lane = by_id[ident].lane
@@ -153,7 +204,8 @@ def test_laws_of_one_plan(
             held = [*mine, *(h for h in holdings if h.project == project)]
             assert quota.cpu is None or sum(h.cpu for h in held) <= quota.cpu + 1e-6
             assert quota.memory is None or sum(h.memory for h in held) <= quota.memory
-            assert quota.running is None or len({h.id for h in held}) <= quota.running
+            if any(h.job for h in mine):
+                assert quota.running is None or len({h.id for h in held if h.job}) <= quota.running
             if any(h.gpus for h in mine):
                 assert quota.gpu is None or sum(sum(h.gpus.values()) for h in held) <= quota.gpu + 1e-6
     spots = {h.id for h in holdings if h.spot}
@@ -162,16 +214,22 @@ def test_laws_of_one_plan(
     for ident, waiting in made.waiting.items():
         assert waiting.message, ident
         assert waiting.starts_by is None or waiting.starts_by >= NOW
+    first = [demand for demand in queue if demand.lane.interactive]
+    alone = plan(first, nodes, holdings, policy, NOW)
+    for demand in first:
+        assert alone.placed.get(demand.id) == made.placed.get(demand.id), "jobs change nothing for them"
+    assert alone.preempted == {a: d for a, d in made.preempted.items() if by_id[d].lane.interactive}
     again = plan(queue[::-1], nodes[::-1], holdings, policy, NOW)
     assert again == made, "the same input, the same plan, in whatever order it comes"
 
 
 @settings(deadline=None, max_examples=60)
-@given(machines, queues, st.lists(st.integers(1, 100), min_size=25, max_size=25))
+@given(machines, asides, queues, st.lists(st.integers(1, 100), min_size=25, max_size=25))
 def test_nobody_starves_and_promises_are_kept(
-    nodes: list[Machine], queue: list[Demand], lengths: list[int]
+    nodes: list[Machine], kept: list[Aside], queue: list[Demand], lengths: list[int]
 ) -> None:
     """A bounded number of jobs all end, and none starts later than it was once told."""
+    nodes = set_aside(nodes, kept)
     world = Simulation(nodes, Policy(preempt=False))
     possible = [demand for demand in queue if never_fits(demand.lane, nodes) is None]
     told: dict[str, float] = {}
@@ -182,6 +240,7 @@ def test_nobody_starves_and_promises_are_kept(
     for _ in range(10 * len(queue) + 10):
         made = world.step(now)
         within(nodes, world.holdings)
+        keeps_aside(nodes, [], world.holdings)
         for ident, waiting in made.waiting.items():
             if waiting.starts_by is not None:
                 told[ident] = min(told.get(ident, waiting.starts_by), waiting.starts_by)
@@ -190,7 +249,7 @@ def test_nobody_starves_and_promises_are_kept(
             break
         now = following
     assert set(world.ended) == {demand.id for demand in possible}
-    classes = {(d.lane.spot, d.priority) for d in possible}
+    classes = {(d.lane.spot, d.lane.interactive, d.priority) for d in possible}
     if (
         len({d.project for d in possible}) <= 1
         and len({d.user for d in possible}) <= 1
@@ -198,6 +257,46 @@ def test_nobody_starves_and_promises_are_kept(
     ):
         for ident, latest in told.items():  # turns do not change: what was told holds
             assert world.started[ident] <= latest + 1e-6
+
+
+@settings(deadline=None, max_examples=60)
+@given(machines, asides, queues, queues, st.booleans(), st.sampled_from([1, 2, 4]))
+def test_who_is_first_starts_no_later_for_those_behind(
+    nodes: list[Machine],
+    kept: list[Aside],
+    before: list[Demand],
+    behind: list[Demand],
+    spot: bool,
+    cpu: int,
+) -> None:
+    """The moment that the head of the queue is told does not depend on what is submitted after it."""
+    holdings = running(before, nodes, spot)
+    nodes = set_aside(nodes, kept)
+    head = Demand("head", "head", Lane(Shape(float(cpu), GIB), 2, 2, 100.0), "p", "u", 1, 0.0)
+    later = [replace(demand, lane=replace(demand.lane, interactive=False), priority=0) for demand in behind]
+    alone = plan([head], nodes, holdings, Policy(), NOW)
+    made = plan([head, *later], nodes, holdings, Policy(), NOW)
+    assert made.placed.get("head") == alone.placed.get("head")
+    if "head" in alone.waiting:
+        assert made.waiting["head"].starts_by == alone.waiting["head"].starts_by
+        new = [
+            replace(held, ends_by=None if (limit := by.lane.time_limit) is None else NOW + limit)
+            for by in later
+            if by.id in made.placed
+            for held in started([by], Plan({by.id: made.placed[by.id]}))
+        ]
+        gone = [
+            replace(held, leaving=True, ends_by=min(held.ends_by or NOW + held.grace, NOW + held.grace))
+            if made.preempted.get(held.id) == "head"
+            else held
+            for held in holdings
+        ]
+        next_time = plan([head], nodes, [*gone, *new], Policy(preempt=False), NOW)
+        told = alone.waiting["head"].starts_by
+        if told is not None:
+            then = next_time.waiting["head"].starts_by
+            assert then is not None
+            assert then <= told + 1e-6
 
 
 @settings(deadline=None, max_examples=40)

@@ -14,7 +14,10 @@ from blake3 import blake3
 
 
 class FakeApi:
-    """Keeps every channel's bytes. ``away`` answers nothing; ``lose_every`` n loses each n-th answer."""
+    """Keeps every channel's bytes. ``away`` answers nothing; ``lose_every`` n loses each n-th answer.
+
+    ``gang``: so many replicas must be ready before each is told of all.
+    """
 
     def __init__(self) -> None:
         self.channels: dict[str, bytearray] = {}
@@ -24,6 +27,8 @@ class FakeApi:
         self.lose_every = 0
         self.desired = "run"
         self.reason: str | None = None
+        self.grace_s: float | None = None
+        self.gang = 0
         self.fenced = False
         self.refuse: Callable[[str, bytes], bool] = lambda _name, _body: False
         self.puts: list[tuple[float, str, int, int]] = []
@@ -47,8 +52,8 @@ class FakeApi:
     def channel(self, name: str, rank: int = 0) -> bytes:
         return bytes(self.channels.get(f"{rank}/{name}", b""))
 
-    def events(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.channel("events").splitlines() if line.strip()]
+    def events(self, rank: int = 0) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.channel("events", rank).splitlines() if line.strip()]
 
     def put(self, key: str, offset: int, body: bytes) -> dict[str, Any]:
         with self._lock:
@@ -63,7 +68,17 @@ class FakeApi:
             answer: dict[str, Any] = {"offset": len(kept), "desired": self.desired}
             if self.reason:
                 answer["reason"] = self.reason
+            if self.grace_s is not None:
+                answer["grace_s"] = self.grace_s
+            members = [ready for rank in range(self.gang) for ready in self.ready(rank)]
+            if members and len(members) == self.gang:
+                answer["rendezvous"] = members
             return answer
+
+    def ready(self, rank: int) -> list[dict[str, Any]]:
+        """What a replica has said of where it is reached, each time that it did."""
+        events = [event for event in self.events(rank) if event["type"] == "ready"]
+        return [{"rank": rank, "address": event["address"], "ports": event["ports"]} for event in events]
 
 
 class _Handler(BaseHTTPRequestHandler):

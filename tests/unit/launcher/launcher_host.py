@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,16 +58,19 @@ BOXED = [mode for mode in MODES if mode != "none"]
 class Host:
     """A home of the server's, and launchers in it."""
 
-    def __init__(self, root: Path, api: FakeApi, mode: str) -> None:
+    def __init__(self, root: Path, api: FakeApi, mode: str, attempt: str = "", rank: int = 0) -> None:
+        """``attempt``: of a gang, in whose folder each replica has one by its rank."""
         self.root = root
         self.api = api
         self.mode = mode
+        self.rank = rank
+        self.attempt = attempt or new_id("att")
         self.blobs = root / "blobs"
         self.trees = root / "cache" / "trees"
-        self.folder = root / "attempts" / new_id("att")
+        self.folder = root / "attempts" / self.attempt / (str(rank) if attempt else "")
         self.as_user = mode == "bwrap-user" and os.geteuid() == 0
         for path in (self.blobs, self.trees, self.folder):
-            path.mkdir(parents=True)
+            path.mkdir(parents=True, exist_ok=bool(attempt))
         seccomp.main(filter_path(str(self.trees)))
         self.started: list[subprocess.Popen[bytes]] = []
 
@@ -94,7 +97,8 @@ class Host:
             "project": "vision",
             "subject_id": "job_1",
             "subject_name": "train",
-            "attempt_id": self.folder.name,
+            "attempt_id": self.attempt,
+            "rank": self.rank,
             "run_id": "f" * 32,
             "folder": str(self.folder),
             "server": self.api.url,
@@ -112,7 +116,9 @@ class Host:
         path.write_text(json.dumps(spec))
         path.chmod(0o600)
 
-    def start(self, *options: str) -> subprocess.Popen[bytes]:
+    def start(
+        self, *options: str, program: Sequence[str] = ("-m", "nacre.launcher")
+    ) -> subprocess.Popen[bytes]:
         env = {"PYTHONPATH": f"{SRC}:{SITE}", "PYTHONDONTWRITEBYTECODE": "1", "PATH": os.environ["PATH"]}
         argv = [sys.executable]
         if self.as_user:
@@ -122,7 +128,7 @@ class Host:
             argv = [*as_nobody(), SYSTEM_PYTHON]
         with open(self.root / "launcher.err", "ab") as errors:
             process = subprocess.Popen(
-                [*argv, "-m", "nacre.launcher", str(self.folder), *options],
+                [*argv, *program, str(self.folder), *options],
                 env=env,
                 stdin=subprocess.DEVNULL,
                 stdout=errors,
@@ -142,12 +148,12 @@ class Host:
         return self.exit_event()
 
     def exit_event(self) -> dict[str, Any]:
-        last = self.api.events()[-1]
+        last = self.api.events(self.rank)[-1]
         assert last["type"] == "exit"
         return last
 
     def log(self) -> str:
-        return self.api.channel("log").decode("utf-8", "replace")
+        return self.api.channel("log", self.rank).decode("utf-8", "replace")
 
     def end(self) -> None:
         """End whatever still runs, the work included."""
@@ -155,12 +161,12 @@ class Host:
             if process.poll() is None:
                 process.kill()
             process.wait(10)
-        for path in (self.root / "attempts").glob("*/workload.json"):
+        for path in (self.root / "attempts").glob("**/workload.json"):
             with contextlib.suppress(ValueError):
                 pid = json.loads(path.read_text())["pid"]
                 start = json.loads(path.read_text())["start"]
                 if processes.alive(pid, start):
-                    marks = [f"NACRE_ATTEMPT_ID={path.parent.name}".encode()]
+                    marks = [f"NACRE_ATTEMPT_ID={self.attempt}".encode()]
                     processes.end_all(pid, marks)
                     with contextlib.suppress(OSError):
                         os.kill(pid, signal.SIGKILL)

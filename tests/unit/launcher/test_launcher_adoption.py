@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import time
+from pathlib import Path
 
 from launcher_host import Host, wait_for
 
@@ -60,6 +61,18 @@ def test_work_that_ended_while_no_launcher_was_there_is_finished_later(host: Hos
     check_whole(host)
 
 
+def test_the_start_is_told_as_it_was_although_nobody_looked(host: Host) -> None:
+    host.spec("sh", "-c", "date +%s%3N; sleep 2")
+    first = host.start()
+    wait_for((host.folder / "workload.json").exists)
+    first.kill()
+    first.wait()
+    time.sleep(1)
+    assert host.start("--adopt").wait(30) == 0
+    [running] = [event for event in host.api.events() if event.get("state") == "running"]
+    assert abs(running["time_ms"] - int(host.log())) < 500
+
+
 def test_a_server_that_is_away_loses_nothing_and_gets_every_byte_once(host: Host) -> None:
     host.spec("sh", "-c", COUNT)
     launcher = host.start()
@@ -111,6 +124,17 @@ def test_a_second_launcher_finds_the_folder_taken(plain: Host) -> None:
     assert first.wait(10) == 0
 
 
+def test_files_that_a_killed_launcher_had_written_already_are_no_obstacle(
+    plain: Host, tmp_path: Path
+) -> None:
+    (tmp_path / "site" / "nacre").mkdir(parents=True)
+    plain.spec("true", nacre_site=str(tmp_path / "site"))
+    (plain.folder / "site").mkdir()
+    (plain.folder / "site" / "nacre").symlink_to(tmp_path / "site" / "nacre")
+    assert plain.start().wait(20) == 0
+    assert plain.exit_event()["reason"] == "succeeded"
+
+
 def test_adopting_a_folder_that_came_to_its_end_does_nothing(plain: Host) -> None:
     plain.run("true")
     before = len(plain.api.puts)
@@ -133,15 +157,15 @@ def test_a_stop_reaches_work_that_was_adopted(host: Host) -> None:
 
 
 def test_time_goes_on_while_no_launcher_looks(plain: Host) -> None:
-    plain.spec("sh", "-c", "echo up; sleep 60", limits={"max_duration_s": 1.5})
+    plain.spec("sh", "-c", "echo up; sleep 60", limits={"max_duration_s": 4})
     first = plain.start()
     wait_for(lambda: "up" in plain.log())
     first.kill()
     first.wait()
-    time.sleep(1.6)
+    time.sleep(4)
     begun = time.monotonic()
     assert plain.start("--adopt").wait(20) == 0
-    assert time.monotonic() - begun < 1.5
+    assert time.monotonic() - begun < 4
     assert plain.exit_event()["reason"] == "timed_out"
 
 
@@ -156,3 +180,29 @@ def test_work_whose_shell_was_killed_is_said_to_have_vanished(plain: Host) -> No
     event = plain.exit_event()
     assert event["reason"] == "exit_nonzero"
     assert "left no exit code" in event["message"]
+
+
+FULL = """
+import errno, os, sys
+from nacre.launcher import __main__
+write, room = os.write, sys.argv.pop(1)
+def full(descriptor, data):
+    if b'"type": "exit"' in data and not os.path.exists(room):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    return write(descriptor, data)
+os.write = full
+sys.exit(__main__.main(sys.argv[1:]))
+"""
+
+
+def test_an_end_that_a_full_disk_refuses_is_told_later(plain: Host, tmp_path: Path) -> None:
+    plain.spec("sh", "-c", "echo done; exit 5")
+    room = tmp_path / "room"
+    launcher = plain.start(program=["-c", FULL, str(room)])
+    wait_for((plain.folder / "exit").exists)
+    time.sleep(1)
+    assert launcher.poll() is None
+    assert [event["type"] for event in plain.api.events()].count("exit") == 0
+    room.touch()
+    assert launcher.wait(30) == 0
+    assert plain.exit_event()["exit_code"] == 5

@@ -74,7 +74,11 @@ class Carried:
         listener.listen(512)
         self.port = listener.getsockname()[1]
         self._stop, self._until = socket.socketpair()
-        self.bridge = Bridge(listener, str(folder / "nacre.sock"), self._until.fileno())
+        self._folder = os.open(folder, os.O_PATH | os.O_DIRECTORY)
+        self._before = os.open(
+            ".", os.O_PATH
+        )  # the bridge, here only a thread, goes to its target's folder
+        self.bridge = Bridge([(listener, (self._folder, "nacre.sock"))], self._until.fileno())
         self._listener = listener
         self._thread = threading.Thread(target=self.bridge.run)
         self._thread.start()
@@ -96,6 +100,9 @@ class Carried:
         self.bridge._poll.close()
         self._listener.close()
         self._until.close()
+        os.fchdir(self._before)
+        for descriptor in (self._folder, self._before):
+            os.close(descriptor)
 
 
 @pytest.fixture
@@ -132,6 +139,44 @@ def test_bytes_go_both_ways_and_the_end_of_one_way_leaves_the_other_open(
         client.sendall(b"x" * 100_000)
         client.shutdown(socket.SHUT_WR)
         assert client.makefile("rb").read() == b"got 100000"
+
+
+def test_each_listener_leads_to_its_own_socket(tmp_path: Path) -> None:
+    def say(word: bytes) -> Talk:
+        return lambda connection: connection.sendall(word)
+
+    folders = [tmp_path / "api", tmp_path / "packages"]
+    for folder in folders:
+        folder.mkdir()
+    upstreams = [Upstream(folder, say(folder.name.encode())) for folder in folders]
+    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in folders]
+    opened = [os.open(folder, os.O_PATH | os.O_DIRECTORY) for folder in folders]
+    stop, until = socket.socketpair()
+    bridge = Bridge(
+        [(one, (folder, "nacre.sock")) for one, folder in zip(listeners, opened, strict=True)],
+        until.fileno(),
+    )
+    thread = threading.Thread(target=bridge.run)
+    here = os.open(".", os.O_PATH)
+    thread.start()
+    try:
+        for _ in range(3):
+            for listener, folder in zip(listeners, folders, strict=True):
+                with socket.create_connection(listener.getsockname(), 10) as client:
+                    assert client.makefile("rb").read() == folder.name.encode()
+    finally:
+        stop.close()
+        thread.join(10)
+        os.fchdir(here)
+        for end in list(bridge._ends.values()):
+            end.sock.close()
+        bridge._poll.close()
+        for descriptor in (*opened, here):
+            os.close(descriptor)
+        for one in (*listeners, until):
+            one.close()
+        for upstream in upstreams:
+            upstream.down()
 
 
 def test_a_long_upload_arrives_unchanged_at_the_pace_of_a_slow_reader(
@@ -330,6 +375,7 @@ def test_work_finds_mlflows_variables_and_its_own_win(boxed: Host, api_folder: P
     assert boxed.log().splitlines() == [
         "MLFLOW_EXPERIMENT_NAME=digits",
         "MLFLOW_RUN_ID=mine",
+        "MLFLOW_SYSTEM_METRICS_NODE_ID=machine",
         "MLFLOW_TRACKING_TOKEN=*****************",
         f"MLFLOW_TRACKING_URI=http://127.0.0.1:{PORT}",
         "NACRE_CAPTURE=on",
@@ -347,6 +393,7 @@ def test_with_the_hosts_network_mlflow_gets_the_servers_own_address(host: Host) 
     assert host.log().splitlines() == [
         "MLFLOW_EXPERIMENT_ID=7",
         "MLFLOW_RUN_ID=" + "f" * 32,
+        "MLFLOW_SYSTEM_METRICS_NODE_ID=machine",
         "MLFLOW_TRACKING_TOKEN=*****************",
         "MLFLOW_TRACKING_URI=http://127.0.0.1:8123",
         "NACRE_CAPTURE=off",
@@ -355,6 +402,6 @@ def test_with_the_hosts_network_mlflow_gets_the_servers_own_address(host: Host) 
 
 def test_a_bridge_without_work_ends_at_once(tmp_path: Path) -> None:
     here = str(Path(way.__file__).parent)
-    argv = [sys.executable, "-I", "-S", "-c", way._PROGRAM, here, str(tmp_path), "0", "", "mark"]
+    argv = [sys.executable, "-I", "-S", "-c", way._PROGRAM, here, "", "mark", f"0={tmp_path}/nacre.sock"]
     done = subprocess.run(argv, stdin=subprocess.DEVNULL, timeout=10, check=False)
     assert done.returncode == 0

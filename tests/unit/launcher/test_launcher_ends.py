@@ -41,7 +41,16 @@ def test_an_exit_code_comes_with_the_last_line(host: Host) -> None:
 def test_work_without_network_that_wants_one_is_told_who_can_allow_it(boxed: Host, said: str) -> None:
     event = boxed.run("sh", "-c", f"echo '{said}'; exit 6")
     assert event["message"].endswith(
-        f"{said}. This project's work has no network: an owner can allow it with "
+        f"{said}. This project's work has no network: an owner can let it install packages with "
+        "'nacre project update vision --network packages', or reach everything with '--network full'."
+    )
+
+
+def test_work_that_reaches_package_indexes_only_is_told_so(boxed: Host) -> None:
+    said = "OSError: Tunnel connection failed: 403 evil.test is not among the package hosts"
+    event = boxed.run("sh", "-c", f"echo '{said}'; exit 6", network="packages")
+    assert event["message"].endswith(
+        f"{said}. This project's work reaches package indexes only: an owner can open the rest, "
         "'nacre project update vision --network full'."
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 import pytest
 from launcher_host import Host
@@ -34,6 +35,72 @@ def test_memory_is_watched_where_the_kernel_does_not_count_it(plain: Host) -> No
     process = plain.start()
     assert process.wait(40) == 0
     assert plain.exit_event()["reason"] == "out_of_memory"
+
+
+def limit_and_peak(message: str, limit: str) -> float:
+    """The peak in MiB that the sentence tells, beside this limit."""
+    each = r"( for each process, and one asked for more)?"
+    found = re.search(rf"its limit is {re.escape(limit)}{each}\. It used (\d+\.\d) MiB", message)
+    assert found, message
+    return float(found[2])
+
+
+WORKER = """import os, sys
+pid = os.fork()
+if pid == 0:
+    held = [bytearray(8 << 20) for _ in range(60)]
+    os._exit(0)
+sys.exit(3 if os.waitpid(pid, 0)[1] else 0)
+"""
+
+
+def test_a_worker_that_takes_too_much_is_told_whatever_the_command_ends_with(host: Host) -> None:
+    event = host.run("python3", "-c", WORKER, limits={"memory_bytes": 128 * MB})
+    assert (event["reason"], event["exit_code"]) == ("out_of_memory", 3)
+    assert limit_and_peak(event["message"], "128.0 MiB") > (
+        60 if event["isolation"]["memory"] == "cgroup" else 1
+    )
+
+
+FOLDERS = """import time
+for path in ('/dev/shm/a', '/tmp/b'):
+    with open(path, 'wb') as f:
+        for _ in range(48): f.write(bytes(1 << 20)); f.flush()
+time.sleep(30)
+"""
+
+
+def test_folders_in_memory_count(boxed: Host) -> None:
+    limits = {"memory_bytes": 96 * MB, "shm_bytes": 64 * MB}
+    script = FOLDERS.replace("48", "36").replace("sleep(30)", "sleep(0.5)")
+    assert boxed.run("python3", "-c", script, limits=limits)["reason"] == "succeeded"
+
+
+def test_folders_in_memory_that_hold_too_much_are_out_of_memory(boxed: Host) -> None:
+    limits = {"memory_bytes": 80 * MB, "shm_bytes": 64 * MB}
+    event = boxed.run("python3", "-c", FOLDERS.replace("48", "39"), limits=limits)
+    assert event["reason"] == "out_of_memory"
+    assert limit_and_peak(event["message"], "80.0 MiB") >= 75
+
+
+SHARED = """import mmap, os, time
+m = mmap.mmap(-1, 40 << 20)
+m.write(b'x' * (40 << 20))
+own = bytearray(20 << 20)
+for _ in range(5):
+    if os.fork() == 0:
+        sum(m[i] for i in range(0, 40 << 20, 4096)); own[0]
+        time.sleep(2)
+        os._exit(0)
+time.sleep(2.5)
+print('done')
+"""
+
+
+def test_memory_that_processes_share_counts_once(host: Host) -> None:
+    event = host.run("python3", "-c", SHARED, limits={"memory_bytes": 160 * MB, "gpus": [0]})
+    assert event["reason"] == "succeeded", event
+    assert host.log() == "done\n"
 
 
 def test_a_fork_bomb_is_held_and_swept_away(host: Host) -> None:

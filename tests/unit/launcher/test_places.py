@@ -26,6 +26,7 @@ def places(**fields: Any) -> Places:
         api_socket_folder=None,
         server="http://127.0.0.1:1",
         workdir=".",
+        network="none",
     )
     spec.__dict__.update(fields)
     return Places(

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,15 @@ from blake3 import blake3
 from onnx import TensorProto, helper, numpy_helper
 
 from nacre.modelserver.signature import read_signature
-from nacre.schema.serving import Routes, ServedRevision, ServingStatus, TokenGrant
+from nacre.schema.serving import (
+    Routes,
+    ServedEndpoint,
+    ServedRevision,
+    ServedRevisionState,
+    ServingStatus,
+    TokenGrant,
+    Tokens,
+)
 
 TOKEN = "nacre-test-token"
 DEADLINE = 30.0
@@ -141,22 +150,36 @@ def key(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
 
 
+def write_tokens(folder: Path, tokens: dict[str, TokenGrant] | None = None) -> None:
+    """``tokens.json``, replaced as a whole; by default the test's token may do all."""
+    granted = {TOKEN: TokenGrant(projects=["*"])} if tokens is None else tokens
+    _replace(folder / "tokens.json", Tokens(tokens={key(token): grant for token, grant in granted.items()}))
+
+
 def write_routes(
     folder: Path,
-    endpoints: dict[str, ServedRevision],
+    endpoints: Mapping[str, ServedRevision | ServedEndpoint],
     tokens: dict[str, TokenGrant] | None = None,
     generation: int = 1,
 ) -> None:
-    """``routes.json``, replaced as a whole; without ``tokens`` the test's token may do all."""
-    granted = {TOKEN: TokenGrant(projects=["*"])} if tokens is None else tokens
-    routes = Routes(
-        generation=generation,
-        endpoints=endpoints,
-        tokens={key(token): grant for token, grant in granted.items()},
-    )
-    temporary = folder / "routes.json.tmp"
-    temporary.write_text(routes.model_dump_json())
-    temporary.replace(folder / "routes.json")
+    """``routes.json`` and ``tokens.json``; a revision alone is an endpoint that has no other."""
+    write_tokens(folder, tokens)
+    served = {
+        name: ServedEndpoint(revisions=[one]) if isinstance(one, ServedRevision) else one
+        for name, one in endpoints.items()
+    }
+    _replace(folder / "routes.json", Routes(generation=generation, endpoints=served))
+
+
+def _replace(path: Path, content: Routes | Tokens) -> None:
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(content.model_dump_json())
+    temporary.replace(path)
+
+
+def states(status: ServingStatus, endpoint: str) -> dict[int, ServedRevisionState]:
+    """The revisions of an endpoint by number."""
+    return {one.revision: one for one in status.endpoints[endpoint].revisions}
 
 
 def until(condition: Any, what: str, deadline: float = DEADLINE) -> Any:
@@ -211,9 +234,28 @@ class Server:
             return client.request(method, f"http://control{path}", **more)
 
     def reload(self) -> ServingStatus:
+        """Apply the routes, and wait until what is to be loaded here is, or has failed."""
         answer = self.control("POST", "/reload")
         assert answer.status_code == 200, answer.text
-        return ServingStatus.model_validate_json(answer.content)
+        routes = Routes.model_validate_json((self.folder / "routes.json").read_text())
+        here = {
+            (key, one.revision)
+            for key, endpoint in routes.endpoints.items()
+            for one in endpoint.revisions
+            if one.runtime == "onnx"
+        }
+
+        def loaded() -> ServingStatus | None:
+            status = self.status()
+            found = {
+                (key, one.revision): one.state
+                for key, told in status.endpoints.items()
+                for one in told.revisions
+            }
+            return None if any(found.get(one, "loading") == "loading" for one in here) else status
+
+        status: ServingStatus = until(loaded, "everything is loaded, or has failed")
+        return status
 
     def status(self) -> ServingStatus:
         return ServingStatus.model_validate_json(self.control("GET", "/status").content)

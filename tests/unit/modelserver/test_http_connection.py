@@ -302,12 +302,28 @@ def test_a_body_read_with_the_start_of_the_next_head_is_not_counted_as_headers()
     play(Limits(max_headers=1000), scene)
 
 
+def test_one_that_is_idle_makes_room_for_another() -> None:
+    async def scene(
+        _l: Listener, _a: Echo, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        writer.write(b"GET / HTTP/1.1\r\n\r\n")
+        assert await status(reader) == 200
+        second, out = await asyncio.open_connection(*writer.get_extra_info("peername"))
+        out.write(b"GET / HTTP/1.1\r\n\r\n")
+        assert await status(second) == 200
+        out.close()
+
+    play(Limits(max_connections=1), scene)
+
+
 def test_a_connection_over_the_limit_is_told_so() -> None:
     async def scene(
         _l: Listener, _a: Echo, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
         writer.write(b"GET / HTTP/1.1\r\n\r\n")
         assert await status(reader) == 200
+        writer.write(b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\n1234")
+        await asyncio.sleep(0.05)
         second, out = await asyncio.open_connection(*writer.get_extra_info("peername"))
         assert await status(second) == 503
         out.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import numpy as np
 import onnx
 import pytest
 
-from nacre.schema.serving import ServedRevision
+from nacre.schema.serving import ServedEndpoint, ServedRevision
 
 Start = Callable[..., kit.Server]
 ASK = {"inputs": [kit.tensor("x", "FP32", [1, 1], [0.0])]}
@@ -43,10 +44,9 @@ def test_a_swap_under_load_fails_no_request(
     done = threading.Event()
     seen: list[set[tuple[float, str]]] = []
     failures: list[str] = []
-    counts: list[int] = []
 
     def client() -> None:
-        found, count = set(), 0
+        found = set()
         raw = server.connect()
         asking = kit.request(json.dumps(ASK).encode(), "/endpoints/p/c/v2/models/m/infer")
         try:
@@ -57,13 +57,11 @@ def test_a_swap_under_load_fails_no_request(
                     return
                 answer = json.loads(body)
                 found.add((answer["outputs"][0]["data"][0], answer["model_version"]))
-                count += 1
         except Exception as error:
             failures.append(repr(error))
         finally:
             raw.close()
             seen.append(found)
-            counts.append(count)
 
     clients = [threading.Thread(target=client) for _ in range(8)]
     for thread in clients:
@@ -73,7 +71,9 @@ def test_a_swap_under_load_fails_no_request(
         kit.write_routes(tmp_path, {"p/c": wanted}, generation=turn + 2)
         status = server.reload()
         assert status.generation == turn + 2
-        assert status.endpoints["p/c"].revision == wanted.revision
+        assert [(n, one.state) for n, one in kit.states(status, "p/c").items()] == [
+            (wanted.revision, "ready")
+        ]
         assert number(server) == wanted.revision
     done.set()
     for thread in clients:
@@ -81,8 +81,6 @@ def test_a_swap_under_load_fails_no_request(
     assert failures == []
     # Every answer is one revision's own: value and version never mix.
     assert set().union(*seen) == {(1.0, "1"), (2.0, "2")}
-    state = server.status().endpoints["p/c"]
-    assert (state.requests, state.errors) == (sum(counts) + 30, 0)
 
 
 def broken(tmp_path: Path, good: ServedRevision) -> dict[str, tuple[ServedRevision, str]]:
@@ -93,6 +91,15 @@ def broken(tmp_path: Path, good: ServedRevision) -> dict[str, tuple[ServedRevisi
     cut = tmp_path / "cut.onnx"
     cut.write_bytes(Path(good.path).read_bytes()[:-9])
     other = kit.mlp(tmp_path / "other.onnx")
+    bomb = tmp_path / "bomb.onnx"
+    with zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("zeros", bytes(50 * 2**20))
+    strange = kit.save(
+        tmp_path / "strange.onnx",
+        [onnx.helper.make_node("Mine", ["x"], ["y"], domain="com.example")],
+        [kit.value("x", "FP32", ["n", 1])],
+        [kit.value("y", "FP32", ["n", 1])],
+    )
 
     def at(path: Path) -> ServedRevision:
         digest = kit.blake3(path.read_bytes()).hexdigest()
@@ -106,11 +113,17 @@ def broken(tmp_path: Path, good: ServedRevision) -> dict[str, tuple[ServedRevisi
         "absent": (gone, "is not there"),
         "another digest": (gone.model_copy(update={"path": str(other)}), "not the one that was"),
         "another signature": (at(other), "where its signature says"),
+        "a zip bomb": (at(bomb), "not an ONNX model"),
+        "custom operators": (at(strange), "com.example"),
     }
 
 
 @pytest.mark.parametrize(
-    "case", ["text", "empty", "cut short", "absent", "another digest", "another signature"]
+    "case",
+    [
+        *("text", "empty", "cut short", "absent", "another digest", "another signature"),
+        *("a zip bomb", "custom operators"),
+    ],
 )
 def test_a_revision_that_cannot_be_loaded_leaves_the_old_one_answering(
     start: Start, tmp_path: Path, one: ServedRevision, case: str
@@ -121,18 +134,22 @@ def test_a_revision_that_cannot_be_loaded_leaves_the_old_one_answering(
     kit.write_routes(tmp_path, {"p/c": wrong, "p/new": wrong}, generation=2)
     status = server.reload()
     assert status.generation == 2
-    old, new = status.endpoints["p/c"], status.endpoints["p/new"]
-    assert (old.revision, old.state, new.revision, new.state) == (1, "failed", None, "failed")
-    assert said in (old.message or "")
-    assert old.message == new.message
+    told, new = kit.states(status, "p/c"), kit.states(status, "p/new")
+    assert {number: one.state for number, one in told.items()} == {1: "ready", 9: "failed"}
+    assert new[9].state == "failed"
+    assert said in (told[9].message or "")
+    assert told[9].message == new[9].message
     assert number(server) == 1.0
     refused = server.infer("p/new", ASK)
     assert (refused.status_code, said in refused.text) == (503, True)
     ready = server.get("/endpoints/p/new/v2/health/ready")
     assert (ready.status_code, ready.json()["ready"]) == (503, False)
     kit.write_routes(tmp_path, {"p/c": one, "p/new": one}, generation=3)
-    mended = server.reload().endpoints
-    assert [(mended[key].state, mended[key].message) for key in ("p/c", "p/new")] == [("ready", None)] * 2
+    mended = server.reload()
+    for key in ("p/c", "p/new"):
+        assert [(n, one.state, one.message) for n, one in kit.states(mended, key).items()] == [
+            (1, "ready", None)
+        ]
 
 
 def test_routes_that_are_not_valid_change_nothing(
@@ -140,7 +157,7 @@ def test_routes_that_are_not_valid_change_nothing(
 ) -> None:
     kit.write_routes(tmp_path, {"p/c": one})
     server = start().wait()
-    for text in ("{", "[]", '{"generation": 2, "endpoints": {"p/c": 5}, "tokens": {}}'):
+    for text in ("{", "[]", '{"generation": 2, "endpoints": {"p/c": 5}}'):
         (tmp_path / "routes.json").write_text(text)
         answer = server.control("POST", "/reload")
         assert answer.status_code == 422
@@ -218,7 +235,7 @@ def test_weights_outside_of_the_model_s_folder_are_refused(
     revision = external(tmp_path, location)
     (tmp_path / "model" / "link").symlink_to(tmp_path / "secret.bin")
     kit.write_routes(tmp_path, {"p/c": revision})
-    state = start().wait().status().endpoints["p/c"]
+    state = kit.states(start().wait().status(), "p/c")[1]
     assert state.state == "failed"
     assert "outside of its own folder" in (state.message or "")
 
@@ -235,7 +252,7 @@ def test_after_kill_9_it_comes_back_from_routes_alone(
     assert second.status().generation == 5
 
 
-def test_counts_and_latencies_outlive_a_swap(
+def test_counts_and_latencies_of_a_revision(
     start: Start, tmp_path: Path, one: ServedRevision, two: ServedRevision
 ) -> None:
     kit.write_routes(tmp_path, {"p/c": one})
@@ -244,16 +261,22 @@ def test_counts_and_latencies_outlive_a_swap(
     for _ in range(3):
         number(server)
     assert server.infer("p/c", {"inputs": []}).status_code == 400
-    kit.write_routes(tmp_path, {"p/c": two}, generation=2)
+    other = two.model_copy(update={"traffic": 0})
+    kit.write_routes(tmp_path, {"p/c": ServedEndpoint(revisions=[one, other])}, generation=2)
     state = server.reload().endpoints["p/c"]
     assert (state.requests, state.errors) == (4, 1)
+    assert [(one.requests, one.errors, one.samples) for one in state.revisions] == [
+        (4, {"400": 1}, 3),
+        (0, {}, 0),
+    ]
     assert state.latency_p50_ms is not None
     assert state.latency_p99_ms is not None
     assert 0 < state.latency_p50_ms <= state.latency_p99_ms < 1000
     text = server.control("GET", "/metrics").text
-    assert 'nacre_endpoint_requests_total{endpoint="p/c"} 4' in text
-    assert 'nacre_endpoint_errors_total{endpoint="p/c"} 1' in text
-    assert 'nacre_endpoint_latency_seconds_count{endpoint="p/c"} 4' in text
+    labels = 'endpoint="p/c",revision="1"'
+    assert f"nacre_endpoint_requests_total{{{labels}}} 4" in text
+    assert f'nacre_endpoint_errors_total{{{labels},kind="invalid"}} 1' in text
+    assert f"nacre_endpoint_latency_seconds_count{{{labels}}} 4" in text
 
 
 def test_a_failure_inside_the_model_is_told_and_counted(start: Start, tmp_path: Path) -> None:
@@ -276,3 +299,136 @@ def test_a_failure_inside_the_model_is_told_and_counted(start: Start, tmp_path: 
     assert "model" in failed.json()["error"]
     assert ask([4, 1]).status_code == 200
     assert server.status().endpoints["p/r"].errors == 1
+
+
+def test_traffic_is_shared_as_asked(
+    start: Start, tmp_path: Path, one: ServedRevision, two: ServedRevision
+) -> None:
+    shares = [one.model_copy(update={"traffic": 90}), two.model_copy(update={"traffic": 10})]
+    kit.write_routes(tmp_path, {"p/c": ServedEndpoint(revisions=shares)})
+    server = start().wait()
+    answers = [number(server) for _ in range(50)]
+    assert 4 <= answers.count(2.0) <= 6
+    by_version = server.post("/endpoints/p/c/v2/models/m/versions/2/infer", ASK)
+    assert by_version.json()["outputs"][0]["data"] == [2.0]
+    missing = server.post("/endpoints/p/c/v2/models/m/versions/3/infer", ASK)
+    assert (missing.status_code, "version 1, 2" in missing.text) == (404, True)
+
+
+def test_a_share_of_what_cannot_answer_goes_to_the_others(
+    start: Start, tmp_path: Path, one: ServedRevision
+) -> None:
+    wrong, _ = broken(tmp_path, one)["text"]
+    shares = [one.model_copy(update={"traffic": 10}), wrong.model_copy(update={"traffic": 90})]
+    kit.write_routes(tmp_path, {"p/c": ServedEndpoint(revisions=shares)})
+    server = start().wait()
+    assert {number(server) for _ in range(20)} == {1.0}
+
+
+def test_a_shadow_is_asked_too_and_answers_nobody(
+    start: Start, tmp_path: Path, one: ServedRevision, two: ServedRevision
+) -> None:
+    shadow = two.model_copy(update={"traffic": 0, "shadow": 50})
+    kit.write_routes(tmp_path, {"p/c": ServedEndpoint(revisions=[one, shadow])})
+    server = start().wait()
+    assert {number(server) for _ in range(20)} == {1.0}
+    told = kit.states(server.status(), "p/c")
+    assert told[1].requests == 20
+    assert 9 <= told[2].requests <= 11
+
+
+def test_an_idle_model_is_unloaded_and_comes_back(
+    start: Start, tmp_path: Path, one: ServedRevision
+) -> None:
+    kit.write_routes(tmp_path, {"p/c": ServedEndpoint(revisions=[one], idle_s=0.6)})
+    server = start().wait()
+    kit.until(lambda: kit.states(server.status(), "p/c")[1].state == "unloaded", "it is unloaded")
+    assert number(server) == 1.0
+    assert kit.states(server.status(), "p/c")[1].state == "ready"
+
+
+def test_a_model_over_its_memory_limit_is_not_served(
+    start: Start, tmp_path: Path, one: ServedRevision
+) -> None:
+    kit.write_routes(tmp_path, {"p/c": ServedEndpoint(revisions=[one], memory_bytes=100)})
+    told = kit.states(start().wait().status(), "p/c")[1]
+    assert (told.state, "over the endpoint's limit" in (told.message or "")) == ("failed", True)
+
+
+def test_limits_of_sizes(start: Start, tmp_path: Path, one: ServedRevision) -> None:
+    served = ServedEndpoint(revisions=[one], max_request_bytes=200, max_response_bytes=300)
+    kit.write_routes(tmp_path, {"p/c": served})
+    server = start().wait()
+    assert number(server) == 1.0
+    long = server.infer("p/c", {"inputs": [kit.tensor("x", "FP32", [50, 1], [0.0] * 50)]})
+    assert (long.status_code, "limit of 200" in long.text) == (413, True)
+    short = (
+        b'{"inputs":[{"name":"x","datatype":"FP32","shape":[60,1],"data":['
+        + b",".join([b"0"] * 60)
+        + b"]}]}"
+    )
+    answer = server.infer("p/c", short)
+    assert (answer.status_code, "over the limit of 300" in answer.text) == (500, True)
+
+
+def test_more_rows_than_the_endpoint_allows(start: Start, tmp_path: Path, one: ServedRevision) -> None:
+    kit.write_routes(tmp_path, {"p/c": ServedEndpoint(revisions=[one], max_batch=3)})
+    server = start().wait()
+
+    def ask(rows: int) -> httpx.Response:
+        return server.infer("p/c", {"inputs": [kit.tensor("x", "FP32", [rows, 1], [0.0] * rows)]})
+
+    assert ask(3).status_code == 200
+    refused = ask(4)
+    assert (refused.status_code, "limit of 3" in refused.text) == (400, True)
+
+
+def test_pages_of_other_origins(start: Start, tmp_path: Path, one: ServedRevision) -> None:
+    served = ServedEndpoint(revisions=[one], cors_origins=["https://app.example"])
+    kit.write_routes(tmp_path, {"p/c": served, "p/d": one})
+    server = start().wait()
+    url = "/endpoints/p/c/v2/models/m/infer"
+
+    def ask(method: str, path: str, origin: str, token: str | None = kit.TOKEN) -> httpx.Response:
+        headers = {"Origin": origin} | ({"Authorization": f"Bearer {token}"} if token else {})
+        return httpx.request(method, server.url(path), headers=headers, content=json.dumps(ASK))
+
+    before = ask("OPTIONS", url, "https://app.example", None)
+    assert before.status_code == 204
+    assert before.headers["access-control-allow-origin"] == "https://app.example"
+    assert "authorization" in before.headers["access-control-allow-headers"]
+    assert ask("OPTIONS", url, "https://evil.example", None).status_code == 403
+    assert ask("OPTIONS", url.replace("/c/", "/d/"), "https://app.example", None).status_code == 403
+    given = ask("POST", url, "https://app.example")
+    assert (given.status_code, given.headers["access-control-allow-origin"]) == (200, "https://app.example")
+    assert "access-control-allow-origin" not in ask("POST", url, "https://evil.example").headers
+    for status, path, token in ((401, url, "stranger"), (404, f"{url}/there", kit.TOKEN)):
+        wrong = ask("POST", path, "https://app.example", token)
+        assert wrong.status_code == status
+        assert wrong.headers["access-control-allow-origin"] == "https://app.example"
+        assert "access-control-allow-origin" not in ask("POST", path, "https://evil.example", token).headers
+
+
+def test_a_slow_load_holds_up_no_change_of_routes_and_no_other_load(
+    start: Start, tmp_path: Path, one: ServedRevision, two: ServedRevision
+) -> None:
+    kit.write_routes(tmp_path, {"p/c": one})
+    server = start().wait()
+    # It is run once when it is loaded, which takes hours.
+    endless = kit.revision(kit.slow(tmp_path / "slow.onnx", 10**12))
+    kit.write_routes(tmp_path, {"p/c": one, "p/slow": endless, "p/d": two}, generation=2)
+    assert server.control("POST", "/reload").json()["generation"] == 2
+    kit.until(lambda: kit.states(server.status(), "p/d")[2].state == "ready", "the other one is loaded")
+    assert number(server, "p/d") == 2.0
+    kit.write_routes(tmp_path, {"p/c": two, "p/slow": endless}, generation=3)
+    status = server.control("POST", "/reload").json()
+    assert (status["generation"], [*status["endpoints"]]) == (3, ["p/c", "p/slow"])
+    kit.until(lambda: [*kit.states(server.status(), "p/c")] == [2], "the swap is done")
+    assert number(server) == 2.0
+    assert server.infer("p/d", ASK).status_code == 404
+    assert kit.states(server.status(), "p/slow")[1].state == "loading"
+    refused = server.infer("p/slow", ASK)
+    assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+    kit.write_routes(tmp_path, {"p/c": one}, generation=4)
+    assert [*server.reload().endpoints] == ["p/c"]  # it may be given up while it is loaded
+    assert number(server) == 1.0

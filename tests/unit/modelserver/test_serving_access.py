@@ -76,15 +76,45 @@ def test_the_probe_needs_no_token(server: kit.Server) -> None:
 
 def test_a_new_token_is_valid_before_any_reload(server: kit.Server) -> None:
     assert server.get(READY, "fresh").status_code == 401
-    kit.write_routes(server.folder, {}, {"fresh": TokenGrant(projects=["p"])}, generation=2)
+    kit.write_tokens(server.folder, {"fresh": TokenGrant(projects=["p"])})
     assert server.get(READY, "fresh").status_code == 200
-    # Only the tokens were read again: endpoints change when the server says so.
-    assert server.status().generation == 1
     assert server.get(READY, "every").status_code == 401
 
 
-def test_broken_routes_change_no_token(server: kit.Server) -> None:
-    (server.folder / "routes.json").write_text('{"generation": 2')
+def test_a_revoked_token_is_refused_within_a_second(server: kit.Server) -> None:
+    assert server.get(READY, "one").status_code == 200
+    kit.write_tokens(server.folder, {"every": TokenGrant(projects=["*"])})
+    kit.until(lambda: server.get(READY, "one").status_code == 401, "it is refused", 2.0)
+    assert server.get(READY, "every").status_code == 200
+
+
+def test_a_rate_beyond_the_token_s_is_refused(start: Callable[..., kit.Server], tmp_path: kit.Path) -> None:
+    revision = kit.revision(kit.mlp(tmp_path / "m.onnx"))
+    slow = TokenGrant(projects=["*"], rate_per_s=0.01, burst=3)
+    kit.write_routes(tmp_path, {"p/mlp": revision}, {"slow": slow, "free": TokenGrant(projects=["*"])})
+    server = start().wait()
+    ask = {"inputs": [kit.tensor("x", "FP32", [1, 8], [0.0] * 8)]}
+    answers = [server.infer("p/mlp", ask, token="slow") for _ in range(5)]
+    assert [one.status_code for one in answers] == [200, 200, 200, 429, 429]
+    assert int(answers[-1].headers["retry-after"]) > 10
+    assert "rate" in answers[-1].json()["error"]
+    assert server.infer("p/mlp", ask, token="free").status_code == 200
+    assert server.get(READY, "slow").status_code == 200
+
+
+def test_workers_grant_a_rate_together(start: Callable[..., kit.Server], tmp_path: kit.Path) -> None:
+    revision = kit.revision(kit.mlp(tmp_path / "m.onnx"))
+    slow = TokenGrant(projects=["*"], rate_per_s=0.01, burst=5)
+    kit.write_routes(tmp_path, {"p/mlp": revision}, {"slow": slow})
+    server = start("--workers", "2").wait()
+    ask = {"inputs": [kit.tensor("x", "FP32", [1, 8], [0.0] * 8)]}
+    # Each on a connection of its own, which the kernel gives to one worker or the other.
+    found = [server.infer("p/mlp", ask, token="slow").status_code for _ in range(40)]
+    assert found == [200] * 5 + [429] * 35
+
+
+def test_broken_tokens_change_nothing(server: kit.Server) -> None:
+    (server.folder / "tokens.json").write_text('{"tokens": 2')
     assert server.get(READY, "fresh").status_code == 401
     assert server.get(READY, "every").status_code == 200
 

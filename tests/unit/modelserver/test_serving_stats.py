@@ -6,7 +6,16 @@ import random
 
 import pytest
 
-from nacre.modelserver.stats import EndpointReport, Report, Stats, merge, percentile_ms, status
+from nacre.modelserver.metrics import prometheus
+from nacre.modelserver.stats import (
+    Report,
+    RevisionReport,
+    State,
+    Stats,
+    merge,
+    percentile_ms,
+    status,
+)
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1e-4, 1e-2, 1.0, 100.0])
@@ -29,27 +38,54 @@ def test_any_duration_has_a_slot() -> None:
     assert percentile_ms([0] * 128, 0.5) is None
 
 
-def report(requests: int, state: str = "ready", generation: int = 3) -> Report:
+def report(requests: int, state: State = "ready", generation: int = 3) -> Report:
     stats = Stats()
     for _ in range(requests):
         stats.add(0.001, 200)
-    one: EndpointReport = {
-        "revision": 1,
-        "state": state,  # type: ignore[typeddict-item]
+    stats.add(0.001, 503)
+    one: RevisionReport = {
+        "state": state,
         "message": None if state == "ready" else "why",
-        "requests": requests,
-        "errors": 0,
+        "requests": stats.requests,
+        "samples": 2 * requests,
+        "errors": {"503": 1},
         "seconds": stats.seconds,
         "buckets": stats.buckets,
+        "in_flight": 1,
+        "waiting": 2,
+        "batches": 3,
+        "memory_bytes": 5,
+        "replicas": {"a": "up", "b": "up" if state == "ready" else "gone"},
     }
-    return {"generation": generation, "endpoints": {"p/e": one}, "connections": 1, "rss_bytes": 10}
+    return {
+        "generation": generation,
+        "endpoints": {"p/e": {"1": one}},
+        "demand": {"p/e": 1},
+        "connections": 1,
+        "rss_bytes": 10,
+        "workers": 1,
+    }
 
 
 def test_workers_are_told_as_one() -> None:
     merged = merge([report(2), report(3, "failed", generation=2)])
     told = status(merged, 77)
     assert (told.generation, told.pid) == (2, 77)
-    one = told.endpoints["p/e"]
-    assert (one.requests, one.state, one.message) == (5, "failed", "why")
-    assert one.latency_p50_ms == pytest.approx(1.0, rel=0.3)
-    assert (merged["connections"], merged["rss_bytes"]) == (2, 20)
+    all_of = told.endpoints["p/e"]
+    assert (all_of.requests, all_of.errors) == (7, 2)
+    assert all_of.latency_p50_ms == pytest.approx(1.0, rel=0.3)
+    [one] = all_of.revisions
+    assert (one.revision, one.state, one.message) == (1, "failed", "why")
+    assert (one.requests, one.samples, one.errors) == (7, 10, {"503": 2})
+    assert (one.in_flight, one.waiting, one.batches, one.memory_bytes) == (2, 4, 6, 10)
+    assert one.replicas == {"a": "up", "b": "gone"}
+    assert (merged["connections"], merged["rss_bytes"], merged["workers"]) == (2, 20, 2)
+    assert merged["demand"] == {"p/e": 2}
+
+
+def test_metrics_are_whole_numbers_however_large() -> None:
+    many = report(1)
+    many["endpoints"]["p/e"]["1"]["requests"] = 123_456_789
+    text = prometheus(many)
+    assert 'nacre_endpoint_requests_total{endpoint="p/e",revision="1"} 123456789\n' in text
+    assert 'nacre_endpoint_ready{endpoint="p/e",revision="1"} 1\n' in text

@@ -12,7 +12,7 @@ import pytest
 
 from nacre.errors import InvalidSpec
 from nacre.modelserver.models import check_signature
-from nacre.modelserver.signature import read_signature
+from nacre.modelserver.signature import providers, read_signature
 from nacre.schema.serving import Signature
 
 
@@ -137,3 +137,13 @@ def test_a_promise_that_the_model_keeps(promised: Signature) -> None:
 def test_a_promise_that_the_model_breaks(promised: Signature) -> None:
     with pytest.raises(InvalidSpec, match="where its signature says"):
         check_signature(OWN, promised)
+
+
+def test_a_gpu_is_used_where_onnx_runtime_and_the_machine_have_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+    assert providers(gpu=False) == both[1:]
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: both)
+    for there in (True, False):
+        monkeypatch.setattr(Path, "exists", lambda _, there=there: there)
+        assert providers(gpu=True) == (both if there else both[1:])
+        assert providers(gpu=False) == both[1:]

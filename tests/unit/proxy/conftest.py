@@ -8,18 +8,17 @@ from pathlib import Path
 
 import pytest
 from tests.conftest import People
+from tests.database_kit import sqlite_in
 from tests.unit.proxy.content_stage import Stage, serving
 
 from nacre.clock import FixedClock
 from nacre.db.connect import Database
-from nacre.db.tables import ALL_TABLES
 
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
     """One database is enough here: both are tried with the services."""
-    found = Database.in_folder(tmp_path)
-    ALL_TABLES.create_all(found.engine)
+    found = sqlite_in(tmp_path)
     yield found
     found.close()
 

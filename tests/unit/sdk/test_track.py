@@ -15,10 +15,9 @@ from typing import Any
 
 import pytest
 from tests.conftest import People
+from tests.database_kit import sqlite_in
 from tests.tracking_kit import Tracking, serving, wire
 
-from nacre.db.connect import Database
-from nacre.db.tables import ALL_TABLES
 from nacre.schema.runs import Run, RunState, TrackRecord
 
 SRC = Path(__file__).parents[3] / "src"
@@ -229,6 +228,53 @@ class TestInAJob:
         )
         assert out == "done\n"
         assert err.count("metrics cannot be written") == 1
+        assert err.count("nacre: 5 records are lost") == 1
+
+    @pytest.mark.parametrize("after", ["nacre.log_metric('x', 7)", "nacre.log_param('end', 1)", ""])
+    def test_what_a_full_disk_refuses_is_written_later(self, program: Program, after: str) -> None:
+        out, err = program.run(
+            f"""
+            import errno, os, nacre
+            write, room = os.write, [100]
+            def full(descriptor, data):
+                if room[0] <= 0:
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+                taken = write(descriptor, data[:room[0]])
+                room[0] -= taken
+                return taken
+            nacre.log_metric("x", 0)
+            os.write = full  # the second record is torn
+            for n in range(1, 7):
+                nacre.log_metric("x", n, step=n)
+            if os.fork() == 0:
+                nacre.log_metric("child", 1)
+                raise SystemExit
+            os.wait()
+            os.write = write
+            {after}
+            """
+        )
+        lines = program.track_file.read_bytes().splitlines()
+        found = [json.loads(line) for line in lines if line.endswith(b"}")]
+        assert len(found) == len(lines) - 1, "one line is torn"
+        values = [one["value"] for one in found if one["key"] == "x"]
+        assert values == [0, 1, 2, 3, 4, 5, 6] + [7] * ("7" in after)
+        assert err.count("metrics cannot be written") == 1
+        assert err.count("nacre: 1 records are lost") == 1, "the child's"
+        assert out == ""
+
+    def test_what_waits_is_bounded(self, program: Program) -> None:
+        out, err = program.run(
+            """
+            import nacre
+            for n in range(5000): nacre.log_param("p", "x" * 1000)
+            from nacre.sdk.track import _State
+            print(len(_State.sink._waiting) <= 2**20)
+            """,
+            program.job | {"NACRE_TRACK_FILE": "/dev/full"},
+        )
+        assert out == "True\n"
+        assert "nacre: 5000 records are lost" in err
 
     def test_artifacts_are_copied_to_the_output_folder(self, program: Program) -> None:
         program.run(
@@ -373,8 +419,7 @@ def tracking(program: Program) -> Iterator[Tracking]:
 
     from nacre.clock import FixedClock  # the fixtures of both databases are not for these tests
 
-    database = Database.in_folder(program.folder)
-    ALL_TABLES.create_all(database.engine)
+    database = sqlite_in(program.folder)
     crowd: People = people.__wrapped__(database, FixedClock())
     yield wire(database, crowd, program.folder)
     database.close()

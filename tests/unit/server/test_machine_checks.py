@@ -21,6 +21,7 @@ from nacre.services.prices import Prices
 
 OK, WARNING, PROBLEM = CheckState.OK, CheckState.WARNING, CheckState.PROBLEM
 FULL: dict[str, Any] = {
+    "is_root": True,
     "bubblewrap": "/usr/bin/bwrap",
     "bubblewrap_version": "0.8.0",
     "bubblewrap_works": True,
@@ -100,6 +101,20 @@ def test_isolation_that_lacks_something(lack: dict[str, Any], name: str, remedy:
     by_name = {check.name: check for check in doctor.isolation_checks({**FULL, **lack})}
     assert by_name[name].state is WARNING
     assert remedy in (by_name[name].remedy or "")
+
+
+@pytest.mark.parametrize(
+    ("root", "own_users", "words"),
+    [
+        (True, False, "as root: nothing on this machine is closed to it"),
+        (True, True, "as a user of its project: it sees other processes"),
+        (False, True, "as the server's own user: it gets to the server's keys"),
+    ],
+)
+def test_work_without_a_sandbox_is_said_to_be_whose(root: bool, own_users: bool, words: str) -> None:
+    found = {**FULL, "is_root": root, "bubblewrap_works": False, "bubblewrap": None, "level": "reduced"}
+    sandbox = doctor.isolation_checks(found, own_users=own_users)[0]
+    assert words in sandbox.message
 
 
 def test_isolation_in_full() -> None:

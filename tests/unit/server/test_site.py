@@ -23,6 +23,21 @@ def test_work_finds_the_tracking_functions_and_no_server(tmp_path: Path) -> None
     assert done.stdout.split() == ["True", "None"]
 
 
+def test_a_replica_starts_from_it(tmp_path: Path) -> None:
+    site = make_site(tmp_path / "site")
+    command = ["-m", "nacre.modelserver.replica", "--model", str(tmp_path / "none"), "--socket", "s"]
+    done = subprocess.run(
+        [sys.executable, *command],
+        check=False,
+        capture_output=True,
+        text=True,
+        env={"PYTHONPATH": str(site)},
+        cwd=tmp_path,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: the model could not be loaded: there is nothing at ")
+
+
 def test_a_second_start_leaves_what_running_work_has_mounted(tmp_path: Path) -> None:
     site = make_site(tmp_path / "site")
     inode = (site / "nacre" / "__init__.py").stat().st_ino

@@ -38,7 +38,10 @@ from nacre.services.instance_queue import InstanceQueue
 from nacre.services.instances import Instances
 from nacre.services.launches import LaunchPlace
 from nacre.services.prices import Prices
+from nacre.services.quotas import Quotas
+from nacre.services.recent_use import RecentUse
 from nacre.services.runs import Runs
+from nacre.services.scheduling import Scheduling
 from nacre.services.secrets import Secrets
 from nacre.services.signals import Signals
 from nacre.services.tokens import Tokens
@@ -130,6 +133,15 @@ class House:
             tokens=self.tokens,
             content_url=CONTENT,
         )
+        self.quotas = Quotas(db, events, signals)
+        self.scheduling = Scheduling(
+            db=db,
+            clock=clock,
+            quotas=self.quotas,
+            recent=RecentUse(db),
+            nodes=self.engine.nodes,
+            holdings=self.attempts.holdings,
+        )
         self.queue = InstanceQueue(
             db=db,
             clock=clock,
@@ -139,6 +151,7 @@ class House:
             launches=self.launches,
             environments=self.environments,
             engine=self.engine,
+            scheduling=self.scheduling,
         )
         self.now = 0.0
         self.loop = InstanceLoop(self.queue, self.launches, clock, lambda: self.now)

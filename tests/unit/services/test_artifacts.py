@@ -282,13 +282,10 @@ class TestRefused:
                     subject_id="job_1",
                     number=1,
                     run_id=own,
-                    node="here",
                     allocated_at=clock.now(),
                     state="running",
                     cpu=1.0,
                     memory=1,
-                    gpus=[],
-                    handle={},
                 )
             )
         job = replace(people.editor, attempt_id="att_1", scopes=frozenset({"runs:write", "runs:read"}))

@@ -16,7 +16,7 @@ from nacre.db.tables.usage import UsageRow
 from nacre.errors import Conflict, InvalidSpec, NotFound
 from nacre.ports.blobs import blob_path
 from nacre.schema.endpoints import Endpoint
-from nacre.schema.serving import ServedState, ServingStatus, TokenGrant
+from nacre.schema.serving import Routes, ServedRevisionState, ServedState, ServingStatus
 
 
 @pytest.fixture
@@ -33,6 +33,11 @@ def get(world: ModelsWorld, people: People) -> Endpoint:
 def states(endpoint: Endpoint) -> list[tuple[int, str]]:
     """Revisions, oldest first."""
     return [(r.number, r.state) for r in reversed(endpoint.revisions)]
+
+
+def shares(routes: Routes, name: str = "ask") -> dict[int, int]:
+    """What the model server is told: revision to percent."""
+    return {one.revision: one.traffic for one in routes.endpoints[f"vision/{name}"].revisions}
 
 
 def usage(world: ModelsWorld) -> list[UsageRow]:
@@ -58,12 +63,14 @@ class TestDeploy:
 
     def test_the_model_server_is_told_where_the_file_lies(self, world: ModelsWorld, people: People) -> None:
         world.deploy(people.editor)
-        grants = {"ab" * 32: TokenGrant(projects=["vision"])}
-        routes = world.endpoints.routes(7, grants)
-        assert (routes.generation, routes.tokens) == (7, grants)
-        served = routes.endpoints["vision/ask"]
+        routes = world.endpoints.settling.wanted_routes()
+        assert routes.generation == 0
+        (served,) = routes.endpoints["vision/ask"].revisions
         assert (served.revision, served.model, served.model_version) == (1, "digits", 1)
+        assert (served.runtime, served.traffic, served.shadow, served.sample) == ("onnx", 100, 0, None)
+        assert served.signature is not None
         assert served.signature.model_dump() == models_kit.SIGNATURE
+        assert served.digest is not None
         path = Path(served.path)
         assert path == blob_path(world.jobs.ledger.root, served.digest)
         assert path.read_bytes() == b"onnx"
@@ -90,8 +97,8 @@ class TestDeploy:
             world.endpoints.delete(people.editor, "nothing")
 
     def test_a_gpu_that_would_not_be_used_is_not_sold(self, world: ModelsWorld, people: People) -> None:
-        with pytest.raises(InvalidSpec, match="endpoints run on CPUs"):
-            world.deploy(people.editor, type="gpu.small")
+        with pytest.raises(InvalidSpec, match=r"runs on CPUs, and gpu\.small has a GPU"):
+            world.deploy(people.editor, type="gpu.small", runtime="onnx")
         assert usage(world) == []
 
 
@@ -135,39 +142,44 @@ class TestStates:
         world.serve()
         world.ready(people.editor, onnx=b"broken")
         world.deploy(people.editor)
-        world.serve(failing="broken", answering=1)
+        routes = world.serve(2, failing="broken")
         found = get(world, people)
-        assert (found.state, found.message) == ("failed", "broken")
+        assert (found.state, found.reason) == ("ready", "load_failed")
+        assert found.message == "revision 1 answers; revision 2 has failed: broken"
         assert states(found) == [(1, "ready"), (2, "failed")]
+        assert (found.version, found.revisions[1].traffic, found.revisions[0].traffic) == (1, 100, 0)
         # a model server that is started anew loads what answered, not what cannot be loaded
-        assert world.endpoints.routes(1, {}).endpoints["vision/ask"].revision == 1
+        assert shares(routes) == {1: 100}
         world.serve()
-        assert (get(world, people).state, states(get(world, people))) == ("failed", states(found))
+        assert (get(world, people).state, states(get(world, people))) == ("ready", states(found))
+        assert get(world, people).message == found.message
         world.deploy(people.editor)
         world.serve()
+        assert (get(world, people).reason, get(world, people).message) == (None, None)
         assert states(get(world, people)) == [(1, "retired"), (2, "failed"), (3, "ready")]
 
     def test_the_word_on_a_revision_is_not_taken_for_a_later_one(
         self, world: ModelsWorld, people: People
     ) -> None:
         world.deploy(people.editor)
-        applied = world.endpoints.routes(1, {})
+        applied = world.endpoints.settling.wanted_routes()
         world.deploy(people.editor)
-        failed = ServedState(revision=None, state="failed", message="broken")
-        world.endpoints.settle(
-            applied, ServingStatus(generation=1, pid=1, endpoints={"vision/ask": failed})
-        )
-        assert get(world, people).state == "starting"
+        failed = ServedState(revisions=[ServedRevisionState(revision=1, state="failed", message="broken")])
+        status = ServingStatus(generation=1, pid=1, endpoints={"vision/ask": failed})
+        world.endpoints.settling.settle(applied, status)
+        found = get(world, people)
+        assert (found.state, found.message) == ("starting", None)
+        assert states(found) == [(1, "starting"), (2, "starting")]
 
     def test_nor_for_another_endpoint_of_the_same_name(self, world: ModelsWorld, people: People) -> None:
         world.deploy(people.editor)
-        applied = world.endpoints.routes(1, {})
+        applied = world.endpoints.settling.wanted_routes()
         world.ready(people.editor, "other", onnx=b"other")
         world.endpoints.delete(people.editor, "ask")
         world.deploy(people.editor, model="other")
-        ready = ServedState(revision=1, state="ready")
+        ready = ServedState(revisions=[ServedRevisionState(revision=1, state="ready")])
         status = ServingStatus(generation=1, pid=1, endpoints={"vision/ask": ready})
-        world.endpoints.settle(applied, status)
+        assert not world.endpoints.settling.settle(applied, status)
         assert get(world, people).state == "starting"
 
     def test_a_revision_that_was_overtaken_while_it_loaded(
@@ -177,9 +189,8 @@ class TestStates:
         world.serve()
         world.deploy(people.editor)
         world.deploy(people.editor)
-        # the second was loaded before the third was known, and the third cannot be
-        world.serve(failing="broken", answering=2)
-        assert states(get(world, people)) == [(1, "retired"), (2, "ready"), (3, "failed")]
+        world.serve(3, failing="broken")
+        assert states(get(world, people)) == [(1, "ready"), (2, "retired"), (3, "failed")]
 
     def test_settling_again_changes_nothing(self, world: ModelsWorld, people: People) -> None:
         world.deploy(people.editor)
@@ -190,7 +201,7 @@ class TestStates:
 
     def test_a_model_server_that_cannot_start_is_told(self, world: ModelsWorld, people: People) -> None:
         world.deploy(people.editor)
-        world.endpoints.hold_up("the model server did not start: the port is taken")
+        world.endpoints.settling.hold_up("the model server did not start: the port is taken")
         found = get(world, people)
         assert (found.state, found.reason) == ("starting", "model_server_unavailable")
         assert "port is taken" in (found.message or "")
@@ -199,10 +210,16 @@ class TestStates:
 
     def test_what_the_model_server_counts_is_shown(self, world: ModelsWorld, people: People) -> None:
         world.deploy(people.editor)
-        counted = ServedState(revision=1, state="ready", requests=5, errors=1, latency_p50_ms=0.5)
+        one = ServedRevisionState(
+            revision=1, state="ready", requests=5, errors={"500": 1}, in_flight=2, memory_bytes=7
+        )
+        counted = ServedState(revisions=[one], requests=5, errors=1, latency_p50_ms=0.5)
         world.told = ServingStatus(generation=1, pid=1, endpoints={"vision/ask": counted})
         found = get(world, people)
         assert (found.requests, found.errors, found.latency_p50_ms) == (5, 1, 0.5)
+        (revision,) = found.revisions
+        assert (revision.requests, revision.errors, revision.in_flight) == (5, 1, 2)
+        assert (revision.memory_bytes, revision.waiting) == (7, 0)
         world.told = None
         assert get(world, people).requests is None
 
@@ -260,5 +277,5 @@ def test_an_undeployed_endpoint_is_served_no_more(world: ModelsWorld, people: Pe
     world.deploy(people.editor, "other")
     assert [e.name for e in world.endpoints.list(people.viewer).items] == ["other", "ask"]
     world.endpoints.delete(people.editor, "ask")
-    assert set(world.endpoints.routes(1, {}).endpoints) == {"vision/other"}
+    assert set(world.endpoints.settling.wanted_routes().endpoints) == {"vision/other"}
     assert [e.name for e in world.endpoints.list(people.viewer).items] == ["other"]

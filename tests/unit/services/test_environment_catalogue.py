@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 from tests.conftest import People
 
 from nacre.clock import FixedClock
@@ -21,6 +22,8 @@ from nacre.services.environments import EnvironmentCatalogue
 from nacre.services.events import Events
 from nacre.services.signals import Signals
 from nacre.testing.environments import FakeEnvironments
+
+LISTED = {"base", "sklearn", "pytorch", "tensorflow", "keras", "jax", "mxnet"}
 
 
 class House:
@@ -75,9 +78,7 @@ def house(database: Database, clock: FixedClock, people: People, tmp_path: Path)
 @pytest.mark.parametrize("gpu", [False, True])
 def test_every_entry_of_the_catalogue_is_a_list_of_plain_requirements(gpu: bool) -> None:
     entries = catalogue(gpu)
-    assert {"base", "sklearn", "pytorch", "tensorflow", "keras", "jax", "jupyterlab", "tensorboard"} == set(
-        entries
-    )
+    assert set(entries) == LISTED | {"jupyterlab", "tensorboard"}
     for entry in entries.values():
         assert entry.description
         assert sources.from_requirements("\n".join(entry.requirements)).lines == list(entry.requirements)
@@ -88,10 +89,28 @@ def test_every_entry_of_the_catalogue_is_a_list_of_plain_requirements(gpu: bool)
 
 def test_the_catalogue_is_there_for_every_project_and_pending(house: House) -> None:
     found = house.service.list(house.people.viewer).items
-    assert {e.name for e in found} == {"base", "sklearn", "pytorch", "tensorflow", "keras", "jax"}
+    assert {e.name for e in found} == LISTED
     assert all(e.catalogue and e.state is EnvironmentState.PENDING for e in found)
     house.settle()
     assert house.port.builds == []
+
+
+def test_an_entry_says_which_python_it_needs(house: House) -> None:
+    assert [name for name, entry in catalogue(True).items() if entry.python is not None] == ["mxnet"]
+    mxnet = house.ready("mxnet")
+    assert mxnet.python == "3.8"
+    assert {"mxnet==1.9.1", "numpy<1.24"} <= set(mxnet.requirements)
+    assert house.ready("base").python == "3.11"  # the builder's own
+
+
+def test_an_upgrade_takes_the_python_that_is_declared_now(house: House) -> None:
+    house.ready("mxnet")
+    with house.db.write() as session:
+        row = session.scalars(select(EnvironmentRow).where(EnvironmentRow.name == "mxnet")).one()
+        row.python = None  # as an older version of Nacre declared it
+    house.service.build(house.people.owner, "mxnet", upgrade=True)
+    house.settle()
+    assert house.ready("mxnet").python == "3.8"
 
 
 def test_the_first_need_builds_and_the_second_finds(house: House) -> None:

@@ -97,7 +97,8 @@ class TestLaunch:
         assert [kernel.name for kernel in kernels] == ["sklearn"]
         kernel = json.loads((kernels[0] / "kernel.json").read_text())
         assert kernel["argv"] == [
-            f"{spec.environment}/bin/python",
+            "/usr/bin/env",
+            "python",
             "-m",
             "ipykernel_launcher",
             "-f",

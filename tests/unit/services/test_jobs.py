@@ -180,6 +180,10 @@ class TestQueue:
             world.queue.advance()
             found = world.jobs.get(people.viewer, job.id)
             assert (found.state, found.reason) == (state, "launch_failed")
+            world.queue.advance()
+            if state == "queued":
+                assert world.jobs.get(people.viewer, job.id).reason == "fencing", "it may live after all"
+            world.loop.run_once()
         assert "no such program" in (found.message or "")
         assert [row.ended_at is not None for row in usage(world)] == [True, True]
 
@@ -214,12 +218,15 @@ class TestEnds:
         ended = world.jobs.get(people.viewer, job.id)
         assert (ended.state, ended.reason, ended.exit_code) == ("failed", "exit_nonzero", 3)
 
-    def test_each_attempt_is_one_usage_record(self, world: JobsWorld, people: People) -> None:
+    def test_each_attempt_is_one_usage_record(
+        self, world: JobsWorld, people: People, clock: FixedClock
+    ) -> None:
         job, _ = world.running(people.editor, max_restarts=2)
         for number in (1, 2, 3):
             attempt = world.attempt(job)
             assert attempt.number == number
             world.exit(attempt.id, "exit_nonzero", 1)
+            clock.advance(1)
             world.queue.advance()
         assert world.jobs.get(people.viewer, job.id).state is JobState.FAILED
         records = usage(world)
@@ -351,6 +358,21 @@ class TestLogs:
             start = world.jobs.logs.tail(job.id, count)
             assert whole[start:] == expected
         assert world.jobs.logs.tail(job.id, 99) == 0
+
+    def test_half_a_line_ends_before_the_next_attempt(self, world: JobsWorld, people: People) -> None:
+        job, first = world.running(people.editor, max_restarts=1)
+        world.attempts.report(first, 0, "log", offset=0, body=b"one\ntw")
+        world.exit(first, "exit_nonzero", 1)
+        world.queue.advance()
+        world.attempts.report(world.attempt(job).id, 0, "log", offset=0, body=b"three")
+        line = b"--- attempt 2, because attempt 1 ended: exit_nonzero ---\n"
+        whole = b"one\ntw\n" + line + b"three"
+        read = b""
+        while piece := world.jobs.logs.read(job.id, len(read), 3)[0]:
+            read += piece
+        assert read == whole
+        for count, expected in ((1, b"three"), (2, line + b"three"), (3, b"tw\n" + line + b"three")):
+            assert whole[world.jobs.logs.tail(job.id, count) :] == expected
 
 
 def test_internal_work_is_numbered_when_its_name_is_taken(world: JobsWorld, people: People) -> None:

@@ -13,7 +13,7 @@ from nacre.services.live_topics import Position, Reading
 
 
 class Log:
-    """A log that grows, as ``JobLogs`` tells it."""
+    """A log that grows, as ``AttemptLogs`` tells it."""
 
     def __init__(self) -> None:
         self.data = b""

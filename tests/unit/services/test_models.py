@@ -209,7 +209,7 @@ class TestDelete:
         world.serve()
         world.ready(people.editor, onnx=b"broken")
         world.deploy(people.editor)
-        world.serve(failing="broken", answering=1)
+        world.serve(2, failing="broken")
         with pytest.raises(Conflict):
             world.models.delete_version(people.editor, "digits", "1")
 

@@ -332,6 +332,20 @@ def test_a_comparison_shows_what_differs_first_and_marks_the_best(
     assert (metrics["n"]["goal"], metrics["n"]["best"]) == (None, None)
 
 
+def test_a_comparison_leaves_out_what_machines_did_unless_it_is_asked_for(
+    tracking: Tracking, caller: Caller
+) -> None:
+    for name in ("a", "b"):
+        make(tracking, name, metric("loss", 0.3), metric("system/cpu_utilization_percentage", 50.0))
+
+    def keys(metrics: list[str] | None) -> list[str]:
+        found = tracking.run_table.compare(caller, CompareSpec(runs=["a", "b"], metrics=metrics))
+        return [row["key"] for row in found["metrics"]]
+
+    assert keys(None) == ["loss"]
+    assert keys(["system/*"]) == ["system/cpu_utilization_percentage"]
+
+
 def test_a_comparison_tells_what_the_jobs_were_made_with(
     tracking: Tracking, caller: Caller, database: Database
 ) -> None:

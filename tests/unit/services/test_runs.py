@@ -360,7 +360,7 @@ class TestJobToken:
         self, runs: Runs, database: Database, people: People, run: Run, clock: FixedClock
     ) -> None:
         own = for_job(runs, database, people)
-        fields: dict[str, Any] = {"state": "running", "cpu": 1.0, "memory": 1, "gpus": [], "handle": {}}
+        fields: dict[str, Any] = {"state": "running", "cpu": 1.0, "memory": 1}
         with database.write() as session:
             session.add(
                 AttemptRow(
@@ -370,7 +370,6 @@ class TestJobToken:
                     subject_id="job_train",
                     number=1,
                     run_id=own,
-                    node="here",
                     allocated_at=clock.now(),
                     **fields,
                 )
@@ -393,7 +392,6 @@ class TestJobToken:
                     subject_id="job_train",
                     number=2,
                     run_id=own,
-                    node="here",
                     allocated_at=clock.now(),
                     **fields,
                 )

@@ -203,8 +203,8 @@ class TestCreate:
             identity.tokens.create(ada, TokenCreate(name="ci", scopes=["jobs:wriet"]))
 
     def test_predicting_is_a_scope_though_no_operation(self, identity: Identity, ada: Caller) -> None:
-        issued = identity.tokens.create(ada, TokenCreate(name="app", scopes=["endpoints:predict"]))
-        assert issued.token.scopes == ["endpoints:predict"]
+        issued = identity.tokens.create(ada, TokenCreate(name="app", scopes=["endpoints:invoke"]))
+        assert issued.token.scopes == ["endpoints:invoke"]
 
     def test_no_more_scopes_than_the_token_in_use(self, identity: Identity, ada: Caller) -> None:
         narrow = identity.limited(ada, "tokens:write", "jobs:read")
@@ -294,7 +294,7 @@ class TestGrants:
         bob = identity.person("bob")
         identity.projects.set_member(ada, "bob", MemberSet(role=Role.VIEWER))
         everything = identity.tokens.create(bob, TokenCreate(name="all", lifetime_s=3600))
-        predicts = identity.tokens.create(ada, TokenCreate(name="app", scopes=["endpoints:predict"]))
+        predicts = identity.tokens.create(ada, TokenCreate(name="app", scopes=["endpoints:invoke"]))
         reads = identity.tokens.create(ada, TokenCreate(name="reader", scopes=["jobs:read"]))
         work = for_work(identity, ada)
         grants = identity.tokens.grants()
@@ -308,6 +308,25 @@ class TestGrants:
         assert of(predicts.secret) == (["ada"], None)
         assert of(work) == (["ada"], None)
         assert of(reads.secret) is None
+
+    def test_a_rate_is_granted_and_not_outdone(self, identity: Identity, ada: Caller) -> None:
+        body = TokenCreate(name="app", scopes=["endpoints:invoke", "tokens:write"], rate_per_s=5, burst=20)
+        issued = identity.tokens.create(ada, body)
+        assert (issued.token.rate_per_s, issued.token.burst) == (5, 20)
+        assert [(t.rate_per_s, t.burst) for t in identity.tokens.list(ada).items if t.name == "app"] == [
+            (5, 20)
+        ]
+        (found,) = (g for g in identity.tokens.grants().values() if g.rate_per_s is not None)
+        assert (found.rate_per_s, found.burst) == (5, 20)
+        app = identity.caller(issued.secret)
+        for rate in (None, 6.0):
+            body = TokenCreate(name="more", scopes=["endpoints:invoke"], rate_per_s=rate)
+            with pytest.raises(PermissionDenied, match="ask for a rate of 5"):
+                identity.tokens.create(app, body)
+        body = TokenCreate(name="less", scopes=["endpoints:invoke"], rate_per_s=2)
+        assert identity.tokens.create(app, body).token.rate_per_s == 2
+        with pytest.raises(InvalidSpec, match="a burst goes with a rate"):
+            identity.tokens.create(ada, TokenCreate(name="odd", burst=2))
 
     def test_expired_and_disabled_have_none(self, identity: Identity, ada: Caller) -> None:
         identity.tokens.create(ada, TokenCreate(name="short", lifetime_s=60))

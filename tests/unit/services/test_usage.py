@@ -12,7 +12,7 @@ from tests.conftest import People
 
 from nacre.clock import FixedClock
 from nacre.db.connect import Database
-from nacre.db.tables.attempts import AttemptRow
+from nacre.db.tables.attempts import AttemptRow, ReplicaRow
 from nacre.db.tables.projects import MemberRow, ProjectRow
 from nacre.domain.identity import Caller
 from nacre.domain.scheduling import Holding
@@ -305,7 +305,8 @@ class TestNodes:
         ]
         nodes = Nodes(database, lambda: there, lambda session: held, prices)
         gone, here = nodes.list(people.viewer).items
-        assert (here.name, here.cpu_used, here.memory_used, here.gpus_used) == ("here", 1.5, 2**31, [1])
+        assert (here.name, here.cpu_used, here.memory_used) == ("here", 1.5, 2**31)
+        assert here.gpus_used == {1: 1.0}
         assert (here.alive, here.isolation) == (True, "full")
         assert (gone.name, gone.alive, gone.cpu_used) == ("gone", False, 2.0)
         available = {t.name for t in nodes.instance_types(people.viewer).items if t.available}
@@ -327,13 +328,13 @@ class TestNodes:
                         state="running",
                         cpu=0.5,
                         memory=2**30,
-                        gpus=[1],
-                        node=node,
-                        handle={},
                         allocated_at=book.clock.now(),
                         ended_at=book.clock.now() if ended else None,
                     )
                 )
+                session.flush()
+                place: dict[str, Any] = {"node": node, "gpus": {"1": 0.5}, "handle": {}, "state": "running"}
+                session.add(ReplicaRow(attempt_id=name, rank=0, **place))
 
         start("one", "here")
         start("over", "here", ended=True)
@@ -343,7 +344,7 @@ class TestNodes:
         assert [work.name for work in mine.work] == ["job one", "job two"]
         first = mine.work[0]
         assert (first.project, first.kind, first.user) == ("vision", "job", "editor")
-        assert (first.cpu, first.gpus, first.price_per_hour) == (0.5, [1], PRICE)
+        assert (first.cpu, first.gpus, first.price_per_hour) == (0.5, {1: 0.5}, PRICE)
         assert first.since == book.clock.now()
         assert [len(node.work) for node in nodes.list(people.owner).items] == [2]  # an administrator
         assert [len(node.work) for node in nodes.list(people.stranger).items] == [0]

@@ -15,6 +15,8 @@ import { NewToken } from "./NewToken";
 import { ended, type Token, useRevoke, useTokens } from "./tokens";
 
 const SHOWN = 3;
+/** The model server, which alone hears of its uses, does not tell of them. */
+const onlyAsks = (token: Token) => token.scopes.length === 1 && token.scopes[0] === "endpoints:invoke";
 
 export function Tokens() {
   const { t } = useTranslation("account");
@@ -45,7 +47,7 @@ export function Tokens() {
       key: "used",
       label: t("tokens.lastUsed"),
       wide: true,
-      cell: (token) => (token.last_used_at ? <Moment iso={token.last_used_at} /> : t("tokens.notUsed")),
+      cell: (token) => (token.last_used_at ? <Moment iso={token.last_used_at} /> : t(onlyAsks(token) ? "tokens.notTold" : "tokens.notUsed")),
     },
     { key: "created", label: t("common:created"), wide: true, cell: (token) => <Moment iso={token.created_at} /> },
     {

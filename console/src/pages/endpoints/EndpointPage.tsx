@@ -22,7 +22,9 @@ import { Status } from "@/ui/Status";
 import { type Endpoint, useEndpoint } from "./data";
 import classes from "./endpoints.module.css";
 import { Playground } from "./playground/Playground";
+import { ReplicaLogs } from "./ReplicaLogs";
 import { Revisions } from "./Revisions";
+import { Settings } from "./Settings";
 import { Traffic } from "./Traffic";
 import { UseIt } from "./UseIt";
 
@@ -49,7 +51,7 @@ function Loaded({ endpoint, crumbs }: { endpoint: Endpoint; crumbs: { label: str
     <div className={classes.stack}>
       {endpoint.message && (
         <Alert variant="outline" color={endpoint.state === "failed" ? "red" : "yellow"}>
-          {endpoint.message}
+          {endpoint.message.split("\n", 1)[0] /* the end of a log may follow: that is under Log */}
         </Alert>
       )}
       {content}
@@ -59,7 +61,9 @@ function Loaded({ endpoint, crumbs }: { endpoint: Endpoint; crumbs: { label: str
     { value: "play", label: t("tabs.play"), content: () => told(<Play endpoint={endpoint} />) },
     { value: "traffic", label: t("tabs.traffic"), content: () => told(<Traffic endpoint={endpoint} />) },
     { value: "revisions", label: t("tabs.revisions"), content: () => told(<Revisions endpoint={endpoint} />) },
+    { value: "log", label: t("tabs.log"), content: () => told(<ReplicaLogs endpoint={endpoint} />) },
     { value: "use", label: t("tabs.use"), content: () => told(<UseIt endpoint={endpoint} />) },
+    { value: "settings", label: t("tabs.settings"), content: () => told(<Settings endpoint={endpoint} />) },
     { value: "info", label: t("tabs.info"), content: () => told(<Info endpoint={endpoint} />) },
   ];
   const facts = (
@@ -135,6 +139,7 @@ function Info({ endpoint }: { endpoint: Endpoint }) {
   const { t, i18n } = useTranslation("endpoints");
   const facts: [string, ReactNode][] = [
     [t("info.url"), <code key="url" className="n-mono">{endpoint.url}</code>],
+    ...(endpoint.grpc ? [[t("info.grpc"), <code key="grpc" className="n-mono">{t("info.grpcText", { address: endpoint.grpc, model: `${endpoint.project}/${endpoint.name}` })}</code>] as [string, ReactNode]] : []),
     [t("common:type"), endpoint.type],
     [t("price"), t("common:perHour", { price: price(endpoint.price_per_hour, endpoint.currency) })],
     [t("common:costSoFar"), money(endpoint.cost, endpoint.currency)],

@@ -1,5 +1,5 @@
 /** Deploy a model version: to a new endpoint, or as the next revision of one that is there. */
-import { Alert, Button, Group, Select, Stack, TextInput } from "@mantine/core";
+import { Alert, Button, Group, NumberInput, Select, Stack, TextInput } from "@mantine/core";
 import { IconRocket } from "@tabler/icons-react";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { type FormEvent, useState } from "react";
@@ -17,12 +17,13 @@ import { Loading } from "@/ui/Loading";
 import { tell, tellError } from "@/ui/notify";
 import { Page } from "@/ui/Page";
 import { Status } from "@/ui/Status";
-import { endpointKey, endpointPath, type InstanceType, useEndpoints } from "./data";
+import { type Endpoint, endpointKey, endpointPath, type InstanceType, useEndpoints } from "./data";
 import classes from "./endpoints.module.css";
 
 const NAME = /^[a-z0-9]([a-z0-9._-]{0,62}[a-z0-9])?$/;
 const HOURS_A_MONTH = 730;
 const DEFAULT_TYPE = "cpu.small";
+const SCALING: Endpoint["scaling"] = { min_replicas: 1, max_replicas: 1, target: 4, idle_s: 300, schedules: [] };
 
 /** A model's name as an endpoint's: what is left of it in small letters. */
 export function endpointName(model: string): string {
@@ -74,7 +75,7 @@ export function NewEndpoint() {
 interface FormProps {
   models: string[];
   types: InstanceType[];
-  endpoints: { name: string; type: string; model: string; version: number }[];
+  endpoints: Endpoint[];
   fixedName: string | null;
 }
 
@@ -95,6 +96,9 @@ function DeployForm({ models, types, endpoints, fixedName }: FormProps) {
   const [chosenType, setType] = useState<string | null>(null);
   const typeName = chosenType ?? there?.type ?? types.find((type) => type.name === DEFAULT_TYPE)?.name ?? types[0]?.name ?? DEFAULT_TYPE;
   const type = types.find((one) => one.name === typeName);
+  const [share, setShare] = useState(100);
+  const [least, setLeast] = useState<number | null>(null);
+  const [most, setMost] = useState<number | null>(null);
   const [sending, setSending] = useState(false);
   const set = (change: Record<string, string>) =>
     setParams((before) => {
@@ -107,6 +111,11 @@ function DeployForm({ models, types, endpoints, fixedName }: FormProps) {
     }, { replace: true });
   const meant = find(versions.data?.items ?? [], version);
   const nameOk = NAME.test(name);
+  const scaling = there?.scaling ?? SCALING;
+  const bounds = { min_replicas: least ?? scaling.min_replicas, max_replicas: most ?? scaling.max_replicas };
+  const boundsOk = bounds.min_replicas <= bounds.max_replicas;
+  const canary = there && share < 100 ? { traffic: share } : {};
+  const scaled = least === null && most === null ? {} : { scaling: { ...scaling, ...bounds } };
   const submit = async (event: FormEvent) => {
     event.preventDefault();
     setSending(true);
@@ -114,7 +123,7 @@ function DeployForm({ models, types, endpoints, fixedName }: FormProps) {
       const found = await ask(
         api.PUT("/api/v1/projects/{project}/endpoints/{endpoint}", {
           params: { path: { project, endpoint: name } },
-          body: { model, version, type: typeName },
+          body: { model, version, type: typeName, runtime: "auto", shadow: 0, ...canary, ...scaled },
         }),
       );
       client.setQueryData(endpointKey(project, name), found);
@@ -130,6 +139,8 @@ function DeployForm({ models, types, endpoints, fixedName }: FormProps) {
   const reference = version === "latest" ? model : /^\d+$/.test(version) ? `${model}/${version}` : `${model}@${version}`;
   const words = ["nacre", "deploy", reference, "--name", name || "NAME"];
   if (typeName !== DEFAULT_TYPE) words.push("--type", typeName);
+  if (canary.traffic !== undefined) words.push("--traffic", String(canary.traffic));
+  if (scaled.scaling) words.push("--min", String(bounds.min_replicas), "--max", String(bounds.max_replicas));
   return (
     <form className={classes.form} onSubmit={(event) => void submit(event)}>
       <Stack gap="lg">
@@ -181,9 +192,42 @@ function DeployForm({ models, types, endpoints, fixedName }: FormProps) {
             {t("deploy.price", { hour: price(type.price_per_hour, type.currency), month: money(type.price_per_hour * HOURS_A_MONTH, type.currency) })}
           </p>
         )}
+        {there && (
+          <NumberInput
+            label={t("deploy.share")}
+            description={t("deploy.shareText")}
+            value={share}
+            onChange={(value) => setShare(Number(value) || 0)}
+            min={0}
+            max={100}
+            allowDecimal={false}
+            suffix=" %"
+          />
+        )}
+        <Group gap="md" align="flex-start" grow>
+          <NumberInput
+            label={t("deploy.least")}
+            description={t("deploy.leastText")}
+            value={bounds.min_replicas}
+            onChange={(value) => setLeast(Number(value) || 0)}
+            error={boundsOk ? null : t("deploy.badBounds")}
+            min={0}
+            max={64}
+            allowDecimal={false}
+          />
+          <NumberInput
+            label={t("deploy.most")}
+            description={t("deploy.mostText")}
+            value={bounds.max_replicas}
+            onChange={(value) => setMost(Number(value) || 1)}
+            min={1}
+            max={64}
+            allowDecimal={false}
+          />
+        </Group>
         <Cli words={words} />
         <Group gap="sm">
-          <Button type="submit" leftSection={<IconRocket size={14} />} disabled={!nameOk || meant?.conversion !== "ready"} loading={sending}>
+          <Button type="submit" leftSection={<IconRocket size={14} />} disabled={!nameOk || !boundsOk || !meant || converting(meant)} loading={sending}>
             {there ? t("deploy.revision") : t("deploy.deploy")}
           </Button>
           <Button variant="default" component={Link} to={fixedName ? endpointPath(project, fixedName) : `/p/${project}/endpoints`}>
@@ -193,6 +237,11 @@ function DeployForm({ models, types, endpoints, fixedName }: FormProps) {
       </Stack>
     </form>
   );
+}
+
+/** Whether it is not known yet how the version can be served. */
+function converting(version: Version): boolean {
+  return version.conversion === "pending" || version.conversion === "converting";
 }
 
 /** The newest version, or where that one cannot be served, the newest that can. */
@@ -230,7 +279,7 @@ function VersionLine({ version }: { version: Version }) {
       {measured && <span className="n-soft">{t("deploy.measured", { accuracy: score(measured.accuracy), data: measured.data })}</span>}
       {version.conversion !== "ready" && (
         <span>
-          {t("deploy.notReady")}{" "}
+          {converting(version) ? t("deploy.notReady") : t("deploy.replicas")}{" "}
           {version.conversion_job && <Link to={`/p/${project}/jobs/${version.conversion_job}`}>{version.conversion_job}</Link>}
         </span>
       )}

@@ -4,6 +4,8 @@ import { api, ask, Problem, type Schemas } from "@/api/client";
 import { useLiveList, useLiveThing } from "@/api/queries";
 
 export type Endpoint = Schemas["Endpoint"];
+export type Revision = Schemas["Revision"];
+export type Replica = Schemas["EndpointReplica"];
 export type EndpointStats = Schemas["EndpointStats"];
 export type InstanceType = Schemas["InstanceType"];
 
@@ -36,12 +38,31 @@ export function useEndpoint(project: string, name: string) {
   });
 }
 
-export function useStats(project: string, name: string) {
+/** All that are known, newest first: those that ended, for an hour. */
+export function useReplicas(project: string, name: string) {
   return useQuery({
-    queryKey: ["endpoint-stats", project, name],
-    queryFn: () =>
-      ask(api.GET("/api/v1/projects/{project}/endpoints/{endpoint}/stats", { params: { path: { project, endpoint: name } } })),
+    queryKey: ["endpoint-replicas", project, name],
+    queryFn: async () => {
+      const path = { project, endpoint: name };
+      const found = await ask(api.GET("/api/v1/projects/{project}/endpoints/{endpoint}/replicas", { params: { path, query: { limit: FIRST } } }));
+      return found.items;
+    },
     refetchInterval: INTERVAL_MS,
+  });
+}
+
+/** Of one revision, or of all of them together. */
+export function useStats(project: string, name: string, revision: number | null) {
+  return useQuery({
+    queryKey: ["endpoint-stats", project, name, revision],
+    queryFn: () =>
+      ask(
+        api.GET("/api/v1/projects/{project}/endpoints/{endpoint}/stats", {
+          params: { path: { project, endpoint: name }, query: { revision } },
+        }),
+      ),
+    refetchInterval: INTERVAL_MS,
+    placeholderData: (before) => before,
   });
 }
 

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { baseOf, dialectCode } from "./dialects";
 import { largest } from "./data";
 import { endpointName } from "./NewEndpoint";
 import { curlOf, javaScript, javaScriptOf, nacrePython, pythonOf, pythonRequests, pythonTriton } from "./snippets";
@@ -41,6 +42,35 @@ describe("code", () => {
   it("has as many values as the shape says", () => {
     expect(javaScript(asked)).toContain("shape: [1,2], datatype: \"FP32\", data: new Array(2).fill(0)");
     expect(nacrePython({ name: "ask", signature })).toContain('"shape": [1,1], "datatype": "BOOL", "data": [False] * 1');
+  });
+});
+
+describe("other dialects", () => {
+  const place = { url: "http://host:7375/endpoints/p/ask", grpc: "host:7375", project: "p", name: "ask", signature };
+  const one = { ...place, signature: { inputs: [{ name: "x", datatype: "FP32", shape: [-1, 2] }], outputs: [{ name: "y", datatype: "FP32", shape: [-1, 2] }] } as Signature };
+  it("have the addresses that their clients are told", () => {
+    expect([baseOf("tensorflow", place), baseOf("kserve", place), baseOf("mlflow", place), baseOf("grpc", place)]).toEqual([
+      "http://host:7375/endpoints/p/ask",
+      "http://host:7375/endpoints/p/ask",
+      "http://host:7375/endpoints/p/ask/invocations",
+      "host:7375",
+    ]);
+  });
+  it("give the only input as rows, several by name", () => {
+    expect(dialectCode("tensorflow", one)).toContain('"http://host:7375/endpoints/p/ask/v1/models/ask:predict"');
+    expect(dialectCode("tensorflow", one)).toContain('json={"instances": x.tolist()},');
+    expect(dialectCode("tensorflow", one)).toContain('["predictions"]');
+    expect(dialectCode("tensorflow", place)).toContain('json={"inputs": {"in put": in_put.tolist(), "class": input_1.tolist(), "flag": flag.tolist()}},');
+    expect(dialectCode("tensorflow", place)).toContain('["outputs"]');
+    expect(dialectCode("kserve", one)).toContain('        {"instances": x.tolist()},\n        model_name="ask",');
+    expect(dialectCode("kserve", one)).toContain("\n    x = np.zeros((1, 2), dtype=np.float32)\n");
+    expect(dialectCode("mlflow", one)).toContain('json={"inputs": {"x": x.tolist()}},');
+  });
+  it("call the model by its project in gRPC, with the token's key in small letters", () => {
+    const text = dialectCode("grpc", one);
+    expect(text).toContain('triton.InferenceServerClient("host:7375")');
+    expect(text).toContain('    "p/ask",\n    [x_input],\n    headers={"authorization": f"Bearer');
+    expect(text).toContain('print(result.as_numpy("y"))');
   });
 });
 

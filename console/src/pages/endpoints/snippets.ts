@@ -13,8 +13,8 @@ const inferUrl = (asked: Asked) => `${asked.url}/v2/models/${encodeURIComponent(
 const numpy = (tensor: Tensor) => NUMPY[tensor.datatype] ?? tensor.datatype.toLowerCase();
 const sized = (tensor: Tensor) => tensor.shape.map((size) => (size < 0 ? 1 : size));
 /** A name of a variable, whatever the tensor is called; several tensors have different ones. */
-function variables(tensors: Tensor[]): string[] {
-  const taken = new Set(["numpy", "np", "requests", "os", "client", "result", "answer", "response", "url", "token", "import", "from", "in", "is", "class", "for", "def", "await", "const", "new", "Object"]);
+export function variables(tensors: Tensor[]): string[] {
+  const taken = new Set(["numpy", "np", "requests", "os", "client", "result", "answer", "response", "url", "token", "import", "from", "in", "is", "class", "for", "def", "await", "const", "new", "Object", "asyncio", "triton", "main"]);
   return tensors.map((tensor, at) => {
     let word = tensor.name.replace(/\W+/g, "_").replace(/^(\d)/, "_$1");
     if (!/^[A-Za-z_]\w*$/.test(word) || taken.has(word)) word = `input_${at}`;
@@ -76,7 +76,8 @@ export function curlFile(asked: Asked): string {
   ].join("\n");
 }
 
-const pythonArray = (tensor: Tensor, word: string) =>
+/** A line that makes an array of zeros, or of texts, of the input’s shape. */
+export const pythonArray = (tensor: Tensor, word: string) =>
   tensor.datatype === "BYTES"
     ? `${word} = np.full(${tuple(sized(tensor))}, "text", dtype=object)`
     : `${word} = np.zeros(${tuple(sized(tensor))}, dtype=np.${numpy(tensor) === "bool" ? "bool_" : numpy(tensor)})`;

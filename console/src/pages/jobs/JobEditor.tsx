@@ -7,6 +7,7 @@ import { useNavigate } from "react-router";
 import { api, ask, Problem, type Schemas } from "@/api/client";
 import { pushFolder } from "@/api/blobs";
 import { useProject } from "@/app/project";
+import { Cli } from "@/ui/Cli";
 import { CodeEditor } from "@/ui/CodeEditor";
 import { tell, tellError } from "@/ui/notify";
 import { CodePanel } from "./CodePanel";
@@ -17,6 +18,7 @@ import { JobForm } from "./JobForm";
 import { keepDraft, keptDraft } from "./kept";
 import type { Beginning } from "./NewJobPage";
 import { PlanCard } from "./PlanCard";
+import { runLine } from "./runLine";
 import { DraftContext } from "./useDraft";
 
 type Spec = Schemas["JobSpec"];
@@ -118,6 +120,8 @@ export function JobEditor({ yaml, start }: { yaml: typeof import("yaml"); start:
           <PlanCard plan={draft.value ? (plan.data ?? null) : null} problem={draft.value ? problem : null} settling={plan.settling} asked={plan.asked && draft.value !== null} unread={draft.errors[0] ?? null} sending={sending} />
           <CodeEditor label={t("form.yaml")} value={text} onChange={setText} language="yaml" height={420} errors={lineErrors} />
           <p className="n-soft">{t("form.yamlNote")}</p>
+          <p className="n-soft">{t("form.commandLine")}</p>
+          <Cli words={runLine(draft.value ? draft : readable, fieldOf)} wrap />
         </aside>
       </div>
     </DraftContext.Provider>

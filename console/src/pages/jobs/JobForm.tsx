@@ -10,7 +10,9 @@ import { bytes, price } from "@/ui/format";
 import classes from "./form.module.css";
 import { Inputs } from "./Inputs";
 import { Pairs } from "./Pairs";
-import { useDraft } from "./useDraft";
+import { ResumeFrom } from "./ResumeFrom";
+import { Several } from "./Several";
+import { BELOW, useDraft } from "./useDraft";
 
 const EXAMPLE = "python train.py";
 
@@ -31,10 +33,14 @@ export function JobForm() {
       <Section title={t("form.machine")}>
         <Machine />
       </Section>
+      <Section title={t("form.several")} note={t("form.severalNote")}>
+        <Several />
+      </Section>
       <Section title={t("form.limits")}>
-        <div className={classes.two}>
+        <div className={classes.three}>
           <Text field="max_duration" placeholder="1h30m" description={t("form.maxDurationNote")} />
           <Restarts />
+          <ResumeFrom />
         </div>
       </Section>
       <More />
@@ -65,6 +71,7 @@ function Text({ field, placeholder, description }: { field: TextField; placehold
       error={error(field)}
       placeholder={placeholder ?? ""}
       description={description}
+      inputWrapperOrder={BELOW}
     />
   );
 }
@@ -182,9 +189,9 @@ function Machine() {
         />
       ) : (
         <div className={classes.four}>
-          <Amount field="cpu" placeholder="1" decimal />
+          <Amount field="cpu" placeholder="1" />
           <Size field="memory" placeholder="2GB" />
-          <Amount field="gpu" placeholder="0" />
+          <Amount field="gpu" placeholder="0" note={t("form.gpuNote")} />
           <Size field="disk" placeholder="20GB" />
         </div>
       )}
@@ -192,7 +199,7 @@ function Machine() {
   );
 }
 
-function Amount({ field, placeholder, decimal = false }: { field: "cpu" | "gpu"; placeholder: string; decimal?: boolean }) {
+function Amount({ field, placeholder, note }: { field: "cpu" | "gpu"; placeholder: string; note?: string }) {
   const { t } = useTranslation("jobs");
   const { draft, set, error } = useDraft();
   const said = draft.get("resources", field);
@@ -206,7 +213,8 @@ function Amount({ field, placeholder, decimal = false }: { field: "cpu" | "gpu";
       value={said === undefined || said === null ? "" : Number(said)}
       onChange={(next) => set(["resources", field], next === "" ? null : next)}
       min={0}
-      allowDecimal={decimal}
+      description={note}
+      inputWrapperOrder={BELOW}
       placeholder={placeholder}
       error={error(`resources.${field}`)}
     />
@@ -235,6 +243,7 @@ function Restarts() {
     <NumberInput
       label={t("fields.max_restarts")}
       description={t("form.restartsNote")}
+      inputWrapperOrder={BELOW}
       value={said === undefined || said === null ? "" : Number(said)}
       onChange={(next) => set(["max_restarts"], next === "" ? null : next)}
       min={0}

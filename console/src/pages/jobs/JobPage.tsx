@@ -1,8 +1,8 @@
 /** A job: how it goes, its log, its curves, and everything that is needed to do it again. */
-import { Alert, Anchor, Button, Group } from "@mantine/core";
-import { IconAlertTriangle, IconClock, IconPlayerStop, IconRefresh, IconTrash } from "@tabler/icons-react";
+import { Anchor, Button, Group } from "@mantine/core";
+import { IconPlayerStop, IconRefresh, IconTrash } from "@tabler/icons-react";
 import { useQuery } from "@tanstack/react-query";
-import { lazy, Suspense } from "react";
+import { lazy, Suspense, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Link, useNavigate, useParams } from "react-router";
 import { api, ask } from "@/api/client";
@@ -13,17 +13,19 @@ import { useConfirm } from "@/ui/confirm";
 import { Failure } from "@/ui/Failure";
 import { duration, money, price } from "@/ui/format";
 import { Loading } from "@/ui/Loading";
-import { LogView } from "@/ui/LogView";
 import { tell, tellError } from "@/ui/notify";
 import { Page, type Tab } from "@/ui/Page";
 import { Status } from "@/ui/Status";
 import { useNow } from "@/ui/ticking";
-import { costNow, getJob, hasEnded, isAllocated, type Job, jobKey, ranFor } from "./job";
+import { costNow, getJob, hasEnded, type Job, jobKey, ranFor, replicasOf } from "./job";
+import { JobNotice } from "./JobNotice";
 import { JobRecord } from "./JobRecord";
 import { JobTimeline } from "./JobTimeline";
-import classes from "./jobs.module.css";
+import { LogTab } from "./LogTab";
+import { StopDialog } from "./StopDialog";
 
 const JobYaml = lazy(() => import("./JobYaml"));
+const Resources = lazy(() => import("@/pages/runs/system/RunResources").then((found) => ({ default: found.RunResources })));
 const RunCharts = lazy(() => import("@/pages/runs/RunCharts").then((found) => ({ default: found.RunCharts })));
 
 export default function JobPage() {
@@ -50,13 +52,22 @@ function Loaded({ job, asOf }: { job: Job; asOf: number }) {
   const now = useNow(!ended);
   const ran = ranFor(job, now);
   const tabs: Tab[] = [
-    { value: "log", label: t("tabs.log"), content: () => <LogView project={project} source={{ kind: "job", name: job.name }} live={!ended} /> },
+    { value: "log", label: t("tabs.log"), content: () => <LogTab job={job} /> },
     {
       value: "curves",
       label: t("tabs.curves"),
       content: () => (
         <Suspense fallback={<Loading />}>
           <RunCharts project={project} run={job.run} />
+        </Suspense>
+      ),
+    },
+    {
+      value: "resources",
+      label: t("tabs.resources"),
+      content: () => (
+        <Suspense fallback={<Loading />}>
+          <Resources project={project} run={job.run} job={job} />
         </Suspense>
       ),
     },
@@ -76,6 +87,7 @@ function Loaded({ job, asOf }: { job: Job; asOf: number }) {
             {ended ? t("cost", { cost: money(job.cost, job.currency) }) : t("costSoFar", { cost: money(costNow(job, asOf, now), job.currency) })}
           </span>
           {!ended && <span>{t("common:perHour", { price: price(job.price_per_hour, job.currency) })}</span>}
+          {replicasOf(job.spec) && <span>{t("replicas", { replicas: replicasOf(job.spec)!.replace("..", "–") })}</span>}
           {job.exit_code !== null && job.exit_code !== undefined && <span>{t("exitCode", { code: job.exit_code })}</span>}
           <Anchor component={Link} size="sm" to={`/p/${project}/runs/${job.run}`}>
             {t("run")}
@@ -93,31 +105,9 @@ function Loaded({ job, asOf }: { job: Job; asOf: number }) {
           {!ended && <Cli words={["nacre", "stop", job.name]} />}
         </>
       }
-      notice={<Why job={job} />}
+      notice={<JobNotice job={job} now={now} />}
       tabs={tabs}
     />
-  );
-}
-
-/** Why it failed, or what it waits for; shown above everything. */
-function Why({ job }: { job: Job }) {
-  const { t } = useTranslation("jobs");
-  const said = job.message ?? null;
-  if (!job.reason && !said) return null;
-  const reason = job.reason ? t(`reasons.${job.reason}`, { defaultValue: job.reason }) : "";
-  if (job.state === "failed") {
-    return (
-      <Alert color="red" variant="outline" icon={<IconAlertTriangle size={16} />} title={reason} role="alert">
-        {said}
-      </Alert>
-    );
-  }
-  if (job.state === "succeeded" && !said) return null;
-  return (
-    <Group gap="sm" wrap="nowrap" className={classes.notice}>
-      <IconClock size={16} aria-hidden />
-      <span>{said ?? reason}</span>
-    </Group>
   );
 }
 
@@ -127,17 +117,10 @@ function Actions({ job }: { job: Job }) {
   const mayEdit = useMay("editor");
   const confirm = useConfirm();
   const navigate = useNavigate();
+  const [stopping, setStopping] = useState(false);
   if (!mayEdit) return null;
   const path = { params: { path: { project, job: job.name } } };
-  const stop = async () => {
-    const sure = await confirm({
-      title: t("stop.title", { name: job.name }),
-      lost: isAllocated(job) ? t("stop.lost") : t("stop.lostQueued"),
-      action: t("common:stop"),
-    });
-    if (!sure) return;
-    await ask(api.POST("/api/v1/projects/{project}/jobs/{job}/stop", path)).then(() => tell(t("stop.asked")), tellError);
-  };
+  const live = !hasEnded(job) && job.state !== "stopping";
   const remove = async () => {
     const sure = await confirm({ title: t("delete.title", { name: job.name }), lost: t("delete.lost"), action: t("common:delete") });
     if (!sure) return;
@@ -151,11 +134,12 @@ function Actions({ job }: { job: Job }) {
   };
   return (
     <Group gap="sm">
-      {!hasEnded(job) && job.state !== "stopping" && (
-        <Button variant="default" leftSection={<IconPlayerStop size={14} />} onClick={() => void stop()}>
+      {live && (
+        <Button variant="default" leftSection={<IconPlayerStop size={14} />} onClick={() => setStopping(true)}>
           {t("common:stop")}
         </Button>
       )}
+      <StopDialog job={job} opened={stopping && live} close={() => setStopping(false)} />
       {job.kind === "task" && (
         <Button variant={hasEnded(job) ? "filled" : "default"} component={Link} to={`/p/${project}/jobs/new?like=${encodeURIComponent(job.name)}`} leftSection={<IconRefresh size={14} />}>
           {t("runAgain")}

@@ -1,5 +1,5 @@
 /** Everything that is needed to do the job again, and how it really was kept apart from the machine. */
-import { Anchor, Group, Stack, Title } from "@mantine/core";
+import { Anchor, Group, Stack } from "@mantine/core";
 import { type ReactNode, lazy, Suspense, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
@@ -8,7 +8,8 @@ import { useProject } from "@/app/project";
 import { Cli } from "@/ui/Cli";
 import { bytes, duration } from "@/ui/format";
 import { Loading } from "@/ui/Loading";
-import type { Job } from "./job";
+import { Isolation } from "./Isolation";
+import { type Job, replicasOf } from "./job";
 import classes from "./JobRecord.module.css";
 
 const CodeOfJob = lazy(() => import("./CodeOfJob"));
@@ -79,6 +80,8 @@ export function JobRecord({ job }: { job: Job }) {
         <Fact name={t("record.secrets")}>{record.secrets?.length ? record.secrets.join(", ") : t("common:none")}</Fact>
         <Fact name={t("record.hardware")}>
           {hardware.instance_type && <div>{hardware.instance_type}</div>}
+          {replicasOf(spec) && <div>{t("record.replicas", { replicas: replicasOf(spec)!.replace("..", "–"), count: spec.processes_per_replica ?? 1 })}</div>}
+          {spec.distribution?.type && spec.distribution.type !== "none" && <div>{t("record.distribution", { type: t(`form.distributions.${spec.distribution.type}`) })}</div>}
           <div>
             {t("record.shape", {
               cpu: hardware.cpu ?? 1,
@@ -94,6 +97,13 @@ export function JobRecord({ job }: { job: Job }) {
           {spec.priority !== "normal" && <div>{t("record.class", { priority: t(`form.priorities.${spec.priority ?? "normal"}`) })}</div>}
           {spec.spot && <div>{t("record.spot")}</div>}
         </Fact>
+        {spec.resume_from && (
+          <Fact name={t("fields.resume_from")}>
+            <Anchor component={Link} size="sm" to={`/p/${project}/jobs/${spec.resume_from}`}>
+              {spec.resume_from}
+            </Anchor>
+          </Fact>
+        )}
         <Fact name={t("record.capture")}>{record.capture === "off" ? t("record.captureOff") : t("record.captureOn")}</Fact>
         <Fact name={t("record.nacre")}>{record.nacre}</Fact>
         <Fact name={t("record.id")}>
@@ -134,43 +144,5 @@ function Input({ project, name, reference, as }: { project: string; name: string
       </Anchor>
       {as && <span className="n-soft"> {t("record.as", { name: as })}</span>}
     </div>
-  );
-}
-
-interface Held {
-  sandbox?: string;
-  uid?: number | null;
-  memory?: string | null;
-  processes?: string | null;
-  cpu?: string | null;
-  disk?: string | null;
-  network?: string;
-  seccomp?: boolean;
-}
-
-/** How much stood between the work and the machine: of its latest attempt, as the launcher reported it. */
-function Isolation({ job }: { job: Job }) {
-  const { t } = useTranslation("jobs");
-  const held = [...(job.attempts ?? [])].reverse().find((one) => one.isolation)?.isolation as Held | undefined;
-  if (!held) return null;
-  const level = held.sandbox === "none" ? "reduced" : held.memory === "cgroup" && held.processes === "cgroup" && held.seccomp ? "full" : "partial";
-  const how = (value: string | null | undefined) => (value ? t(`isolation.how.${value.replaceAll(" ", "_")}`, { defaultValue: value }) : t("isolation.noLimit"));
-  return (
-    <section>
-      <Title order={2} size="h3" mb={4}>
-        {t("isolation.title")}
-      </Title>
-      <p className="n-soft">{t(`isolation.${level}`)}</p>
-      <dl className={classes.facts}>
-        <Fact name={t("isolation.sandbox")}>{t(`isolation.sandboxes.${held.sandbox ?? "none"}`, { defaultValue: held.sandbox ?? "" })}</Fact>
-        <Fact name={t("isolation.memory")}>{how(held.memory)}</Fact>
-        <Fact name={t("isolation.processes")}>{how(held.processes)}</Fact>
-        <Fact name={t("isolation.cpu")}>{how(held.cpu)}</Fact>
-        <Fact name={t("isolation.disk")}>{how(held.disk)}</Fact>
-        <Fact name={t("isolation.network")}>{held.network === "none" ? t("isolation.noNetwork") : t("isolation.fullNetwork")}</Fact>
-        <Fact name={t("isolation.seccomp")}>{held.seccomp ? t("common:yes") : t("common:no")}</Fact>
-        <Fact name={t("isolation.uid")}>{held.uid ?? "–"}</Fact>
-      </dl>
-    </section>
   );
 }

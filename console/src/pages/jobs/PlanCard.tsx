@@ -6,6 +6,7 @@ import type { Problem, Schemas } from "@/api/client";
 import { money, price } from "@/ui/format";
 import type { EditorError } from "@/ui/CodeEditor";
 import classes from "./form.module.css";
+import { replicasOf } from "./job";
 
 interface Props {
   plan: Schemas["JobPlan"] | null;
@@ -45,6 +46,7 @@ export function PlanCard({ plan, problem, settling, asked, unread, sending }: Pr
               <dd>{t("common:perHour", { price: price(plan.price_per_hour, plan.currency) })}</dd>
               <dt>{t("plan.maxCost")}</dt>
               <dd>{plan.max_cost === null || plan.max_cost === undefined ? t("plan.noLimit") : money(plan.max_cost, plan.currency)}</dd>
+              {replicasOf(plan.spec) && <Row name={t("fields.replicas")} value={replicasOf(plan.spec)!.replace("..", "–")} />}
               {Object.entries(plan.inputs ?? {}).map(([name, reference]) => (
                 <Row key={name} name={name} value={reference} />
               ))}

@@ -1,5 +1,5 @@
 /** What waits, in the order of turns, and what each waits for. */
-import { Title } from "@mantine/core";
+import { Anchor, Title } from "@mantine/core";
 import { useQuery } from "@tanstack/react-query";
 import { useTranslation } from "react-i18next";
 import { Link } from "react-router";
@@ -37,7 +37,12 @@ export function Queue({ jobs }: { jobs: Job[] }) {
       <Title order={2} id="queue" className={classes.cardTitle}>
         {t("queue.title", { count: waiting.length })}
       </Title>
-      {others !== undefined && Number.isFinite(others) && others > 0 && <p className="n-soft">{t("queue.others", { count: others })}</p>}
+      <p className={classes.others}>
+        {others !== undefined && Number.isFinite(others) && others > 0 && <span>{t("queue.others", { count: others })}</span>}
+        <Anchor component={Link} size="sm" to="/queue">
+          {t("queue.whole")}
+        </Anchor>
+      </p>
       <ol className={classes.queue}>
         {waiting.map((job) => (
           <li key={job.id}>

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import * as yaml from "yaml";
 import { Problem, type Schemas } from "@/api/client";
-import { again, Draft, fieldErrors, fieldOf, sizeText } from "./draft";
+import { again, distributionOf, Draft, fieldErrors, fieldOf, sizeText } from "./draft";
 
 const draft = (text: string) => new Draft(yaml, text, "not a mapping");
 
@@ -65,6 +65,21 @@ describe("a change in the form", () => {
   });
 });
 
+describe("replicas", () => {
+  it("are under the names of other platforms, too", () => {
+    expect(draft("num_nodes: 2\nnproc_per_node: 4\n").string("replicas")).toBe("2");
+    expect(draft("nodes: 2\n").with(["replicas"], "1..4")).toBe("nodes: 1..4\n");
+    expect(fieldOf("nproc_per_node")).toBe("processes_per_replica");
+  });
+
+  it("find each other by a word or a mapping", () => {
+    expect(distributionOf(draft("distribution: PyTorch\n"))).toEqual({ type: "pytorch", launch: null, servers: null, word: true });
+    expect(distributionOf(draft("distribution:\n  type: mxnet\n  launch: per-node\n  parameter_server_count: 2\n"))).toEqual({ type: "mxnet", launch: "per-node", servers: 2, word: false });
+    expect(distributionOf(draft("a: 1\n"))).toEqual({ type: "none", launch: null, servers: null, word: true });
+    expect(distributionOf(draft("distribution: {launch: 3}\n"))).toEqual({ type: "none", launch: null, servers: null, word: false });
+  });
+});
+
 describe("errors", () => {
   it("of YAML have their lines", () => {
     const found = draft("commands: [a]\nenv:\n  A: b: c\n");
@@ -111,6 +126,15 @@ describe("doing a job again", () => {
       inputs: { train: { path: "digits@3", as: "keras:mnist" }, plain: "x" }, resources: { cpu: 2, gpu: 1, gpu_name: "H100" },
     });
     expect(again(job, true)).not.toHaveProperty("environment_lock");
+  });
+
+  it("keeps its replicas and what they resumed from, where they are not the usual", () => {
+    const gang = { ...job, spec: { ...job.spec, replicas: "1..4", processes_per_replica: 2, distribution: { type: "pytorch", launch: null, parameter_server_count: 0 }, resume_from: "train-0" } } as Schemas["Job"];
+    expect(again(gang, false)).toMatchObject({ replicas: "1..4", processes_per_replica: 2, distribution: "pytorch", resume_from: "train-0" });
+    const servers = { ...gang, spec: { ...gang.spec, distribution: { type: "mxnet", launch: null, parameter_server_count: 2 } } } as Schemas["Job"];
+    expect(again(servers, false).distribution).toEqual({ type: "mxnet", parameter_server_count: 2 });
+    const plain = { ...job, spec: { ...job.spec, replicas: 1, processes_per_replica: 1, distribution: { type: "none" }, resume_from: null } } as unknown as Schemas["Job"];
+    expect(again(plain, false)).toEqual(again(job, false));
   });
 
   it("writes sizes as people do", () => {

@@ -18,6 +18,8 @@ const ALIASES: Record<string, string[]> = {
   cpu: ["cpus"],
   disk: ["disk_size"],
   gpu: ["accelerators"],
+  replicas: ["nodes", "num_nodes", "instance_count"],
+  processes_per_replica: ["process_count_per_instance", "nproc_per_node"],
 };
 
 export class Draft {
@@ -195,6 +197,10 @@ export function again(job: Schemas["Job"], newest: boolean): Record<string, unkn
     inputs,
     env: spec.env,
     secrets: spec.secrets,
+    replicas: String(spec.replicas ?? 1) === "1" ? null : spec.replicas,
+    processes_per_replica: (spec.processes_per_replica ?? 1) === 1 ? null : spec.processes_per_replica,
+    distribution: distribution(spec.distribution),
+    resume_from: spec.resume_from,
     instance_type: spec.instance_type,
     resources: spec.instance_type ? null : shape(spec.resources),
     max_duration: spec.max_duration,
@@ -206,6 +212,21 @@ export function again(job: Schemas["Job"], newest: boolean): Record<string, unkn
     tags: spec.tags,
   };
   return Object.fromEntries(Object.entries(all).filter(([, value]) => !isEmpty(value)));
+}
+
+/** How processes find each other, as the YAML says it: a word, or a mapping. */
+export function distributionOf(draft: Draft): { type: string; launch: string | null; servers: number | null; word: boolean } {
+  const said = draft.get("distribution");
+  const text = (value: unknown) => (typeof value === "string" && value ? value : null);
+  if (typeof said !== "object" || said === null) return { type: text(said)?.toLowerCase() ?? "none", launch: null, servers: null, word: true };
+  const { type, launch, parameter_server_count: servers } = said as Record<string, unknown>;
+  return { type: text(type)?.toLowerCase() ?? "none", launch: text(launch), servers: typeof servers === "number" ? servers : null, word: false };
+}
+
+function distribution(of: Schemas["JobSpec"]["distribution"]): unknown {
+  if (!of || of.type === "none") return null;
+  const rest = { ...(of.launch ? { launch: of.launch } : {}), ...(of.parameter_server_count ? { parameter_server_count: of.parameter_server_count } : {}) };
+  return Object.keys(rest).length ? { type: of.type, ...rest } : of.type;
 }
 
 const DEFAULTS = { cpu: 1, memory: 2 * 2 ** 30, gpu: 0, disk: 20 * 2 ** 30, shm_size: 2 ** 30 } as const;

@@ -2,6 +2,7 @@
 import { api, ask, type Schemas } from "@/api/client";
 import { bytes } from "@/ui/format";
 import { accrued } from "@/ui/ticking";
+import { amount } from "./words";
 
 export type Job = Schemas["Job"];
 
@@ -25,12 +26,32 @@ export function costNow(job: Job, asOf: number, now: number): number {
   return isAllocated(job) ? accrued(job, asOf, now) : job.cost;
 }
 
-/** What it asks for: `2 CPU, 4 GiB, 1 H100`. */
-export function asksFor(job: Job): string {
-  const hardware = (job.record?.hardware ?? {}) as { cpu?: number; memory?: number; gpu?: number; gpu_name?: string | null };
-  const parts = [`${hardware.cpu ?? 1} CPU`, bytes(hardware.memory)];
-  if (hardware.gpu) parts.push(`${hardware.gpu} ${hardware.gpu_name ?? "GPU"}`);
-  return parts.join(", ");
+interface Asked {
+  /** Or `1..4`. */
+  replicas?: number | string | undefined;
+  cpu?: number | undefined;
+  memory?: number | undefined;
+  gpu?: number | undefined;
+  gpu_name?: string | null | undefined;
+}
+
+/** What something asks for: `2 CPU, 4.0 GiB, 1 H100`; of several replicas `4 × (…)`. */
+export function asks({ replicas = 1, cpu = 1, memory, gpu, gpu_name }: Asked): string {
+  const parts = [`${amount(cpu)} CPU`, bytes(memory)];
+  if (gpu) parts.push(`${amount(gpu)} ${gpu_name ?? "GPU"}`);
+  const each = parts.join(", ");
+  return String(replicas) === "1" ? each : `${String(replicas).replace("..", "–")} × (${each})`;
+}
+
+export const asksFor = (job: Job): string => asks({ ...(job.record?.hardware as Asked | undefined), replicas: job.spec.replicas });
+
+/** How many replicas it wants, where that is not one: `2`, `1..4`. */
+export const replicasOf = (spec: Job["spec"]): string | null => (String(spec.replicas ?? 1) === "1" ? null : String(spec.replicas));
+
+/** As many replicas as any of its attempts had, or as it asks for at most. */
+export function mostReplicas(job: Job): number {
+  const most = Number(String(job.spec.replicas ?? 1).split("..").at(-1));
+  return Math.max(most, ...(job.attempts ?? []).map((one) => one.replicas?.length ?? 0));
 }
 
 export const jobKey = (project: string, name: string) => ["job", project, name] as const;

@@ -8,6 +8,9 @@ export interface DraftState {
   errors: FieldError[];
 }
 
+/** Fields side by side have their notes below them, so that the fields are in one line. */
+export const BELOW: ("label" | "input" | "description" | "error")[] = ["label", "input", "description", "error"];
+
 export const DraftContext = createContext<DraftState | null>(null);
 
 /** The draft, how to change it, and the error of a field: its own, or of something in it. */

@@ -8,6 +8,7 @@ import { ChartBar } from "./charts/ChartBar";
 import { ChartGrid } from "./charts/ChartGrid";
 import { useChartSettings } from "./charts/settings";
 import { useRunIds, useRuns } from "./facts";
+import { isSystem } from "./system/system";
 
 /** `run`: its id, its name, or its job's name. */
 export function RunCharts({ project, run }: { project: string; run: string }) {
@@ -22,7 +23,7 @@ export function RunCharts({ project, run }: { project: string; run: string }) {
   return (
     <Stack gap="lg">
       <ChartBar settings={settings} change={change} />
-      <ChartGrid project={project} runs={runs} colors={colors} settings={settings} change={change} />
+      <ChartGrid project={project} runs={runs} colors={colors} settings={settings} change={change} without={isSystem} />
     </Stack>
   );
 }

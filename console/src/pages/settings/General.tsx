@@ -13,6 +13,7 @@ import { tell, tellError } from "@/ui/notify";
 import classes from "./Settings.module.css";
 
 type Network = Schemas["Project"]["network"];
+const NETWORKS = ["none", "packages", "full"] as const satisfies readonly Network[];
 
 export function General() {
   const { t } = useTranslation(["settings", "common"]);
@@ -49,7 +50,7 @@ export function General() {
           />
           <Radio.Group label={t("network.title")} description={t("network.text")} value={network} onChange={(value) => may && setNetwork(value as Network)}>
             <Stack gap="sm" mt="sm">
-              {(["none", "full"] as const).map((one) => (
+              {NETWORKS.map((one) => (
                 <Radio key={one} value={one} label={t(`network.${one}`)} description={t(`network.${one}Text`)} disabled={!may && network !== one} />
               ))}
             </Stack>

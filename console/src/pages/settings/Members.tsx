@@ -95,7 +95,7 @@ export function Members() {
                   key: "remove",
                   label: t("common:actions"),
                   width: 80,
-                  cell: ({ user }: Schemas["Member"]) => (
+                  cell: ({ user }: { user: string }) => (
                     <ActionIcon aria-label={t("members.remove", { user })} onClick={() => void ask_(user)}>
                       <IconTrash size={16} />
                     </ActionIcon>

@@ -8,6 +8,7 @@ import { useUrlState } from "@/ui/useUrlState";
 import { Events } from "./Events";
 import { General } from "./General";
 import { Members } from "./Members";
+import { Quota } from "./Quota";
 import { Secrets } from "./Secrets";
 
 export function ProjectSettings() {
@@ -17,6 +18,7 @@ export function ProjectSettings() {
   const commands: Record<string, string[]> = {
     general: ["nacre", "project", "show", project.name],
     members: ["nacre", "-p", project.name, "project", "members"],
+    quota: ["nacre", "-p", project.name, "quota", "show"],
     secrets: ["nacre", "-p", project.name, "secret", "ls"],
     events: ["nacre", "-p", project.name, "event", "ls"],
   };
@@ -36,6 +38,7 @@ export function ProjectSettings() {
       tabs={[
         { value: "general", label: t("tabs.general"), content: () => <General /> },
         { value: "members", label: t("tabs.members"), content: () => <Members /> },
+        { value: "quota", label: t("tabs.quota"), content: () => <Quota /> },
         { value: "secrets", label: t("tabs.secrets"), content: () => <Secrets /> },
         { value: "events", label: t("tabs.events"), content: () => <Events /> },
       ]}

@@ -79,7 +79,7 @@ export function evaluate(project: string, version: Schemas["ModelVersion"]): Pro
 }
 
 export function deploy(project: string, version: Schemas["ModelVersion"], type: string): Promise<Schemas["Endpoint"]> {
-  const body = { model: version.model, version: String(version.number), type };
+  const body = { model: version.model, version: String(version.number), type, runtime: "auto" as const, shadow: 0 };
   return ask(api.PUT("/api/v1/projects/{project}/endpoints/{endpoint}", { params: { path: { project, endpoint: ENDPOINT } }, body }));
 }
 

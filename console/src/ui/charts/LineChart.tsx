@@ -28,6 +28,8 @@ export interface LineChartProps {
   x?: XKind;
   logX?: boolean;
   logY?: boolean;
+  /** The axis of values begins at 0: for amounts of something. */
+  zero?: boolean;
   /** Charts with the same word show their cursors at the same x. */
   sync?: string;
   /** The part of x that is shown; null: all. Without `onZoom` the chart keeps it by itself. */
@@ -49,7 +51,7 @@ export function LineChart(props: LineChartProps) {
   );
 }
 
-function Lines({ label, series, height = 200, x = "step", logX = false, logY = false, sync, range, onZoom, legend, asTable }: LineChartProps) {
+function Lines({ label, series, height = 200, x = "step", logX = false, logY = false, zero = false, sync, range, onZoom, legend, asTable }: LineChartProps) {
   const { t, i18n } = useTranslation("charts");
   const [own, setOwn] = useState<Range | null>(null);
   const [table, setTable] = useState(false);
@@ -60,7 +62,7 @@ function Lines({ label, series, height = 200, x = "step", logX = false, logY = f
   const tabled = asTable ?? table;
   const empty = !series.some((one) => one.y.some((value) => value !== null));
   const more = useCallback((count: number) => t("more", { count }), [t]);
-  const spec: PlotSpec = { series, x, logX, logY, sync, range: shown, language: i18n.language, more, onZoom: zoom };
+  const spec: PlotSpec = { series, x, logX, logY, zero, sync, range: shown, language: i18n.language, more, onZoom: zoom };
   const legended = legend ?? series.length > 1;
   const tooled = asTable === undefined;
   return (
@@ -129,11 +131,11 @@ function Canvas({ label, spec, height }: { label: string; spec: PlotSpec; height
     now();
   }, [height]);
 
-  const { series, x, logX, logY, sync, language, range } = spec;
+  const { series, x, logX, logY, zero, sync, language, range } = spec;
   useEffect(() => {
     wanted.current = spec;
   });
-  useEffect(() => soon(box, draw), [draw, series, x, logX, logY, sync, language, range]);
+  useEffect(() => soon(box, draw), [draw, series, x, logX, logY, zero, sync, language, range]);
   useEffect(() => plot.current?.redraw(), [theme]);
   useEffect(() => {
     const place = box.current!;

@@ -14,6 +14,8 @@ export interface PlotSpec {
   x: XKind;
   logX: boolean;
   logY: boolean;
+  /** The axis of values begins at 0. */
+  zero: boolean;
   sync: string | undefined;
   range: Range | null;
   language: string;
@@ -35,9 +37,9 @@ export function ready(then: () => void): typeof uPlot | null {
 }
 
 /** What needs another uPlot: everything but data, range and the theme. */
-export function shape({ series, x, logX, logY, sync, language }: PlotSpec): string {
+export function shape({ series, x, logX, logY, zero, sync, language }: PlotSpec): string {
   const lines = series.map((one) => [one.id, one.color, one.lower ? 1 : 0, one.faint ? 1 : 0, one.dashed ? 1 : 0]);
-  return JSON.stringify([lines, x, logX, logY, sync, language]);
+  return JSON.stringify([lines, x, logX, logY, zero, sync, language]);
 }
 
 export class Plot {
@@ -94,7 +96,7 @@ export class Plot {
           distr: logX ? 3 : 1,
           range: (u): Range => this.spec.range ?? ofPlaces(u.data[0], x, logX),
         },
-        y: logY ? { distr: 3 } : { range: (_, low, high) => ofValues(low, high, (from, to) => this.Made.rangeNum(from, to, 0.1, true) as Range) },
+        y: logY ? { distr: 3 } : { range: (_, low, high) => ofValues(this.spec.zero && low !== null ? Math.min(0, low) : low, high, (from, to) => this.Made.rangeNum(from, to, 0.1, true) as Range) },
       },
       axes: [
         {

@@ -77,15 +77,17 @@ async def logs(
     offset: Annotated[int, Query(ge=0, description="bytes to leave out")] = 0,
     tail: Annotated[int | None, Query(ge=0, le=1_000_000, description="only the last lines")] = None,
     follow: Annotated[bool, Query(description="go on until the job has ended")] = False,
+    replica: Annotated[int, Query(ge=0, description="whose log, by rank")] = 0,
 ) -> StreamingResponse:
     """The log's bytes, as the command wrote them; attempts are separated by a line."""
     found = await asyncio.to_thread(services.jobs.get, caller, job)
     if tail is not None:
-        offset = max(offset, await asyncio.to_thread(services.jobs.logs.tail, found.id, tail))
+        first = await asyncio.to_thread(services.jobs.logs.tail, found.id, tail, replica=replica)
+        offset = max(offset, first)
     return log_response(
         services.signals,
         (f"log:{found.id}", f"job:{found.id}"),
-        lambda at: services.jobs.logs.read(found.id, at),
+        lambda at: services.jobs.logs.read(found.id, at, replica=replica),
         offset=offset,
         follow=follow,
     )

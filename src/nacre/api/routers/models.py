@@ -13,6 +13,7 @@ from nacre.schema.models import (
     AliasSet,
     Evaluation,
     EvaluationCreate,
+    ExportLayout,
     Model,
     ModelCreate,
     ModelFiles,
@@ -103,6 +104,16 @@ def files(caller: Allowed, services: Wired, model: str, version: str) -> ModelFi
 def archive(caller: Allowed, services: Wired, model: str, version: str) -> Response:
     """One folder, named as the file is; the ONNX form is in a folder ``onnx`` in it."""
     name, pieces = services.models.archive(caller, model, version)
+    headers = file_headers(name) | {"Content-Type": "application/zip", "Cache-Control": "no-store"}
+    return StreamingResponse(pieces, headers=headers)
+
+
+@routes.operation("models.export", response_class=Response)
+def export(
+    caller: Allowed, services: Wired, model: str, version: str, layout: ExportLayout = "triton"
+) -> Response:
+    """``<model>/<version>/…`` with what tells the server of it: ``config.pbtxt``, or ``MLmodel``."""
+    name, pieces = services.model_exports.export(caller, model, version, layout)
     headers = file_headers(name) | {"Content-Type": "application/zip", "Cache-Control": "no-store"}
     return StreamingResponse(pieces, headers=headers)
 

@@ -9,7 +9,7 @@ from fastapi import Depends, Query
 
 from nacre.api.routes import Allowed, Routes, Wired
 from nacre.schema.base import Page
-from nacre.schema.usage import Cost, Forecast, UsageRecord
+from nacre.schema.usage import Cost, Forecast, RequestUsage, UsageRecord
 from nacre.services.usage import UsageLedger
 
 routes = Routes()
@@ -51,6 +51,11 @@ def cost(
 ) -> Cost:
     keys = [key.strip() for key in by.split(",") if key.strip()]
     return usage.cost(caller, by=keys, since=_aware(since), until=_aware(until), project=project, top=top)
+
+
+@routes.operation("usage.requests")
+def requests(caller: Allowed, services: Wired, since: When = None, until: When = None) -> RequestUsage:
+    return services.endpoint_usage.requests(caller, since=_aware(since), until=_aware(until))
 
 
 @routes.operation("usage.forecast")

@@ -50,7 +50,7 @@ def push(
     """Send data and make the next version. Only what the server does not have is sent; a push that was
     interrupted goes on where it was."""
     started = time.monotonic()
-    with client() as nacre, _push_bar() as progress:
+    with client() as nacre, push_bar() as progress:
         version = nacre.data.push(path, name, note=note, extract=extract, progress=progress)
     seconds = time.monotonic() - started
 
@@ -231,7 +231,8 @@ class _PushBar(PushProgress):
 
 
 @contextmanager
-def _push_bar() -> Iterator[_PushBar]:
+def push_bar() -> Iterator[_PushBar]:
+    """What a push tells, drawn on a terminal."""
     with _bar() as bar:
         yield _PushBar(bar)
 

@@ -61,19 +61,35 @@ def logs(
     job: JobName,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="until the job has ended")] = False,
     tail: Annotated[int | None, typer.Option("--tail", min=0, help="only the last lines")] = None,
+    replica: Annotated[int, typer.Option("--replica", min=0, help="whose log, by rank")] = 0,
 ) -> None:
     """Print a job's log, byte for byte. Ctrl-C only ends the printing."""
     with client() as nacre:
-        write_log(nacre.jobs.logs(job, follow=follow, tail=tail))
+        write_log(nacre.jobs.logs(job, follow=follow, tail=tail, replica=replica))
 
 
 def stop(
     jobs: Annotated[list[str], typer.Argument(help="names or ids")],
     reason: Annotated[str | None, typer.Option("--reason", "-m", help="kept with the job")] = None,
+    checkpoint: Annotated[
+        bool,
+        typer.Option(
+            "--checkpoint", help="give them 10 minutes to save their state, and wait until they have"
+        ),
+    ] = False,
+    grace: Annotated[
+        str | None, typer.Option("--grace", help="from SIGTERM to SIGKILL, such as 30s or 1h")
+    ] = None,
 ) -> None:
-    """Stop jobs: SIGTERM, then SIGKILL after their stop_duration. What they wrote is kept."""
+    """Stop jobs: SIGTERM, then SIGKILL after their stop_duration. What they wrote is kept.
+
+    A job that was stopped goes on from its checkpoints as a new one: nacre run --resume NAME.
+    """
     with client() as nacre:
-        stopped = [nacre.jobs.stop(job, reason=reason) for job in jobs]
+        grace = grace or ("10m" if checkpoint else None)
+        stopped = [nacre.jobs.stop(job, reason=reason, grace=grace) for job in jobs]
+        if checkpoint:
+            stopped = [nacre.jobs.wait(job.id) for job in stopped]
 
     def render() -> None:
         for job in stopped:

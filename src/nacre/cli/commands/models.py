@@ -73,7 +73,8 @@ def checked(kind: type[T], fields: dict[str, Any]) -> T:
         return kind.model_validate(fields)
     except ValidationError as error:
         first = error.errors()[0]
-        where = f"--{first['loc'][0]}" if first["loc"] else "the request"
+        words = [str(part) for part in first["loc"] if isinstance(part, str)]
+        where = words[-1] if len(words) > 1 else f"--{words[0]}" if words else "the request"
         raise InvalidSpec(f"{where}: {str(first['msg']).removeprefix('Value error, ')}") from error
 
 

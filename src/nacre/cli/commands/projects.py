@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
 from nacre.cli.app import client, emit, group, out, table
 from nacre.cli.render import plain, when
 from nacre.errors import Unauthenticated
+from nacre.schema.launch import Network
 from nacre.sdk.settings import find_connection, keep_connection
 
 projects = group("project", "Projects and their members.")
@@ -86,7 +87,8 @@ def update(
     project: Named = None,
     description: Annotated[str | None, typer.Option("--description", "-m")] = None,
     network: Annotated[
-        Literal["none", "full"] | None, typer.Option(help="whether its work may use the network")
+        Network | None,
+        typer.Option(help="what its work reaches: this server (none), package indexes too, or everything"),
     ] = None,
 ) -> None:
     """Change a project (owners)."""

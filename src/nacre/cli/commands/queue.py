@@ -42,9 +42,12 @@ def queue() -> None:
 
 def _line(entry: QueueEntry) -> None:
     gpu = f", {entry.gpu:g} GPU" if entry.gpu else ""
+    most = f" to {entry.most_replicas}" if entry.most_replicas > entry.replicas else ""
+    times = f"{entry.replicas}{most} × " if entry.most_replicas > 1 else ""
     parts = [
+        "" if entry.kind == "job" else entry.kind,
         entry.user or "",
-        f"{entry.cpu:g} cpu, {size(entry.memory)}{gpu}",
+        f"{times}{entry.cpu:g} cpu, {size(entry.memory)}{gpu}",
         "" if entry.priority == "normal" else f"{entry.priority} priority",
         "spot" if entry.spot else "",
     ]

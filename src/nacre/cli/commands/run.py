@@ -71,6 +71,24 @@ def run(
     ] = None,
     max_duration: Annotated[str | None, typer.Option("--max-duration", help="such as 1h30m")] = None,
     max_restarts: Annotated[int | None, typer.Option("--max-restarts", help="after failures")] = None,
+    replicas: Annotated[
+        str | None, typer.Option("--replicas", help="that start together: a number, or 1..4")
+    ] = None,
+    processes: Annotated[
+        int | None, typer.Option("--processes", min=1, help="of the command, in each replica")
+    ] = None,
+    distribution: Annotated[
+        str | None,
+        typer.Option("--distribution", help="pytorch, tensorflow, jax, keras, mxnet, mpi: how they meet"),
+    ] = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(
+            "--resume",
+            help="begin with the checkpoints of this job; alone: do it again from there",
+            metavar="JOB",
+        ),
+    ] = None,
     priority: Annotated[str | None, typer.Option(help="low, normal or high")] = None,
     spot: Annotated[
         bool | None, typer.Option("--spot/--no-spot", help="cheaper; makes room for others, and comes back")
@@ -84,6 +102,8 @@ def run(
 ) -> None:
     """See ``_HELP``."""
     with client() as nacre:
+        if resume is not None and script is None and file is None:
+            like = like or resume
         draft = _draft(nacre, script, arguments or [], file=file, like=like, folder=workdir)
         changes: dict[str, Any] = {
             "name": name,
@@ -93,13 +113,17 @@ def run(
             "instance_type": instance_type,
             "max_duration": max_duration,
             "max_restarts": max_restarts,
+            "replicas": replicas,
+            "processes_per_replica": processes,
+            "distribution": distribution and {"type": distribution},
+            "resume_from": resume,
             "priority": priority,
             "spot": spot,
             "capture": "off" if no_capture else None,
         }
         if environment is not None:
             draft.fields.pop("environment_lock", None)
-        _override(draft.fields, changes, ("name", "experiment_name", "max_duration"))
+        _override(draft.fields, changes)
         _extend(draft.fields, "env", ("envs", "environment_variables"), variables(env or [], os.environ))
         _extend(draft.fields, "inputs", (), inputs(data or []))
         if secret:
@@ -154,13 +178,18 @@ def _again(
     return from_job(nacre.jobs.get(like), script, arguments, folder)
 
 
-def _override(fields: dict[str, Any], changes: dict[str, Any], aliased: tuple[str, ...]) -> None:
+def _override(fields: dict[str, Any], changes: dict[str, Any]) -> None:
     """Options win over the file, also over an alias there."""
-    aliases = {"name": "display_name", "max_duration": "limits"}
+    aliases = {
+        "name": ("display_name",),
+        "max_duration": ("limits",),
+        "replicas": ("nodes", "num_nodes", "instance_count"),
+        "processes_per_replica": ("process_count_per_instance", "nproc_per_node"),
+    }
     for key, value in changes.items():
         if value is not None:
-            if key in aliased:
-                fields.pop(aliases.get(key, key), None)
+            for alias in aliases.get(key, ()):
+                fields.pop(alias, None)
             fields[key] = value
 
 

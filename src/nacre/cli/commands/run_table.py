@@ -152,6 +152,9 @@ def plot(
         raise InvalidSpec(f"there is no axis {axis!r}: use step, time or relative")
     with client() as connected:
         found = connected.runs.chart(runs, split(metric), width=280, axis=kinds[axis])
+        if metric is None:
+            own = [one for one in found.series if not one.key.startswith("system/")]
+            found = found.model_copy(update={"series": own})
         if as_json():
             emit(found, lambda: None)
             return

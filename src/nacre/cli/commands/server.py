@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -17,6 +16,7 @@ from rich.markup import escape
 
 from nacre.cli.app import as_json, client, emit, err, options, out
 from nacre.cli.commands.console import link
+from nacre.cli.processes import end_replicas, start_time
 from nacre.errors import Conflict, NacreError, Unavailable
 from nacre.schema.server import CheckState, Diagnosis
 from nacre.sdk.client import Client
@@ -35,20 +35,11 @@ def register(app: typer.Typer) -> None:
     app.command("check", hidden=True)(doctor)
 
 
-def _start_time(pid: int) -> int | None:
-    """Start time of a process; null when there is none, or only what nobody has reaped."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return int(fields[19]) if fields[0] not in "ZX" else None
-
-
 def _running(file: str = "server.json") -> dict[str, Any] | None:
     """What the living server of this home wrote of itself."""
     try:
         found: dict[str, Any] = json.loads((nacre_home() / file).read_text())
-        return found if _start_time(int(found["pid"])) == found["start"] else None
+        return found if start_time(int(found["pid"])) == found["start"] else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -135,11 +126,12 @@ def _wait_ready(process: subprocess.Popen[bytes]) -> None:
 
 def down(
     everything: Annotated[
-        bool, typer.Option("--all", help="stop running jobs and instances first")
+        bool, typer.Option("--all", help="stop running jobs, instances and replicas of endpoints, too")
     ] = False,
     timeout: Annotated[float, typer.Option(help="seconds to wait")] = 30.0,
 ) -> None:
-    """Stop the server of this machine. Jobs and instances go on, and are found again by 'nacre up'."""
+    """Stop the server of this machine, and its endpoints. Jobs and instances go on, and are found again by
+    'nacre up'."""
     there = _running()
     if there is None:
         _end_model_server(timeout)
@@ -148,14 +140,18 @@ def down(
     left = _stop_work(timeout) if everything else _going_on()
     os.kill(there["pid"], signal.SIGTERM)
     deadline = time.monotonic() + timeout
-    while _start_time(there["pid"]) == there["start"]:
+    while start_time(there["pid"]) == there["start"]:
         if time.monotonic() > deadline:
             raise Unavailable(
                 f"process {there['pid']} did not end within {timeout:.0f} s: kill it, then try again"
             )
         time.sleep(0.02)
-    _end_model_server(timeout)
-    out.print("nacre is down" + (f"; {left} go on and are found again by 'nacre up'" if left else ""))
+    said = "; endpoints answer no more until 'nacre up'" if _end_model_server(timeout) else ""
+    if everything:
+        end_replicas(nacre_home() / "attempts", max(1.0, deadline - time.monotonic()))
+    out.print(
+        "nacre is down" + said + (f"; {left} go on and are found again by 'nacre up'" if left else "")
+    )
 
 
 def _going_on() -> str:
@@ -186,15 +182,16 @@ def _stop_work(timeout: float) -> str:
     return _going_on()
 
 
-def _end_model_server(timeout: float) -> None:
-    """End the model server that a server of this home left serving."""
+def _end_model_server(timeout: float) -> bool:
+    """End the model server that a server of this home left serving; whether there was one."""
     file = "serving/modelserver.json"
     if (found := _running(file)) is None:
-        return
+        return False
     os.kill(found["pid"], signal.SIGTERM)
     deadline = time.monotonic() + timeout
     while _running(file) and time.monotonic() < deadline:
         time.sleep(0.02)
+    return True
 
 
 def status() -> None:

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from nacre.cli.app import client, emit, group, out
-from nacre.schema.users import Settings
+from nacre.cli.render import size
+from nacre.schema.users import Reserved, Settings
 
 settings = group("settings", "What holds for the whole server.")
 
@@ -21,6 +22,10 @@ def _show(found: Settings) -> None:
     def text() -> None:
         out.print(f"sign-up: {found.sign_up}{'' if found.sign_up_set else ' (nobody has set it)'}")
         out.print(f"trash: deleted runs and experiments can be restored for {found.trash_days} days")
+        aside = found.reserved
+        if aside != Reserved():
+            kept = f"{aside.cpu:g} cpu, {size(aside.memory)} of memory, {aside.gpu:g} GPU"
+            out.print(f"set aside for instances and endpoints: {kept}")
 
     emit(found, text)
 
@@ -40,9 +45,20 @@ def change(
     trash_days: Annotated[
         int | None, typer.Option(min=0, help="how long deleted runs and experiments can be restored")
     ] = None,
+    reserve_cpu: Annotated[
+        float | None, typer.Option(min=0, help="cpus set aside for instances and endpoints")
+    ] = None,
+    reserve_memory: Annotated[
+        str | None, typer.Option(help="memory set aside for instances and endpoints, such as 16GB")
+    ] = None,
+    reserve_gpu: Annotated[
+        float | None, typer.Option(min=0, help="GPUs set aside for instances and endpoints")
+    ] = None,
 ) -> None:
     """Change the server's settings (administrators)."""
-    if sign_up is None and trash_days is None:
+    kept = {"cpu": reserve_cpu, "memory": reserve_memory, "gpu": reserve_gpu}
+    reserved: dict[str, float | str] = {name: value for name, value in kept.items() if value is not None}
+    if sign_up is None and trash_days is None and not reserved:
         raise typer.BadParameter("say what to set, such as --sign-up invite")
     with client() as nacre:
-        _show(nacre.settings.update(sign_up=sign_up, trash_days=trash_days))
+        _show(nacre.settings.update(sign_up=sign_up, trash_days=trash_days, reserved=reserved or None))

@@ -9,6 +9,7 @@ import typer
 from nacre.cli.app import client, emit, group, out, table
 from nacre.cli.prompts import seconds
 from nacre.cli.render import plain, when
+from nacre.schema.operations import INVOKE_SCOPE
 
 tokens = group("token", "Tokens for programs.")
 
@@ -28,11 +29,21 @@ def create(
     lifetime: Annotated[
         str | None, typer.Option(help="how long it lasts, such as 90d (default: ever)")
     ] = None,
+    rate: Annotated[
+        float | None, typer.Option(help="requests a second that endpoints answer it (default: any)")
+    ] = None,
+    burst: Annotated[
+        int | None, typer.Option(help="so many at once, with --rate (default: the rate)")
+    ] = None,
 ) -> None:
     """Make a token. It is shown this once, alone on standard output."""
     with client() as nacre:
         issued = nacre.tokens.create(
-            name, scopes=scope or ["*"], lifetime_s=seconds(lifetime, "--lifetime")
+            name,
+            scopes=scope or ["*"],
+            lifetime_s=seconds(lifetime, "--lifetime"),
+            rate_per_s=rate,
+            burst=burst,
         )
     emit(issued, lambda: out.print(issued.secret, markup=False))
 
@@ -50,13 +61,14 @@ def ls() -> None:
                 token.name,
                 token.kind,
                 " ".join(token.scopes),
+                "" if token.rate_per_s is None else f"{token.rate_per_s:g}/s",
                 when(token.expires_at),
-                when(token.last_used_at),
+                when(token.last_used_at, never="not told" if token.scopes == [INVOKE_SCOPE] else "never"),
             )
             for token in found
         )
         table(
-            ("id", "name", "kind", "scopes", "expires", "last used"),
+            ("id", "name", "kind", "scopes", "rate", "expires", "last used"),
             rows,
             empty="none: make one with 'nacre token create NAME'",
         )

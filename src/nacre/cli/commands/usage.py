@@ -8,16 +8,19 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from nacre.cli.app import client, emit, options, out, table
+from nacre.cli.app import client, emit, group, options, out, table
 from nacre.cli.render import when
 from nacre.errors import InvalidSpec
 from nacre.schema.resources import parse_duration
 from nacre.schema.usage import Cost, CostLine, Forecast, money
 
+usage = group("usage", "What was used, apart from money.")
+
 
 def register(app: typer.Typer) -> None:
-    """Add the command."""
+    """Add the commands."""
     app.command("cost")(cost)
+    app.add_typer(usage)
 
 
 def cost(
@@ -58,6 +61,35 @@ def cost(
         keys = [key.strip() for key in by.split(",") if key.strip()]
         found = connected.usage.cost(keys, since=start, until=end, project=options.project, top=top)
     emit(found, lambda: _show(found, keys))
+
+
+@usage.command("requests")
+def requests(
+    since: Annotated[str | None, typer.Option(help="7d, 12h, or a date such as 2026-03-01 (UTC)")] = None,
+    until: Annotated[str | None, typer.Option(help="the same")] = None,
+) -> None:
+    """Show what the project's endpoints answered, day by day."""
+    with client() as connected:
+        found = connected.usage.requests(since=moment(since), until=moment(until))
+
+    def render() -> None:
+        rows = [
+            (
+                line.day,
+                escape(line.endpoint),
+                str(line.requests),
+                str(line.errors),
+                str(line.samples),
+                hours(line.seconds),
+            )
+            for line in found.lines
+        ]
+        columns = ("day", "endpoint", "requests", "errors", "samples", "request time")
+        table(columns, rows, empty="no endpoint answered anything yet")
+        if rows:
+            out.print(f"[bold]{found.requests} requests, {hours(found.seconds)} of request time[/bold]")
+
+    emit(found, render)
 
 
 def _show(found: Cost, keys: list[str]) -> None:

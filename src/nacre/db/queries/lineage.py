@@ -10,6 +10,7 @@ from typing import TypeVar
 from sqlalchemy import ColumnElement, Select, String, cast, or_, select
 from sqlalchemy.orm import Session
 
+from nacre.db.queries import lineage_batches as batches
 from nacre.db.queries.models import find_version
 from nacre.db.queries.runs import find_run
 from nacre.db.tables.data import DatasetRow, DatasetVersionRow
@@ -17,6 +18,7 @@ from nacre.db.tables.endpoints import EndpointRow, RevisionRow
 from nacre.db.tables.environments import EnvironmentRow
 from nacre.db.tables.jobs import JobRow
 from nacre.db.tables.models import EvaluationRow, ModelRow, ModelVersionRow
+from nacre.db.tables.predictions import BatchRow
 from nacre.db.tables.runs import RunRow
 from nacre.schema.lineage import LineageKind
 
@@ -191,7 +193,9 @@ def sources(session: Session, project_id: str, nodes: Sequence[Node], limit: int
     for kind, mine in _by_kind(nodes):
         for part in _batched(mine.values(), _CHUNK):
             here = {node.row: node for node in part}
-            if kind is JOB:
+            if kind is DATA:
+                found += _sources_of_data(session, project_id, part)
+            elif kind is JOB:
                 found += _sources_of_jobs(session, here)
             elif kind is RUN:
                 found += _jobs_of_runs(session, project_id, here)
@@ -242,6 +246,18 @@ def _by_kind(nodes: Sequence[Node]) -> list[tuple[LineageKind, dict[str, Node]]]
 def _jobs(project_id: str) -> Select[JobRow]:
     mine = select(JobRow).where(JobRow.project_id == project_id, JobRow.kind == _WORK)
     return mine.order_by(JobRow.id.desc())
+
+
+def _sources_of_data(session: Session, project_id: str, data: Sequence[Node]) -> Iterator[Edge]:
+    by_ref = {node.label: node for node in data}
+    for row, model, version in batches.that_made(session, project_id, list(by_ref)):
+        made = by_ref[f"{row.out}@{row.out_number}"]
+        yield _model(model, version), made
+        yield data_node(row.data), made
+
+
+def _answers(row: BatchRow) -> Node:
+    return data_node(f"{row.out}@{row.out_number}")
 
 
 def _sources_of_jobs(session: Session, jobs: dict[str, Node]) -> Iterator[Edge]:
@@ -340,6 +356,8 @@ def _results_of_data(
     newest = evaluations.order_by(EvaluationRow.id.desc()).limit(limit)
     for model, number, row in session.execute(newest):
         yield by_ref[row.data], _evaluation(model, number, row)
+    for made, _, _ in batches.made_of(session, project_id, by_ref, limit):
+        yield by_ref[made.data], _answers(made)
 
 
 def _results_of_jobs(
@@ -374,6 +392,8 @@ def _results_of_models(
     statement = _evaluations(project_id).where(EvaluationRow.version_id.in_(models))
     for model, number, row in session.execute(statement.order_by(EvaluationRow.id.desc()).limit(limit)):
         yield models[row.version_id], _evaluation(model, number, row)
+    for made, _, _ in batches.made_by(session, project_id, models, limit):
+        yield models[made.version_id], _answers(made)
     serving = (
         select(RevisionRow.version_id, EndpointRow)
         .join(EndpointRow, EndpointRow.id == RevisionRow.endpoint_id)

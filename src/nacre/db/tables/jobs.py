@@ -14,7 +14,8 @@ from nacre.db.tables.base import Instant, Row
 class JobRow(Row):
     """A job; its attempts are rows of ``attempts`` with ``subject_id`` = ``id``.
 
-    ``queued_at`` orders the queue: a restarted job keeps its place. ``stop_reason`` is set once somebody
+    ``queued_at`` orders the queue: a restarted job keeps its place. It is not placed before ``retry_at``.
+    ``cpu`` to ``gpu_name`` and ``price_per_hour`` are of one replica. ``stop_reason`` is set once somebody
     asked it to stop. ``spec`` and ``record`` are the wire types of the same names.
     """
 
@@ -36,12 +37,13 @@ class JobRow(Row):
     record: Mapped[dict[str, Any]] = mapped_column(JSON)
     cpu: Mapped[float]
     memory: Mapped[int] = mapped_column(BigInteger)
-    gpu: Mapped[int]
+    gpu: Mapped[float]
     gpu_name: Mapped[str | None] = mapped_column(String(64))
     price_per_hour: Mapped[int] = mapped_column(BigInteger)
     stop_reason: Mapped[str | None] = mapped_column(String(64))
     created_at: Mapped[datetime] = mapped_column(Instant)
     queued_at: Mapped[datetime] = mapped_column(Instant)
+    retry_at: Mapped[datetime | None] = mapped_column(Instant)
     started_at: Mapped[datetime | None] = mapped_column(Instant)
     ended_at: Mapped[datetime | None] = mapped_column(Instant)
 

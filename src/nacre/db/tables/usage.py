@@ -25,7 +25,7 @@ class UsageRow(Row):
     subject_name: Mapped[str] = mapped_column(String(250))
     cpu: Mapped[float]
     memory: Mapped[int] = mapped_column(BigInteger)
-    gpu: Mapped[int]
+    gpu: Mapped[float]
     price_per_hour: Mapped[int] = mapped_column(BigInteger)
     started_at: Mapped[datetime] = mapped_column(Instant)
     ended_at: Mapped[datetime | None] = mapped_column(Instant)

@@ -23,7 +23,8 @@ class UserRow(Row):
 
 
 class TokenRow(Row):
-    """``hash``: SHA-256 of the secret, in hex. ``project_id``, ``attempt_id`` narrow it."""
+    """``hash``: SHA-256 of the secret, in hex. ``project_id``, ``attempt_id`` narrow it; ``rate_per_s`` and
+    ``burst`` limit its calls of endpoints."""
 
     __tablename__ = "tokens"
 
@@ -38,6 +39,8 @@ class TokenRow(Row):
     created_at: Mapped[datetime] = mapped_column(Instant)
     expires_at: Mapped[datetime | None] = mapped_column(Instant)
     last_used_at: Mapped[datetime | None] = mapped_column(Instant)
+    rate_per_s: Mapped[float | None]
+    burst: Mapped[int | None]
 
 
 class InvitationRow(Row):

@@ -39,7 +39,7 @@ class Releases:
 
     def __init__(self, held: Iterable[Holding], now: float) -> None:
         self._now = now
-        self._rows = sorted(map(self._row, held, count()), key=_place)
+        self._rows = sorted(map(self._row, held, count()))
 
     def _row(self, held: Holding, number: int) -> _Release:
         end = NEVER if held.ends_by is None else max(held.ends_by, self._now)
@@ -47,12 +47,12 @@ class Releases:
 
     def add(self, held: Holding) -> None:
         """One more."""
-        insort(self._rows, self._row(held, len(self._rows)), key=_place)
+        insort(self._rows, self._row(held, len(self._rows)))
 
     def hasten(self, ids: Set[str]) -> None:
         """These are told to go now, and have gone after their grace."""
         told = [_told_to_go(row, self._now) if row[2] in ids else row[4] for row in self._rows]
-        self._rows = sorted(map(self._row, told, count()), key=_place)
+        self._rows = sorted(map(self._row, told, count()))
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -71,14 +71,11 @@ class Releases:
 
 
 _Release = tuple[float, float, str, int, Holding]
+"""Sorted as it is: the number tells any two apart before their holdings are compared."""
 
 
 def _told_to_go(row: _Release, now: float) -> Holding:
     return replace(row[4], ends_by=min(row[0], now + row[4].grace), leaving=True)
-
-
-def _place(row: _Release) -> tuple[float, float, str, int]:
-    return row[:4]
 
 
 def guard(
@@ -91,7 +88,7 @@ def guard(
     """
     rest = free.copy()
     done, step = 0, 1
-    while rest.slots(lane.shape).sum() < lane.replicas:  # gallop, then look back for the first that does
+    while rest.slots(lane).sum() < lane.replicas:  # gallop, then look back for the first that does
         if done == len(releases):
             return None
         before, start = rest.copy(), done
@@ -102,7 +99,7 @@ def guard(
         low, high = start + 1, done
         while low < high:
             half = (low + high) // 2
-            if _after(before, releases.part(start, half)).slots(lane.shape).sum() >= lane.replicas:
+            if _after(before, releases.part(start, half)).slots(lane).sum() >= lane.replicas:
                 high = half
             else:
                 low = half + 1
@@ -112,7 +109,7 @@ def guard(
         rest.hold(releases.part(done, done + 1), +1)
         done += 1
     seats = _late_seats(rest, free, lane)
-    rest.take(lane.shape, seats)
+    rest.take(lane, seats)
     return Guard(name, project, at, rest, seats)
 
 
@@ -124,7 +121,7 @@ def _after(free: Capacity, ended: Sequence[Holding]) -> Capacity:
 
 def _late_seats(rest: Capacity, free: Capacity, lane: Lane) -> list[Seat]:
     """Its place then; of devices, first those that are in use now: what is free now stays of use."""
-    seats = rest.seats(lane.shape, rest.slots(lane.shape), lane.replicas)
+    seats = rest.seats(lane, rest.slots(lane), lane.replicas)
     if lane.shape.gpu < 1:
         return seats
     moved, used = [], dict[int, set[int]]()
@@ -179,11 +176,11 @@ class Room:
 
     def take(self, lane: Lane, seats: Sequence[Seat]) -> None:
         """Start work on these places."""
-        self.free.take(lane.shape, seats)
+        self.free.take(lane, seats)
         mask = self.mask(lane)
         for bit, one in enumerate(self.guards):
             if mask >> bit & 1:
-                one.rest.take(lane.shape, seats)
+                one.rest.take(lane, seats)
         touched = np.unique([self.free.index[seat.node] for seat in seats])
         for key, view in self._views.items():
             if key:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 NO_CAPACITY = "no_capacity"
 GANG_INCOMPLETE = "gang_incomplete"
 QUOTA_EXCEEDED = "quota_exceeded"
+RESERVED = "reserved"
 
 
 class Shape(NamedTuple):
@@ -37,15 +38,22 @@ class Lane:
     """Seconds it runs at most, when that is known."""
     spot: bool = False
     """Cheap work: whoever is not may have its place."""
+    interactive: bool = False
+    """An instance or an endpoint: it comes first, and may have what is set aside."""
     hashed: int = field(init=False, repr=False, compare=False)
     """Lanes are looked up for every job of a long queue: their hash is made once."""
 
     def __post_init__(self) -> None:
-        made = hash((self.shape, self.replicas, self.most, self.time_limit, self.spot))
+        made = hash((self.shape, self.replicas, self.most, self.time_limit, self.spot, self.interactive))
         object.__setattr__(self, "hashed", made)
 
     def __hash__(self) -> int:
         return self.hashed
+
+    @property
+    def bound(self) -> bool:
+        """Whether what is set aside is not for it."""
+        return not (self.spot or self.interactive)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +70,17 @@ class Demand:
     queued_at: float = 0.0
 
 
+class Aside(NamedTuple):
+    """What of a machine is set aside for instances and endpoints; spot work may have it meanwhile."""
+
+    cpu: float = 0.0
+    memory: int = 0
+    gpu: float = 0.0
+
+
+NOTHING_ASIDE = Aside()
+
+
 @dataclass(frozen=True, slots=True)
 class Machine:
     """Totals of a node; ``gpus`` names each device, in index order."""
@@ -70,6 +89,7 @@ class Machine:
     cpu: float
     memory: int
     gpus: Sequence[str] = ()
+    aside: Aside = NOTHING_ASIDE
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +117,12 @@ class Holding:
     leaving: bool = False
     """It was told to go; ``ends_by`` says when it has."""
     job: bool = True
-    """Whether it counts for a quota of running jobs."""
+    """Whether it counts for a quota of running jobs; else it is interactive."""
+
+    @property
+    def bound(self) -> bool:
+        """Whether what is set aside is not for it."""
+        return self.job and not self.spot
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +197,7 @@ def occupied(demand: Demand, seats: Sequence[Seat], since: float, ends_by: float
             spot=demand.lane.spot,
             since=since,
             ends_by=ends_by,
+            job=not demand.lane.interactive,
         )
         for seat in seats
     ]

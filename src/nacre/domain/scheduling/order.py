@@ -1,4 +1,5 @@
-"""The queue as turns: priority class, then the project with the least, then its user, then age.
+"""The queue as turns: what is interactive, then the priority class, then the project with the least, then
+its user, then age.
 
 Spot work comes after all that is not: else it would start only to be sent away.
 """
@@ -6,109 +7,113 @@ Spot work comes after all that is not: else it would start only to be sent away.
 from __future__ import annotations
 
 import heapq
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence, Set
+from operator import attrgetter
 
 from nacre.domain.scheduling.model import Demand, Holding, Lane, Machine, Policy
 from nacre.domain.scheduling.shares import Shares, Totals
 
 
 class _User:
-    """What one user of a project waits for, in lanes; each lane in order of age."""
+    """What one user of a project waits for, in order of age, and the place up to which turns were taken.
 
-    __slots__ = ("heap", "lanes", "name")
+    ``lanes``: of each, the number that stands for its lane.
+    """
+
+    __slots__ = ("at", "lanes", "name", "row")
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.lanes: dict[Lane, deque[Demand]] = {}
-        self.heap: list[tuple[float, str, Lane]] = []
-
-    def add(self, demand: Demand) -> None:
-        self.lanes.setdefault(demand.lane, deque()).append(demand)
-
-    def ready(self) -> None:
-        self.heap = [(row[0].queued_at, row[0].id, lane) for lane, row in self.lanes.items()]
-        heapq.heapify(self.heap)
+        self.row: list[Demand] = []
+        self.lanes: list[int] = []
+        self.at = 0
 
     def oldest(self) -> Demand | None:
-        return self.lanes[self.heap[0][2]][0] if self.heap else None
-
-    def drop(self) -> deque[Demand]:
-        """Take the whole lane of the oldest out."""
-        _, _, lane = heapq.heappop(self.heap)
-        return self.lanes.pop(lane)
-
-    def drop_where(self, full: Callable[[Lane], bool]) -> list[tuple[Lane, deque[Demand]]]:
-        """Take every lane out of which that holds."""
-        gone = [(lane, self.lanes.pop(lane)) for _, _, lane in self.heap if full(lane)]
-        if gone:
-            self.heap = [entry for entry in self.heap if entry[2] in self.lanes]
-            heapq.heapify(self.heap)
-        return gone
-
-    def pop(self) -> None:
-        """Take the oldest out."""
-        _, _, lane = self.heap[0]
-        row = self.lanes[lane]
-        row.popleft()
-        if row:
-            heapq.heapreplace(self.heap, (row[0].queued_at, row[0].id, lane))
-        else:
-            heapq.heappop(self.heap)
-            del self.lanes[lane]
+        return self.row[self.at] if self.at < len(self.row) else None
 
 
 class _Project:
-    __slots__ = ("heap", "name", "users")
+    """``shut``: the lanes of which no more starts now."""
+
+    __slots__ = ("heap", "name", "shut", "users")
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.users: dict[str, _User] = {}
         self.heap: list[tuple[float, float, str]] = []
-
-    def add(self, demand: Demand) -> None:
-        user = self.users.get(demand.user)
-        if user is None:
-            user = self.users[demand.user] = _User(demand.user)
-        user.add(demand)
+        self.shut: set[int] = set()
 
 
 class Turns:
     """Hands out, one after the other, the demand whose turn it is, and hears what became of it.
 
     A turn ends with one of ``started`` (the next turn is by the new shares), ``skipped`` (it waits; the
-    user's next is looked at) and ``passed`` (all in the lane of that user wait).
+    user's next is looked at) and ``passed`` (nothing in that lane of that project starts any more).
     """
 
-    def __init__(self, queue: Iterable[Demand], shares: Shares) -> None:
+    def __init__(self, queue: Iterable[Demand], shares: Shares, limited: Container[str] = ()) -> None:
         self._shares = shares
-        self._classes: dict[tuple[bool, int], dict[str, _Project]] = {}
-        for demand in sorted(queue, key=_age):
-            projects = self._classes.setdefault((not demand.lane.spot, demand.priority), {})
-            project = projects.get(demand.project)
-            if project is None:
-                project = projects[demand.project] = _Project(demand.project)
-            project.add(demand)
-        self._priorities = sorted(self._classes, reverse=True)
+        self._limited = limited
+        self._classes: dict[tuple[bool, bool, int], dict[str, _Project]] = {}
+        self._numbers: dict[Lane, int] = {}
+        """Of the lanes. A long queue is gone through by these: numbers are compared faster."""
+        users: dict[tuple[bool, bool, int, str, str], _User] = {}
+        # two sorts by plain values: pairs as keys would be a heap of objects, and work for the collector
+        for demand in sorted(sorted(queue, key=attrgetter("id")), key=attrgetter("queued_at")):
+            lane = demand.lane
+            number = self._numbers.get(lane)
+            if number is None:
+                number = self._numbers[lane] = len(self._numbers)
+            key = (lane.interactive, not lane.spot, demand.priority, demand.project, demand.user)
+            user = users.get(key)
+            if user is None:
+                user = users[key] = self._user(*key)
+            user.row.append(demand)
+            user.lanes.append(number)
         self._heap: list[tuple[float, float, str]] = []
         self._projects: dict[str, _Project] = {}
         self._current: tuple[_Project, _User] | None = None
+        self._closed: set[int] = set()
+
+    def _user(self, interactive: bool, lasting: bool, priority: int, project: str, user: str) -> _User:
+        projects = self._classes.setdefault((interactive, lasting, priority), {})
+        found = projects.get(project)
+        if found is None:
+            found = projects[project] = _Project(project)
+        return found.users.setdefault(user, _User(user))
 
     def __iter__(self) -> Iterator[Demand]:
-        for priority in self._priorities:
+        for priority in sorted(self._classes, reverse=True):
             self._projects = self._classes[priority]
             for project in self._projects.values():
                 for user in project.users.values():
-                    user.ready()
                     self._push_user(project, user)
                 self._push(project)
             while self._heap:
                 project = self._projects[self._heap[0][2]]
                 user = project.users[project.heap[0][2]]
-                self._current = (project, user)
                 oldest = user.oldest()
-                assert oldest is not None
+                if oldest is None or not self._open(project, user.lanes[user.at]):
+                    self._advance(project, user)
+                    self._next(project, user)
+                    continue
+                self._current = (project, user)
                 yield oldest
+
+    def close(self, lane: Lane) -> None:
+        """Nothing in this lane starts any more, of any project that has no limit of its own."""
+        self._closed.add(self._numbers[lane])
+
+    def _open(self, project: _Project, lane: int) -> bool:
+        return lane not in project.shut and (lane not in self._closed or project.name in self._limited)
+
+    def _advance(self, project: _Project, user: _User) -> None:
+        """Go on to the user's next in a lane that is open."""
+        lanes, at, shut = user.lanes, user.at, project.shut
+        closed: Set[int] = frozenset() if project.name in self._limited else self._closed
+        while at < len(lanes) and (lanes[at] in closed or lanes[at] in shut):
+            at += 1
+        user.at = at
 
     def _push(self, project: _Project) -> None:
         if project.heap:
@@ -124,7 +129,8 @@ class Turns:
     def started(self) -> None:
         """It starts, and counts in the shares already."""
         project, user = self._taken()
-        user.pop()
+        user.at += 1
+        self._advance(project, user)
         heapq.heappop(project.heap)
         self._push_user(project, user)
         heapq.heappop(self._heap)
@@ -133,22 +139,16 @@ class Turns:
     def skipped(self) -> None:
         """It waits; the next like it may have another fate."""
         project, user = self._taken()
-        user.pop()
+        user.at += 1
+        self._advance(project, user)
         self._next(project, user)
 
-    def passed(self) -> list[str]:
-        """It waits, and so do all like it of this user: their ids."""
+    def passed(self) -> None:
+        """It waits, and so do all like it of this project."""
         project, user = self._taken()
-        waiting = [demand.id for demand in user.drop()]
+        project.shut.add(user.lanes[user.at])
+        self._advance(project, user)
         self._next(project, user)
-        return waiting
-
-    def passed_where(self, full: Callable[[Lane], bool]) -> list[tuple[Lane, list[str]]]:
-        """All of this user wait that are in a lane of which that holds: the lanes, and the ids in them."""
-        project, user = self._taken()
-        gone = [(lane, [demand.id for demand in row]) for lane, row in user.drop_where(full)]
-        self._next(project, user)
-        return gone
 
     def _taken(self) -> tuple[_Project, _User]:
         assert self._current is not None
@@ -168,19 +168,23 @@ class Turns:
 
 
 def line(
-    queue: Iterable[Demand], machines: Sequence[Machine], holdings: Iterable[Holding], policy: Policy
+    queue: Iterable[Demand],
+    machines: Sequence[Machine],
+    holdings: Iterable[Holding],
+    policy: Policy,
+    most: int | None = None,
 ) -> list[Demand]:
-    """The queue in the order of turns, as if each started when its turn comes and none ended."""
+    """The queue in the order of turns, as if each started when its turn comes and none ended.
+
+    ``most``: only the first ones.
+    """
     shares = Shares(Totals(machines), policy, holdings)
     turns = Turns(queue, shares)
-    order = []
+    order: list[Demand] = []
     for demand in turns:
+        if len(order) == most:
+            break
         order.append(demand)
-        lane = demand.lane
-        shares.start(demand.project, demand.user, demand.id, lane.shape, lane.replicas)
+        shares.start(demand, demand.lane.replicas)
         turns.started()
     return order
-
-
-def _age(demand: Demand) -> tuple[float, str]:
-    return demand.queued_at, demand.id

@@ -13,6 +13,7 @@ from nacre.domain.scheduling.model import (
     GANG_INCOMPLETE,
     NO_CAPACITY,
     QUOTA_EXCEEDED,
+    RESERVED,
     Demand,
     Holding,
     Lane,
@@ -24,6 +25,10 @@ from nacre.domain.scheduling.model import (
 from nacre.domain.scheduling.shares import Shares
 
 _GIB = 2**30
+_ROW = {"cpu": 0, "memory": 1, "gpu": 2}
+_NAMED = 16
+"""On more machines than that, what uses them is not named."""
+_ASIDE = "set aside for instances and endpoints"
 
 
 def never_fits(lane: Lane, machines: Sequence[Machine], empty: Capacity | None = None) -> str | None:
@@ -32,23 +37,51 @@ def never_fits(lane: Lane, machines: Sequence[Machine], empty: Capacity | None =
     ``empty``: their capacity, where that was made already.
     """
     shape = lane.shape
-    room = (empty or Capacity(machines)).slots(shape)
-    if len(machines) and room.sum() >= lane.replicas:
+    empty = empty or Capacity(machines)
+    room = int(empty.slots(lane).sum()) if machines else 0
+    if machines and room >= lane.replicas:
         return None
     asked = amounts(shape.cpu, shape.memory, shape.gpu, shape.gpu_name)
     if not machines:
         return f"this needs {asked}, and there is no machine: see 'nacre node ls'"
-    if lane.replicas > 1 and room.sum() > 0:
-        return (
-            f"this needs {lane.replicas} replicas of {asked}; {_machines(machines)} could hold "
-            f"{room.sum()} when nothing else runs: ask for fewer replicas, or for less in each"
-        )
+    if lane.replicas > 1 and room:
+        return _too_many(lane, machines, room)
     largest = max(
         machines, key=lambda m: (sum(is_kind(n, shape.gpu_name) for n in m.gpus), m.cpu, m.memory)
     )
     names = sorted(set(largest.gpus))
     has = amounts(largest.cpu, largest.memory, len(largest.gpus), ", ".join(names) or None, total=True)
-    return f"this needs {asked}; the largest machine ({largest.name}) has {has}: ask for less"
+    kept = ""
+    if lane.bound and any(largest.aside):
+        least = [f"{largest.aside.cpu:g} cpu"] if largest.aside.cpu else []
+        least += [f"{gib(largest.aside.memory)} of memory"] if largest.aside.memory else []
+        least += [gpus(largest.aside.gpu, None)] if largest.aside.gpu else []
+        kept = f", of which {listed(least)} are {_ASIDE}"
+    return f"this needs {asked}; the largest machine ({largest.name}) has {has}{kept}: ask for less"
+
+
+def _too_many(lane: Lane, machines: Sequence[Machine], room: int) -> str:
+    """Why a gang is too large of which some replicas would fit."""
+    shape, count = lane.shape, lane.replicas
+    of_kind = [[is_kind(name, shape.gpu_name) for name in m.gpus] for m in machines]
+    have = (sum(map(sum, of_kind)), sum(m.cpu for m in machines), sum(m.memory for m in machines))
+    kept = [sum(m.aside[row] for m in machines) if lane.bound else 0 for row in (2, 0, 1)]
+    where = "the machine has" if len(machines) == 1 else "the machines have"
+    for kind, there, aside in zip(("gpu", "cpu", "memory"), have, kept, strict=True):
+        need = getattr(shape, kind)
+        if need * count > there - aside + SLACK:
+            name = shape.gpu_name if kind == "gpu" else None
+            less = f", {_amount(kind, aside, name)} of them {_ASIDE}" if aside else ""
+            each, all_of_it = _amount(kind, need, name), _amount(kind, need * count, name)
+            return (
+                f"{count} replicas of {each} need {all_of_it} at once; {where} "
+                f"{_amount(kind, there, name)} in all{less}: ask for fewer replicas, or for less in each"
+            )
+    return (
+        f"this needs {count} replicas of {amounts(shape.cpu, shape.memory, shape.gpu, shape.gpu_name)}; "
+        f"{_machines(machines)} could hold {room} when nothing else runs: ask for fewer replicas, or for "
+        "less in each"
+    )
 
 
 def over_quota(
@@ -60,8 +93,9 @@ def over_quota(
         return None
     held, lane = shares.of(demand.project), demand.lane
     shape, count = lane.shape, replicas or lane.replicas
-    if quota.running is not None and len(held.jobs) >= quota.running:
-        return _quota(demand, f"{plural(quota.running, 'running job')}", f"{len(held.jobs)} run")
+    running = len(held.jobs - {demand.id})
+    if quota.running is not None and not lane.interactive and running >= quota.running:
+        return _quota(demand, f"{plural(quota.running, 'running job')}", f"{running} run")
     if quota.gpu is not None and shape.gpu and held.gpu + shape.gpu * count > quota.gpu + SLACK:
         return _quota(
             demand, gpus(quota.gpu, None), f"{held.gpu:g} in use, {shape.gpu * count:g} more asked"
@@ -89,6 +123,8 @@ class Short:
     used: str
     users: Mapping[str, list[str]] = field(default_factory=dict)
     """Names of the work that uses it, by project."""
+    aside: str = ""
+    """What of it is set aside, where that is what binds."""
 
 
 def waiting(
@@ -105,56 +141,100 @@ def waiting(
     ``ahead``: those whose place is kept; ``gone``: spot work that was told to go for it; both by project.
     What other projects run is counted, not named.
     """
-    tail = "" if starts_by is None else f"; it starts in at most {span(starts_by - now)}"
+
+    def said(reason: str, text: str) -> Waiting:
+        tail = "" if starts_by is None else f"; it starts in at most {span(starts_by - now)}"
+        return Waiting(reason, text + tail, starts_by)
+
     if gone:
         does = "ends" if sum(map(len, gone.values())) == 1 else "end"
-        text = f"waits until {who(gone, project)} {does}, spot work that makes room for it{tail}"
-        return Waiting(NO_CAPACITY, text, starts_by)
+        text = f"waits until {who(gone, project)} {does}, spot work that makes room for it"
+        return said(NO_CAPACITY, text)
     if short.room >= lane.replicas:
-        text = f"waits for what is kept for {who(ahead, project)}, before it in the queue{tail}"
-        return Waiting(NO_CAPACITY, text, starts_by)
+        return said(
+            NO_CAPACITY, f"waits for what is kept for {who(ahead, project)}, before it in the queue"
+        )
     by = f" by {who(short.users, project)}" if short.users else ""
-    used = f"{short.used}{by}{tail}"
+    used = f"{short.used}{by}{short.aside}"
     if lane.replicas > 1 and short.room:
-        text = f"waits for {lane.replicas} replicas of {short.need}: room for {short.room} now, {used}"
-        return Waiting(GANG_INCOMPLETE, text, starts_by)
+        rest = lane.replicas - short.room
+        text = f"waits for {lane.replicas} replicas at once: {short.room} of them "
+        text += "fits now, the other" if short.room == 1 else "fit now, the other"
+        text += f" {rest} wait for {short.need} each" if rest > 1 else f" waits for {short.need}"
+        return said(RESERVED if short.aside else GANG_INCOMPLETE, f"{text}: {used}")
     times = f"{lane.replicas} replicas of " if lane.replicas > 1 else ""
-    return Waiting(NO_CAPACITY, f"waits for {times}{short.need}: {used}", starts_by)
+    return said(RESERVED if short.aside else NO_CAPACITY, f"waits for {times}{short.need}: {used}")
 
 
-def short(shape: Shape, free: Capacity, held: Sequence[Holding]) -> Short:
-    """What keeps a shape from starting, on the machine that lacks the least of it.
+def short(lane: Lane, free: Capacity, held: Sequence[Holding]) -> Short:
+    """What keeps a lane from starting, on the machine that lacks the least of it.
 
     Raises:
         ValueError: no machine could hold it even when it is empty: see :func:`never_fits`.
     """
-    room = int(free.slots(shape).sum())
-    able = np.flatnonzero(free.able(shape))
+    shape = lane.shape
+    counts = free.slots(lane)
+    room = int(counts.sum())
+    able = np.flatnonzero(free.able(lane))
     if not len(able):
         raise ValueError("no machine could ever hold this shape")
-    lacks = _lacks(free, able, shape)
+    after = free
+    if 0 < room < lane.replicas:  # what the others lack, once those that fit have their places
+        after = free.copy()
+        after.take(lane, free.seats(lane, counts, room))
+    lacks = _lacks(after, able, shape)
+    kept = _kept_from(after, able, lane)
     kinds = [*lacks]
-    missing = np.vstack([lacks[kind] for kind in kinds])
+    missing = np.vstack([np.maximum(lacks[kind], kept[kind]) for kind in kinds])
     best = int(missing.max(axis=0).argmin())
     kind = kinds[int(missing[:, best].argmax())]
-    machine = free.machines[able[best]]
-    if kind == "gpu":
-        here = {free.machines[at].name for at in able}
-        total = sum(free.matching(int(at), shape) for at in able)
-        users = [h for h in held if h.gpus and h.node in here]
-        used = sum(sum(h.gpus.values()) for h in users)
-        return Short(
-            room, gpus(shape.gpu, shape.gpu_name), f"{_round(used)} of {total} in use", _names(users)
-        )
-    if len(able) > 1:
+    binds = bool(0 < kept[kind][best] >= lacks[kind][best] - SLACK)
+    at = able if kind == "gpu" or len(able) > 1 else able[[best]]
+    total, used = _in_use(free, at, kind, shape, binds)
+    users: Mapping[str, list[str]] = {}
+    if len(at) <= _NAMED and (kind == "gpu" or len(able) == 1):
+        here = {free.machines[i].name for i in at}
+        users = _names(h for h in held if h.node in here and _of(h, kind) and (h.bound or not binds))
+    aside = ""
+    if binds:
+        less = float(free.aside[_ROW[kind], at].sum())
+        aside = f", {_amount(kind, less, None)} more {'is' if less == 1 else 'are'} {_ASIDE}"
+    if len(able) > 1 and kind != "gpu" and room == 0 and not binds:
         return Short(room, *_cluster(kind, shape, free, able))
-    users = [h for h in held if h.node == machine.name and getattr(h, kind)]
-    used = sum(getattr(h, kind) for h in users)
-    if kind == "cpu":
-        amount = f"{_round(used)} of {machine.cpu:g} in use"
-        return Short(room, f"{shape.cpu:g} cpu", amount, _names(users))
-    amount = f"{gib(used)} of {gib(machine.memory)} in use"
-    return Short(room, f"{gib(shape.memory)} of memory", amount, _names(users))
+    need = _amount(kind, getattr(shape, kind), shape.gpu_name)
+    return Short(room, need, f"{_of_total(kind, used, total)} in use", users, aside)
+
+
+def _in_use(
+    free: Capacity, at: NDArray[np.int64], kind: str, shape: Shape, bound: bool
+) -> tuple[float, float]:
+    """How much of a kind there is, less what is set aside where that binds, and what is in use of it."""
+    if kind == "gpu":
+        total = float(free.matching(shape.gpu_name)[at].sum())
+        left = float(free.unused(shape.gpu_name)[at].sum())
+    else:
+        total = float((free.all_cpu if kind == "cpu" else free.all_memory)[at].sum())
+        left = float((free.cpu if kind == "cpu" else free.memory)[at].sum())
+    if bound and free.open is not None:
+        total -= float(free.aside[_ROW[kind], at].sum())
+        left = float(free.open[_ROW[kind], at].sum())
+    return total, total - left
+
+
+def _of(held: Holding, kind: str) -> float:
+    return sum(held.gpus.values()) if kind == "gpu" else float(getattr(held, kind))
+
+
+def _amount(kind: str, amount: float, gpu_name: str | None) -> str:
+    if kind == "gpu":
+        return gpus(amount, gpu_name)
+    return f"{_round(amount)} cpu" if kind == "cpu" else f"{gib(amount)} of memory"
+
+
+def _of_total(kind: str, used: float, total: float) -> str:
+    if kind == "memory":
+        return f"{gib(used)} of {gib(total)}"
+    return f"{_round(used)} of {_round(total)}"
 
 
 def _cluster(kind: str, shape: Shape, free: Capacity, able: NDArray[np.int64]) -> tuple[str, str]:
@@ -171,6 +251,17 @@ def _cluster(kind: str, shape: Shape, free: Capacity, able: NDArray[np.int64]) -
     used = f"{gib(size - memory.sum())} of {gib(size)} in use"
     need = f"{gib(shape.memory)} of memory"
     return need, f"no machine has more than {gib(max(0.0, memory.max()))} free, {used}"
+
+
+def _kept_from(free: Capacity, able: NDArray[np.int64], lane: Lane) -> dict[str, Floats]:
+    """Like :func:`_lacks`, of what it may take though something is set aside."""
+    found = {kind: np.zeros(len(able)) for kind in _ROW}
+    if free.open is not None and lane.bound:
+        for kind, row in _ROW.items():
+            need = getattr(lane.shape, kind)
+            if need:
+                found[kind] = np.clip((need - SLACK - free.open[row, able]) / need, 0, None)
+    return found
 
 
 def _lacks(free: Capacity, able: NDArray[np.int64], shape: Shape) -> dict[str, Floats]:
@@ -233,6 +324,12 @@ def gpus(count: float, name: str | None) -> str:
 def gib(size: float) -> str:
     """Bytes as GiB, with one digit."""
     return f"{size / _GIB:.1f}".removesuffix(".0") + " GiB"
+
+
+def ordinal(number: int) -> str:
+    """``1st``, ``2nd``, ``11th``."""
+    ending = "th" if 10 < number % 100 < 14 else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{ending}"
 
 
 def plural(count: float, noun: str) -> str:

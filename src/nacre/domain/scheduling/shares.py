@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from nacre.domain.scheduling.model import Holding, Machine, Policy, Shape
+from nacre.domain.scheduling.model import Demand, Holding, Machine, Policy
 
 HALF_LIFE_S = 4 * 3600.0
 """After this time a past use counts half."""
@@ -74,12 +74,14 @@ class Shares:
             held = self._users[project, user] = Held()
         return held
 
-    def start(self, project: str, user: str, job: str, shape: Shape, replicas: int) -> None:
-        """Count a job that starts."""
+    def start(self, demand: Demand, replicas: int) -> None:
+        """Count what starts, with so many replicas."""
+        shape, held = demand.lane.shape, self.of(demand.project)
         amounts = (shape.cpu * replicas, float(shape.memory * replicas), shape.gpu * replicas)
-        self.of(project).add(*amounts)
-        self.of(project).jobs.add(job)
-        self._of_user(project, user).add(*amounts)
+        held.add(*amounts)
+        if not demand.lane.interactive:
+            held.jobs.add(demand.id)
+        self._of_user(demand.project, demand.user).add(*amounts)
 
     def project_turn(self, project: str) -> float:
         """The lower, the sooner."""

@@ -36,7 +36,7 @@ class Simulation:
         self._demands: dict[str, Demand] = {}
         self._ends: list[tuple[float, int, str, bool]] = []
         self._starts: Counter[str] = Counter()
-        self._used: dict[str, float] = {}
+        self._uses: dict[str, _Use] = {}
         self._now = 0.0
 
     def submit(self, demand: Demand, seconds: float) -> None:
@@ -57,7 +57,8 @@ class Simulation:
 
     def policy(self) -> Policy:
         """The policy with what was used up to now."""
-        return replace(self._policy, used={**self._policy.used, **self._used})
+        used = {name: use.average(self._totals, self._now) for name, use in self._uses.items()}
+        return replace(self._policy, used={**self._policy.used, **used})
 
     def step(self, now: float) -> Plan:
         """Let what ended by now end, and carry out one plan."""
@@ -69,9 +70,8 @@ class Simulation:
     def settle(self, now: float) -> None:
         """Let what ended by now end."""
         while (at := self.next_end()) is not None and at <= now:
-            self._use(at)
             self._end(*heapq.heappop(self._ends))
-        self._use(now)
+        self._now = now
 
     def plan(self, now: float) -> Plan:
         """What the scheduler says now."""
@@ -84,6 +84,7 @@ class Simulation:
             lane = demand.lane
             limit = None if lane.time_limit is None else now + lane.time_limit
             self._running[ident] = occupied(demand, seats, now, limit)
+            self._use(self._running[ident], now, +1)
             self.started.setdefault(ident, now)
             self._starts[ident] += 1
             heapq.heappush(self._ends, (now + self._left[ident], self._starts[ident], ident, True))
@@ -102,23 +103,32 @@ class Simulation:
 
     def _end(self, at: float, _start: int, ident: str, done: bool) -> None:
         gang = self._running.pop(ident)
+        self._use(gang, at, -1)
         if done:
             self.ended[ident] = at
             return
         self._left[ident] -= at - gang[0].since
         self.queue[ident] = self._demands[ident]
 
-    def _use(self, now: float) -> None:
-        """Count what projects held since the last change of it."""
-        seconds, self._now = now - self._now, now
-        if seconds <= 0:
-            return
-        held: dict[str, list[float]] = {}
-        for one in self.holdings:
-            sums = held.setdefault(one.project, [0.0, 0.0, 0.0])
-            sums[0] += one.cpu
-            sums[1] += one.memory
-            sums[2] += sum(one.gpus.values())
-        for project in {*self._used, *held}:
-            share = self._totals.share(*held.get(project, (0.0, 0.0, 0.0)))
-            self._used[project] = decayed(self._used.get(project, 0.0), share, seconds, self._half_life)
+    def _use(self, gang: Sequence[Holding], now: float, sign: int) -> None:
+        """A project holds more from now on, or less."""
+        use = self._uses.setdefault(gang[0].project, _Use(self._half_life))
+        use.used, use.since = use.average(self._totals, now), now
+        for one in gang:
+            use.cpu += sign * one.cpu
+            use.memory += sign * one.memory
+            use.gpu += sign * sum(one.gpus.values())
+
+
+class _Use:
+    """What a project holds, and its average up to the last change of that."""
+
+    __slots__ = ("cpu", "gpu", "half_life", "memory", "since", "used")
+
+    def __init__(self, half_life: float) -> None:
+        self.half_life = half_life
+        self.cpu = self.memory = self.gpu = self.used = self.since = 0.0
+
+    def average(self, totals: Totals, now: float) -> float:
+        share = totals.share(self.cpu, self.memory, self.gpu)
+        return decayed(self.used, share, max(0.0, now - self.since), self.half_life)

@@ -86,11 +86,30 @@ def begin(here: "str", loader: "Any") -> None:
         exec(type(loader)(_HERE + name, path).get_code(_HERE + name), found)  # noqa: S102 - our own file
         return found
 
+    _stack(os.environ)
     try:
         start(os.environ, load)
     except Exception as error:
         print(f"[nacre] nothing is captured: {type(error).__name__}: {error}", file=sys.stderr)  # noqa: T201
     _chain(here)
+
+
+def _stack(variables: "Any") -> None:
+    """In the work's environment itself: find what was installed on top of it too, and first.
+
+    The programs of that environment, such as ``torchrun`` and ``pytest``, run from below.
+    """
+    top = variables.get("VIRTUAL_ENV")
+    if not top or top == sys.prefix or variables.get("NACRE_ENVIRONMENT") != sys.prefix:
+        return
+    import site  # noqa: PLC0415 - most processes have no use for it, or have it already
+
+    path = "%s/lib/python%d.%d/site-packages" % ((top,) + sys.version_info[:2])  # noqa: RUF005, UP031 - Python 3.6
+    own = [place for place in sys.path if place.startswith(sys.prefix + os.sep)]
+    if own and os.path.isdir(path):
+        site.addsitedir(path)
+        sys.path.remove(path)
+        sys.path.insert(sys.path.index(own[0]), path)
 
 
 def _chain(here: "str") -> None:

@@ -37,11 +37,13 @@ class LocalEngine(Engine):
     """Starts launchers on this machine, each in a session of its own, so that they outlive the server.
 
     A launcher is known by pid and start time, so that a number that another process got is not mistaken
-    for it. ``home``: the server's folder; attempts' folders lie in ``attempts`` there.
+    for it. ``home``: the server's folder; each replica has its own in ``attempts/ATTEMPT/RANK`` there. What
+    the launchers of a gang share lies beside those, in ``attempts/ATTEMPT``.
     """
 
     def __init__(self, home: Path, python: str = sys.executable) -> None:
-        self._home = home
+        self._attempts = home / "attempts"
+        self._attempts.mkdir(parents=True, exist_ok=True)
         self._python = python
         self._path = os.pathsep.join(p for p in sys.path if p and os.path.exists(p))
         self._lock = threading.Lock()
@@ -99,12 +101,18 @@ class LocalEngine(Engine):
 
     # Launchers
 
+    def _reach(self) -> None:
+        """A disk that went away took no work with it: nothing may be concluded from what is not there."""
+        if not self._attempts.is_dir():
+            raise Unavailable(f"the folder {self._attempts} is not there: is its disk mounted?")
+
     def handle(self, spec: LaunchSpec) -> Handle:
         """The folder says it all."""
         return {"folder": spec.folder, "attempt": spec.attempt_id, "rank": spec.rank}
 
     def launch(self, spec: LaunchSpec, handle: Handle) -> None:
         """Write ``spec.json`` and start a launcher; nothing when a launcher has been there."""
+        self._reach()
         folder = Path(handle["folder"])
         with self._lock:
             if (folder / "launcher.json").exists() or (folder / "events.jsonl").exists():
@@ -118,6 +126,7 @@ class LocalEngine(Engine):
 
     def adopt(self, handle: Handle) -> None:
         """Start a launcher on what is there; the folder's lock sees to it that only one works."""
+        self._reach()
         folder = Path(handle["folder"])
         with self._lock:
             if self._launcher(folder) is not None:
@@ -165,8 +174,18 @@ class LocalEngine(Engine):
         del self._children[str(folder)]
         return None
 
+    def _end_child(self, folder: Path) -> None:
+        """Kill a launcher of ours; the clearing program finds only those that have noted who they are."""
+        pid = self._child(folder)
+        if pid is None:
+            return
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        del self._children[str(folder)]
+
     def observe(self, handle: Handle) -> Observed:
         """What the folder and the process table say."""
+        self._reach()
         folder = Path(handle["folder"])
         with self._lock:
             launcher = self._launcher(folder)
@@ -189,6 +208,7 @@ class LocalEngine(Engine):
 
     def stop(self, handle: Handle) -> None:
         """SIGTERM to the launcher, once: a second one would mean "leave the folder to another"."""
+        self._reach()
         folder = Path(handle["folder"])
         with self._lock:
             pid = self._launcher(folder)
@@ -205,9 +225,11 @@ class LocalEngine(Engine):
 
     def forget(self, handle: Handle, *, everything: bool = False) -> None:
         """Remove the folder; a program of the launcher's clears what did not come to its end."""
+        self._reach()
         folder = Path(handle["folder"])
         with self._lock:
             launcher = self._launcher(folder)
+            self._end_child(folder)
             self._asked = {asked for asked in self._asked if asked[0] != str(folder)}
         kept = not everything and (folder / "output-kept").exists()
         if kept and {path.name for path in folder.iterdir()} <= {"output", "output-kept"}:
@@ -216,12 +238,18 @@ class LocalEngine(Engine):
         unfinished = launcher is not None or any((folder / n).exists() for n in ("plan.json", "spec.json"))
         if unfinished or kept or _work_lives(folder):
             self._clear(handle, everything=everything)
-            return
-        shutil.rmtree(folder, ignore_errors=True)
-        try:
-            folder.parent.rmdir()  # the attempt's, when this was its last replica
-        except OSError:
-            return
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+        self._forget_shared(folder.parent)
+
+    def _forget_shared(self, attempt: Path) -> None:
+        """With the last replica goes what the gang shared; whoever holds its network ends by himself."""
+        with self._lock:
+            try:
+                if not any(_is_replica(path) for path in attempt.iterdir()):
+                    shutil.rmtree(attempt, ignore_errors=True)
+            except FileNotFoundError:
+                return
 
     def _clear(self, handle: Handle, *, everything: bool) -> None:
         options = ["--all"] if everything else []
@@ -244,9 +272,10 @@ class LocalEngine(Engine):
 
     def leftovers(self) -> list[tuple[str, Handle]]:
         """The folders in ``attempts`` of the home."""
+        self._reach()
         found = []
-        for folder in sorted((self._home / "attempts").glob("*/*")):
-            if folder.name.isdigit() and folder.is_dir():
+        for folder in sorted(self._attempts.glob("*/*")):
+            if _is_replica(folder):
                 attempt = folder.parent.name
                 handle = {"folder": str(folder), "attempt": attempt, "rank": int(folder.name)}
                 found.append((attempt, handle))
@@ -263,6 +292,10 @@ class LocalEngine(Engine):
             if root not in self._roots:
                 self._roots[root] = os.open(root, os.O_PATH | os.O_DIRECTORY)
             return f"/proc/self/fd/{self._roots[root]}/{path.relative_to(root)}"
+
+
+def _is_replica(path: Path) -> bool:
+    return path.name.isdigit() and path.is_dir()
 
 
 def _write_private(path: Path, data: bytes) -> None:

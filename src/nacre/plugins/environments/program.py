@@ -16,17 +16,17 @@ _LIMIT_S = 3600.0
 
 
 class Uv:
-    """The uv of this installation. ``minor``: its version, such as ``0.13``."""
+    """The uv of this installation, at ``path``. ``minor``: its version, such as ``0.13``."""
 
     def __init__(self, variables: Mapping[str, str]) -> None:
         self._variables = dict(variables)
         try:
-            self._program = find_uv_bin()
+            self.path = find_uv_bin()
         except FileNotFoundError as error:
             raise PluginError(
                 "uv is not installed: install Nacre again with 'pip install nacre'"
             ) from error
-        said = subprocess.run([self._program, "--version"], capture_output=True, text=True, check=True)
+        said = subprocess.run([self.path, "--version"], capture_output=True, text=True, check=True)
         self.minor = ".".join(said.stdout.split()[1].split(".")[:2])
 
     def run(
@@ -38,7 +38,7 @@ class Uv:
         """
         lines: list[str] = []
         process = subprocess.Popen(
-            [self._program, *arguments],
+            [self.path, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -21,6 +21,7 @@ from nacre.plugins.environments import sources
 from nacre.plugins.environments.bytecode import Bytecode
 from nacre.plugins.environments.explain import is_network, to_error
 from nacre.plugins.environments.files import locked, open_to_all
+from nacre.plugins.environments.indexes import read_indexes
 from nacre.plugins.environments.machine import (
     Python,
     ask_python,
@@ -31,14 +32,14 @@ from nacre.plugins.environments.machine import (
 )
 from nacre.plugins.environments.pip_settings import uv_variables
 from nacre.plugins.environments.program import Uv
-from nacre.ports.environments import Built, Environments, Lock, Log, Source
+from nacre.ports.environments import Built, Environments, Indexed, Indexes, Lock, Log, Source
 
 _MARK = ".nacre.json"
 _BACKEND = re.compile(r"^# torch-backend: (\w+)$", re.MULTILINE)
 _WHEELS_ONLY = ["--only-binary", ":all:"]
 
 
-class UvEnvironments(Environments):
+class UvEnvironments(Environments, Indexed):
     """Environments under ``root``, one folder per digest.
 
     ``variables`` are the server's environment variables; uv gets only what it needs of them. Beside the
@@ -54,6 +55,7 @@ class UvEnvironments(Environments):
             "UV_NO_PROGRESS": "1",
             "NO_COLOR": "1",
         }
+        self._given = given
         self._uv = Uv(self._variables)
         self._bytecode = Bytecode(root / ".bytecode")
         self._gpu = has_nvidia()
@@ -122,6 +124,10 @@ class UvEnvironments(Environments):
         with locked(self._lock_file(digest), lambda _: None):
             self._remove(folder)
 
+    def indexes(self) -> Indexes:
+        """What pip and uv of this server are told, and this uv."""
+        return read_indexes(self._given, self._uv.path)
+
     def _folder(self, digest: str) -> Path:
         assert re.fullmatch(r"[0-9a-f]{64}", digest), digest
         return self.root / digest
@@ -157,7 +163,7 @@ class UvEnvironments(Environments):
             own = own_python().minor
             raise InvalidSpec(
                 f"there is no Python {minor} on this machine and it could not be downloaded: "
-                f"install it, or use {own}",
+                f"install it and build the environment again, or make one for Python {own}",
                 python=minor,
             )
         return found

@@ -6,14 +6,12 @@ import builtins
 import time
 from collections.abc import Iterator
 
-import httpx
-
 from nacre.errors import Unavailable
 from nacre.schema.jobs import FINAL_STATES, Job, JobPlan, JobSpec
 from nacre.sdk.resources.base import Noun
+from nacre.sdk.resources.log_bytes import log_bytes
 
 _WAIT_S = 30.0
-_GIVE_UP_S = 120.0
 
 
 class Jobs(Noun):
@@ -88,37 +86,40 @@ class Jobs(Noun):
         follow: bool = False,
         offset: int = 0,
         tail: int | None = None,
+        replica: int = 0,
         project: str | None = None,
     ) -> Iterator[bytes]:
         """The log's bytes as they come; ``follow`` goes on until the job has ended, also while the server
-        restarts. ``tail``: only the last lines of what is there."""
-        failing_since: float | None = None
-        while True:
-            try:
-                query = {"follow": follow or None, "offset": offset, "tail": tail}
-                with self._transport.stream(
-                    "jobs.logs", query=query, project=self._in(project), job=job
-                ) as answer:
-                    offset, tail = int(answer.headers.get("nacre-offset", offset)), None
-                    failing_since = None
-                    for chunk in answer.iter_bytes():
-                        offset += len(chunk)
-                        yield chunk
-                if not follow:
-                    return
-                follow = self.get(job, project=project).state not in FINAL_STATES
-            except (httpx.TransportError, Unavailable) as error:
-                failing_since = failing_since or time.monotonic()
-                if not follow or time.monotonic() - failing_since > _GIVE_UP_S:
-                    raise Unavailable(f"the log cannot be read on: {error}") from error
-                time.sleep(0.3)
+        restarts. ``tail``: only the last lines of what is there. ``replica``: whose, by rank."""
+        query = {
+            "follow": follow or None,
+            "offset": offset,
+            "tail": tail,
+            "replica": replica or None,
+        }
+        return log_bytes(
+            self._transport,
+            "jobs.logs",
+            query,
+            lambda: self.get(job, project=project).state in FINAL_STATES,
+            project=self._in(project),
+            job=job,
+        )
 
-    def stop(self, job: str, *, reason: str | None = None, project: str | None = None) -> Job:
-        """Ask a job to end: SIGTERM, then SIGKILL after its ``stop_duration``."""
+    def stop(
+        self,
+        job: str,
+        *,
+        reason: str | None = None,
+        grace: float | str | None = None,
+        project: str | None = None,
+    ) -> Job:
+        """Ask a job to end: SIGTERM, then SIGKILL after its ``stop_duration``, or after ``grace`` (seconds,
+        or text such as 10m)."""
         found: Job = self._transport.call(
             "jobs.stop",
             Job,
-            json={"reason": reason},
+            json={"reason": reason, "grace": grace},
             project=self._in(project),
             job=job,
             repeatable=True,

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import builtins
 import time
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import httpx
 
-from nacre.errors import Unavailable
+from nacre.errors import NotFound, Unavailable
 from nacre.schema.models import (
     AliasSet,
     ConversionState,
     Evaluation,
     EvaluationCreate,
     EvaluationState,
+    ExportLayout,
     Model,
     ModelCreate,
     ModelFiles,
@@ -23,6 +25,8 @@ from nacre.schema.models import (
     ModelVersion,
     VersionUpdate,
 )
+from nacre.sdk.model_files import find_model
+from nacre.sdk.push import PushProgress, push_local
 from nacre.sdk.resources.base import Noun
 
 _WAIT_S = 30.0
@@ -42,6 +46,40 @@ class Models(Noun):
             project=self._in(project),
         )
         return found
+
+    def push(
+        self,
+        path: str | Path,
+        model: str | None = None,
+        *,
+        environment: str | None = None,
+        progress: PushProgress | None = None,
+        project: str | None = None,
+    ) -> ModelVersion:
+        """Send a model's file or folder and register it as the next version; its conversion starts at once.
+
+        When the latest version has exactly these files, that one is returned.
+
+        Args:
+            model: its name; that of the file or folder by default.
+            environment: to convert in, or to run in where it is not converted.
+
+        Raises:
+            NotFound: there is nothing at ``path``.
+            InvalidSpec: it is no model, or a pickle, which is code: those are registered from a run.
+        """
+        found = find_model(Path(path))
+        name = model or found.name
+        pushed = push_local(self._transport, self._in(project), found.files, progress=progress)
+        try:
+            latest = self.get(name, project=project).latest
+        except NotFound:
+            latest = None
+        same = latest is not None and (latest.manifest, environment) == (pushed.manifest, None)
+        if latest is not None and same and latest.conversion != ConversionState.FAILED:
+            return latest
+        request = ModelRegister(manifest=pushed.manifest, path=found.entry, environment=environment)
+        return self.register(name, request, project=project)
 
     def create(
         self,
@@ -155,9 +193,37 @@ class Models(Noun):
         Raises:
             Unavailable: the answer ended early; what was written is not whole.
         """
+        return self._download("models.archive", target, model, version, project, {})
+
+    def export(
+        self,
+        model: str,
+        version: str,
+        layout: ExportLayout,
+        target: BinaryIO,
+        *,
+        project: str | None = None,
+    ) -> int:
+        """Write a ZIP with the tree ``<model>/<version>/…`` of a layout; the number of its bytes.
+
+        Raises:
+            Conflict: the version has no such form; the sentence says how to get one.
+            Unavailable: the answer ended early; what was written is not whole.
+        """
+        return self._download("models.export", target, model, version, project, {"layout": layout})
+
+    def _download(
+        self,
+        operation: str,
+        target: BinaryIO,
+        model: str,
+        version: str,
+        project: str | None,
+        query: dict[str, Any],
+    ) -> int:
         written = 0
         params: dict[str, Any] = {"model": model, "version": version, "project": self._in(project)}
-        with self._transport.stream("models.archive", **params) as response:
+        with self._transport.stream(operation, query=query, **params) as response:
             try:
                 for piece in response.iter_bytes():
                     written += target.write(piece)

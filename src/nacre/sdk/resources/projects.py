@@ -6,7 +6,8 @@ import builtins
 from datetime import datetime
 from typing import Any
 
-from nacre.schema.projects import Event, Member, Network, Project
+from nacre.schema.launch import Network
+from nacre.schema.projects import Event, Member, Project
 from nacre.sdk.resources.base import Noun
 
 

@@ -13,13 +13,26 @@ class Tokens(Noun):
     """Tokens for programs."""
 
     def create(
-        self, name: str, *, scopes: Sequence[str] = ("*",), lifetime_s: int | None = None
+        self,
+        name: str,
+        *,
+        scopes: Sequence[str] = ("*",),
+        lifetime_s: int | None = None,
+        rate_per_s: float | None = None,
+        burst: int | None = None,
     ) -> IssuedToken:
         """A token that may do what ``scopes`` say (``jobs:write``, …), for ever or for a time.
 
-        The answer's ``secret`` is shown this once.
+        Endpoints answer it ``rate_per_s`` requests a second, in bursts of up to ``burst``. The answer's
+        ``secret`` is shown this once.
         """
-        body = {"name": name, "scopes": list(scopes), "lifetime_s": lifetime_s}
+        body = {
+            "name": name,
+            "scopes": list(scopes),
+            "lifetime_s": lifetime_s,
+            "rate_per_s": rate_per_s,
+            "burst": burst,
+        }
         found: IssuedToken = self._transport.call("tokens.create", IssuedToken, json=body)
         return found
 

@@ -6,7 +6,7 @@ import builtins
 from collections.abc import Iterable
 from datetime import datetime
 
-from nacre.schema.usage import Cost, Forecast, UsageRecord
+from nacre.schema.usage import Cost, Forecast, RequestUsage, UsageRecord
 from nacre.sdk.resources.base import Noun
 
 
@@ -43,6 +43,25 @@ class Usage(Noun):
                 "project": project,
                 "top": top,
             },
+        )
+        return found
+
+    def requests(
+        self,
+        *,
+        since: datetime | None = None,
+        until: datetime | None = None,
+        project: str | None = None,
+    ) -> RequestUsage:
+        """What the project's endpoints answered, by endpoint and day, newest day first."""
+        found: RequestUsage = self._transport.call(
+            "usage.requests",
+            RequestUsage,
+            query={
+                "since": since.isoformat() if since else None,
+                "until": until.isoformat() if until else None,
+            },
+            project=self._in(project),
         )
         return found
 

@@ -65,6 +65,8 @@ def _file() -> TrackFile:
 def _after_fork() -> None:
     _State.lock = threading.Lock()
     _State.lines.after_fork()
+    if _State.file is not None:
+        _State.file.after_fork()
 
 
 if hasattr(os, "register_at_fork"):

@@ -21,13 +21,15 @@ interface Props {
   colors: ReadonlyMap<string, string>;
   settings: ChartSettings;
   change: Change;
+  /** Keys that are shown elsewhere. */
+  without?: (key: string) => boolean;
 }
 
 const HEIGHT = 196;
 const GAP = 12;
 const LEAST = 268;
 
-export function ChartGrid({ project, runs, colors, settings, change }: Props) {
+export function ChartGrid({ project, runs, colors, settings, change, without }: Props) {
   const { t } = useTranslation("runs");
   const box = useRef<HTMLDivElement>(null);
   const width = useCardWidth(box);
@@ -40,7 +42,8 @@ export function ChartGrid({ project, runs, colors, settings, change }: Props) {
   }, [starts, settings.x, width]);
   const feed = useFeed(project, spec);
   const { groupOf, groups } = useGroups(runs, colors, settings.group);
-  const known = [...new Set(runs.flatMap((run) => Object.keys(run.metrics ?? {})))].sort().join("\n");
+  const keys = new Set(runs.flatMap((run) => Object.keys(run.metrics ?? {})));
+  const known = [...keys].filter((key) => !without?.(key)).sort().join("\n");
   const found = useMemo(
     () => sections(known.split("\n").filter(Boolean), { find: settings.find, pinned: settings.pinned, hidden: settings.hidden }),
     [known, settings.find, settings.pinned, settings.hidden],

@@ -20,6 +20,8 @@ import { Status } from "@/ui/Status";
 import { useNow } from "@/ui/ticking";
 import { readRun, secondsOf } from "../facts";
 import { RunCharts } from "../RunCharts";
+import { RunResources } from "../system/RunResources";
+import { isSystem } from "../system/system";
 import { TensorBoardButton } from "../TensorBoard";
 import { Artifacts } from "./Artifacts";
 import { Overview } from "./Overview";
@@ -59,6 +61,9 @@ export function RunPage() {
       cli={<Cli words={["nacre", "show", run.id.slice(0, 8)]} />}
       tabs={[
         { value: "charts", label: t("tabs.charts"), content: () => <RunCharts project={project} run={run.id} /> },
+        ...(run.job || run.metrics?.some(({ key: metric }) => isSystem(metric))
+          ? [{ value: "resources", label: t("tabs.resources"), content: () => <RunResources project={project} run={run.id} job={job} /> }]
+          : []),
         { value: "overview", label: t("tabs.overview"), content: () => <Overview project={project} run={run} job={job} /> },
         { value: "artifacts", label: t("tabs.artifacts"), content: () => <Artifacts project={project} run={run} /> },
       ]}

@@ -1,0 +1,1 @@
+"""How models of each framework are loaded and run; ``choose`` finds the one for a folder."""
