@@ -1,81 +1,91 @@
-"""Inferences for protocols that are not HTTP/1: asked with what they know, answered with arrays."""
+"""Inferences for protocols that are not HTTP/1: asked with what they know, answered with bytes."""
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from nacre.modelserver.answering import Answering, check_rows
 from nacre.modelserver.backend import Refused
+from nacre.modelserver.batching import Gone, Waiting
 from nacre.modelserver.calls import BadRequest, Call, Interface, Outcome, rows
 from nacre.modelserver.endpoint import Endpoint
+from nacre.modelserver.host import Host
+from nacre.modelserver.limits import Limits
 from nacre.modelserver.messages import Response
 from nacre.modelserver.refusals import refused
 from nacre.modelserver.resolve import check_model
 from nacre.modelserver.revision import Revision
 from nacre.modelserver.tensors import Array
 
+Make = Callable[[Interface], Any]
+"""Decodes a request for a model: a ``Call``, or one of its kinds. Raises ``BadRequest``."""
+Encode = Callable[[Any, Interface, list[Array]], bytes]
+"""The answer's message, from what ``Make`` gave and the arrays of its outputs. Raises ``BadRequest``."""
+
+
+class Question(NamedTuple):
+    """An inference that somebody asks for. ``version``: of the model, null for any; ``deadline``: the
+    sender's, in the loop's time; ``size``: the request's in bytes."""
+
+    authorization: bytes | None
+    project: str
+    name: str
+    version: str | None
+    make: Make
+    encode: Encode
+    deadline: float | None
+    size: int
+
 
 class Asking(Answering):
     """Every method raises :class:`~nacre.modelserver.backend.Refused`."""
 
-    async def ask(
-        self,
-        authorization: bytes | None,
-        project: str,
-        name: str,
-        version: str | None,
-        make: Callable[[Interface], Call],
-        timeout_s: float | None = None,
-        size: int = 0,
-    ) -> tuple[Interface, list[Array]]:
-        """One inference for a protocol that is not HTTP/1.
+    def __init__(self, host: Host, limits: Limits) -> None:
+        super().__init__(host, limits)
+        self._names: dict[str, list[Endpoint]] = {}
+        self._names_of = -1
+        """The host's epoch in which these were the names."""
 
-        ``make`` decodes, and may raise ``BadRequest``. ``size``: the request's, in bytes.
+    def ask(self, question: Question, answer: Callable[[bytes | Exception], None]) -> Waiting | None:
+        """One inference. ``answer`` gets the encoded answer, or ``Refused``: once, on the event loop,
+        perhaps before this returns.
 
         Raises :class:`Refused`.
         """
-        endpoint, revision = self.choose(authorization, project, name, version)
-        self._check_size(endpoint, size)
+        asked = question
+        endpoint, revision = self.choose(asked.authorization, asked.project, asked.name, asked.version)
+        self._check_size(endpoint, asked.size)
         interface = revision.interface
         if interface is None:
             raise endpoint.no_interface(revision)
         start = time.perf_counter()
         try:
-            call = make(interface)
+            call = asked.make(interface)
             check_rows(endpoint, call, interface)
         except BadRequest as wrong:
-            self._count(endpoint, revision, start, size, Response(400, b""))
+            self._count(endpoint, revision, start, asked.size, Response(400, b""))
             raise Refused(400, str(wrong)) from wrong
-        reply: asyncio.Future[Outcome] = self._loop.create_future()
 
         def done(outcome: Outcome) -> None:
-            if isinstance(outcome, Exception):
-                outcome = refused(outcome)
-            self._count(endpoint, revision, start, size, _summary(outcome, call, interface))
+            reply = _encoded(endpoint, call, outcome, interface, asked.encode)
+            if not isinstance(outcome, Gone):
+                told = _told(reply, call, interface)
+                self._count(endpoint, revision, start, asked.size, told)
             if endpoint.config.capture is not None:
                 self._capture(endpoint, revision, call, outcome)
-            if not reply.done():
-                reply.set_result(outcome)
+            answer(reply)
 
         deadline = self._deadline(endpoint)
-        if timeout_s is not None:
-            deadline = min(deadline, self._loop.time() + timeout_s)
+        if asked.deadline is not None:
+            deadline = min(deadline, asked.deadline)
         waiting = revision.submit(call, deadline, done)
         for shadow in endpoint.shadows(revision):
-            self._copy_asked(shadow, deadline, make)
-        try:
-            outcome = await reply
-        except asyncio.CancelledError:
-            if waiting is not None:
-                waiting.cancel()
-            raise
-        if isinstance(outcome, Exception):
-            raise outcome
-        return interface, outcome
+            self._copy_asked(shadow, deadline, asked.make)
+        return waiting
 
-    def _copy_asked(self, shadow: Revision, deadline: float, make: Callable[[Interface], Call]) -> None:
+    def _copy_asked(self, shadow: Revision, deadline: float, make: Make) -> None:
         """Ask a revision the same, for its counts only."""
         start = time.perf_counter()
         interface = shadow.interface
@@ -88,7 +98,7 @@ class Asking(Answering):
             return
 
         def done(outcome: Outcome) -> None:
-            told = _summary(outcome, call, interface)
+            told = _told(refused(outcome) if isinstance(outcome, Exception) else b"", call, interface)
             shadow.stats.add(time.perf_counter() - start, told.status, told.samples)
 
         shadow.submit(call, deadline, done)
@@ -122,23 +132,43 @@ class Asking(Answering):
 
         Raises :class:`Refused` with 401.
         """
-        self.known(authorization)
-        found = []
-        for key, endpoint in self._host.endpoints.items():
-            if name is not None and endpoint.name != name:
-                continue
-            try:
-                self._host.access.grant(authorization, endpoint.project)
-            except Refused:
-                continue
-            found.append(key)
-        return found
+        grant = self._host.access.known(authorization)
+        return [
+            endpoint.key
+            for endpoint in (self._host.endpoints.values() if name is None else self._named(name))
+            if grant.every or endpoint.project in grant.projects
+        ]
+
+    def _named(self, name: str) -> list[Endpoint]:
+        """The endpoints of this name, of all projects."""
+        if self._names_of != self._host.epoch:
+            self._names = {}
+            self._names_of = self._host.epoch
+            for endpoint in self._host.endpoints.values():
+                self._names.setdefault(endpoint.name, []).append(endpoint)
+        return self._names.get(name, [])
 
 
-def _summary(outcome: Outcome, call: Call, interface: Interface) -> Response:
-    """What the counts and the log tell of an answer that is not HTTP."""
+def _encoded(
+    endpoint: Endpoint, call: Call, outcome: Outcome, interface: Interface, encode: Encode
+) -> bytes | Refused:
+    """The answer's message, or why there is none. Never raises."""
     if isinstance(outcome, Exception):
-        return Response(refused(outcome).status, b"")
-    told = Response(200, b"")
+        return refused(outcome)
+    try:
+        message = encode(call, interface, outcome)
+    except Exception as wrong:
+        return refused(wrong)
+    most = endpoint.config.max_response_bytes
+    if most is not None and len(message) > most:
+        return Refused(500, f"the answer of {len(message)} bytes is over the limit of {most}")
+    return message
+
+
+def _told(reply: bytes | Refused, call: Call, interface: Interface) -> Response:
+    """What the counts and the log tell of an answer that is not HTTP."""
+    if isinstance(reply, Refused):
+        return Response(reply.status, b"")
+    told = Response(200, reply)
     told.samples = rows(call, interface)
     return told

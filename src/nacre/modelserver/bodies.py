@@ -7,7 +7,7 @@ import zlib
 from nacre.modelserver.backend import Refused
 from nacre.modelserver.calls import BadRequest
 
-_CODINGS = {b"gzip": 16 + zlib.MAX_WBITS, b"deflate": zlib.MAX_WBITS}
+CODINGS = {b"gzip": 16 + zlib.MAX_WBITS, b"deflate": zlib.MAX_WBITS}
 
 
 def decompress(body: bytes, coding: bytes, most: int) -> bytes:
@@ -18,9 +18,9 @@ def decompress(body: bytes, coding: bytes, most: int) -> bytes:
     coding = coding.strip().lower()
     if coding == b"identity":
         return body
-    if coding not in _CODINGS:
+    if coding not in CODINGS:
         raise BadRequest(f"Content-Encoding {coding.decode('latin-1')!r} is not known: gzip or deflate")
-    stream = zlib.decompressobj(_CODINGS[coding])
+    stream = zlib.decompressobj(CODINGS[coding])
     try:
         plain = stream.decompress(body, most + 1)
     except zlib.error as wrong:

@@ -24,10 +24,10 @@ class Interface:
         self.inputs: dict[str, TensorSpec] = {spec.name: spec for spec in signature.inputs}
         self.outputs: dict[str, TensorSpec] = {spec.name: spec for spec in signature.outputs}
         self.output_names: list[str] = list(self.outputs)
-        self.plans: dict[bytes, Any] = {}
-        """What ``protocols.v2_binary`` remembers of requests."""
+        self.plans: dict[Any, Any] = {}
+        """What ``protocols.v2_binary`` and ``grpc.repeated`` remember of requests."""
         self.templates: dict[Any, Any] = {}
-        """What ``protocols.v2_answer`` remembers of answers."""
+        """What ``protocols.v2_answer`` and ``grpc.repeated`` remember of answers."""
 
 
 class Call:

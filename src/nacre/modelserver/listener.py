@@ -24,6 +24,13 @@ _CLOSED_AT_ONCE = 64
 class Client(Protocol):
     """What is open: a connection, whatever it speaks."""
 
+    since: float
+    """When something came or went last."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing of a request has come, and no answer is due."""
+
     def drain(self) -> None:
         """Close now when idle, else after the answers that are due."""
 
@@ -39,9 +46,6 @@ class Http2(Protocol):
 
     def take(self, transport: asyncio.Transport, data: bytes) -> None:
         """Serve a client from now on; ``data`` is what it has sent. It registers a :class:`Client`."""
-
-    async def stop(self, grace: float) -> None:
-        """Take no more requests; end when those in flight are answered, or after ``grace`` seconds."""
 
 
 class Listener:
@@ -88,7 +92,7 @@ class Listener:
         return len(self._connections) <= self.limits.max_connections
 
     def _make_room(self) -> None:
-        idle = [one for one in self._connections if isinstance(one, Connection) and one.idle]
+        idle = [one for one in self._connections if one.idle]
         for connection in heapq.nsmallest(_CLOSED_AT_ONCE, idle, key=lambda one: one.since):
             connection.abort()
             self._connections.discard(connection)
@@ -106,7 +110,6 @@ class Listener:
             self._server.close()
         # A client may have sent a request just now on a connection that looks idle from here.
         await asyncio.sleep(_LAME)
-        http2 = asyncio.create_task(self.http2.stop(self.limits.drain_time)) if self.http2 else None
         for connection in list(self._connections):
             connection.drain()
         if self._connections:
@@ -115,8 +118,6 @@ class Listener:
                 await asyncio.wait_for(self._empty.wait(), self.limits.drain_time)
             except TimeoutError:
                 log.warning("%d connections did not end in time", len(self._connections))
-        if http2 is not None:
-            await http2
         if self._ticker is not None:
             self._ticker.cancel()
         for connection in list(self._connections):

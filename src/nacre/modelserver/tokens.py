@@ -16,6 +16,7 @@ from nacre.schema.serving import TokenGrant, Tokens
 
 log = logging.getLogger(__name__)
 
+_MOST_HEADERS = 4096
 _Mark = tuple[int, int, int]
 
 
@@ -47,6 +48,8 @@ class Access:
         self._rates = rates
         self._mark: _Mark | None = None
         self._grants: dict[str, tuple[TokenGrant, Grant]] = {}
+        self._headers: dict[bytes, Grant] = {}
+        """Grants by the headers that named them."""
         self.epoch = 0
 
     def refresh(self) -> bool:
@@ -71,6 +74,7 @@ class Access:
             known = before.get(key)
             kept = known[1] if known is not None and known[0] == wire else Grant(key, wire, self._rates)
             self._grants[key] = (wire, kept)
+        self._headers.clear()
         self._mark = mark
         self.epoch += 1
         return True
@@ -106,16 +110,24 @@ class Access:
     def _known(self, header: bytes | None) -> Grant:
         if header is None:
             raise Refused(401, "this needs a token: send the header Authorization: Bearer TOKEN")
+        grant = self._headers.get(header)
+        if grant is None:
+            grant = self._find(header)
+            if len(self._headers) >= _MOST_HEADERS:
+                self._headers.clear()
+            self._headers[header] = grant
+        if grant.expires_s is not None and grant.expires_s <= time.time():
+            raise Refused(401, "the token has expired: make one with nacre token create")
+        return grant
+
+    def _find(self, header: bytes) -> Grant:
         scheme, _, token = header.partition(b" ")
         if scheme.lower() != b"bearer":
             raise Refused(401, "the Authorization header has to be: Bearer TOKEN")
         found = self._grants.get(hashlib.sha256(token.strip()).hexdigest())
         if found is None:
             raise Refused(401, "the token is not known here: make one with nacre token create")
-        grant = found[1]
-        if grant.expires_s is not None and grant.expires_s <= time.time():
-            raise Refused(401, "the token has expired: make one with nacre token create")
-        return grant
+        return found[1]
 
 
 def _mark(stat: os.stat_result) -> _Mark:

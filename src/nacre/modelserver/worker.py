@@ -14,7 +14,7 @@ from nacre.errors import InvalidSpec
 from nacre.modelserver import memory
 from nacre.modelserver.asking import Asking
 from nacre.modelserver.dispatch import Dispatcher
-from nacre.modelserver.grpc.gate import Gate
+from nacre.modelserver.grpc.server import Server
 from nacre.modelserver.history import HistoryReport, slot_of
 from nacre.modelserver.host import Host
 from nacre.modelserver.limits import Limits
@@ -98,7 +98,7 @@ class Worker:
         memory.open_files()
         self._host = Host(folder, limits, workers, rates)
         self._listener = Listener(Dispatcher(self._host, limits), limits)
-        self._listener.http2 = Gate(Asking(self._host, limits), self._listener)
+        self._listener.http2 = Server(Asking(self._host, limits), self._listener)
         self._first: asyncio.Task[None] | None = None
         self._cutter: asyncio.TimerHandle | None = None
         self._sweeper: asyncio.TimerHandle | None = None

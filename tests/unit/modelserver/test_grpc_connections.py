@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from tritonclient.grpc import service_pb2 as pb
 
-from nacre.modelserver.grpc.server import _MOST_STREAMS
+from nacre.modelserver.grpc.server import MOST_STREAMS
 from nacre.modelserver.http import PREFACE
 from nacre.modelserver.limits import Limits
 
@@ -212,7 +212,7 @@ def test_streams_that_do_nothing(server: kit.Server) -> None:
                 channel.stream_stream(STREAM)(metadata=METADATA) for channel in channels for _ in range(200)
             ]
             done = [asyncio.ensure_future(call.code()) for call in calls]
-            while sum(one.done() for one in done) < len(calls) - _MOST_STREAMS:
+            while sum(one.done() for one in done) < len(calls) - MOST_STREAMS:
                 await asyncio.wait([one for one in done if not one.done()], return_when="FIRST_COMPLETED")
             refused = [one.result() for one in done if one.done()]
             answer = await channels[0].unary_unary(INFER)(infer(), metadata=METADATA)
@@ -225,7 +225,7 @@ def test_streams_that_do_nothing(server: kit.Server) -> None:
             return refused.count(grpc.StatusCode.RESOURCE_EXHAUSTED), len(refused), answer + held
 
     refused, ended, answers = asyncio.run(main())
-    assert refused == ended == 600 - _MOST_STREAMS
+    assert refused == ended == 600 - MOST_STREAMS
     assert answers
     still_serves(server)
 
@@ -234,7 +234,7 @@ def test_streams_that_do_nothing(server: kit.Server) -> None:
 
 
 def test_a_call_under_way_is_answered_at_a_stop(tmp_path: Path, start: Callable[..., kit.Server]) -> None:
-    kit.write_routes(tmp_path, {"p/slow": kit.revision(kit.slow(tmp_path / "m.onnx", 200_000))})
+    kit.write_routes(tmp_path, {"p/slow": kit.revision(kit.slow(tmp_path / "m.onnx", 1_000_000))})
     server = start().wait()
     request = pb.ModelInferRequest(model_name="slow")
     request.inputs.add(name="x", datatype="FP32", shape=[1, 1])
@@ -264,16 +264,3 @@ def test_streams_that_rest_do_not_delay_a_stop(tmp_path: Path, start: Callable[.
         assert call.code() is grpc.StatusCode.UNAVAILABLE
         assert "the server stops" in call.details()
         messages.put(None)
-
-
-def test_nothing_is_left_of_its_socket(
-    tmp_path: Path, start: Callable[..., kit.Server], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    temporary = tmp_path / "temporary"
-    temporary.mkdir()
-    monkeypatch.setenv("TMPDIR", str(temporary))
-    kit.write_routes(tmp_path, {"p/fp32": kit.revision(kit.identity(tmp_path / "m.onnx", "FP32"))})
-    server = start("--workers", "2").wait()
-    for _ in range(4):
-        assert ask(server)
-    assert list(temporary.glob("nacre-*")) == []

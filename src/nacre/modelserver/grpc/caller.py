@@ -4,26 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from nacre.modelserver.asking import Asking
+from nacre.modelserver.asking import Asking, Encode, Make, Question
 from nacre.modelserver.backend import Refused
-from nacre.modelserver.calls import Call, Interface
+from nacre.modelserver.batching import Waiting
+from nacre.modelserver.calls import Interface
 from nacre.modelserver.endpoint import Endpoint
-from nacre.modelserver.tensors import Array
 
 
 class Caller:
-    """One call's sender. ``seconds``: what is left of the time that it gives us, null where it gives all.
+    """One call's sender. ``deadline``: until when it waits (the loop's time), null where it always does.
 
     gRPC has no path for the endpoint: a model's name is ``PROJECT/ENDPOINT``, or ``ENDPOINT`` alone where
     the token may call only one of this name. Every method raises :class:`Refused`.
     """
 
-    __slots__ = ("_asking", "_authorization", "seconds")
+    __slots__ = ("_asking", "_authorization", "deadline")
 
-    def __init__(self, asking: Asking, authorization: bytes | None, seconds: float | None) -> None:
+    def __init__(self, asking: Asking, authorization: bytes | None, deadline: float | None) -> None:
         self._asking = asking
         self._authorization = authorization
-        self.seconds = seconds
+        self.deadline = deadline
+
+    def late(self, now: float) -> bool:
+        """Whether it waits no more."""
+        return self.deadline is not None and self.deadline <= now
 
     def authenticate(self) -> None:
         """Refuse who has no token that is known, before anything is read."""
@@ -64,16 +68,18 @@ class Caller:
             raise endpoint.no_interface(revision)
         return revision.interface
 
-    async def ask(
-        self, endpoint: Endpoint, version: str, make: Callable[[Interface], Call], size: int
-    ) -> tuple[Interface, list[Array]]:
-        """One inference; ``size`` is the request's in bytes."""
-        interface, arrays = await self._asking.ask(
-            self._authorization, endpoint.project, endpoint.name, version or None, make, self.seconds, size
+    def ask(
+        self,
+        endpoint: Endpoint,
+        version: str,
+        make: Make,
+        encode: Encode,
+        size: int,
+        answer: Callable[[bytes | Exception], None],
+    ) -> Waiting | None:
+        """One inference, of a request of ``size`` bytes; see :meth:`Asking.ask`."""
+        question = Question(
+            *(self._authorization, endpoint.project, endpoint.name, version or None),
+            *(make, encode, self.deadline, size),
         )
-        most = endpoint.config.max_response_bytes
-        if most is not None:
-            given = sum(array.nbytes for array in arrays)
-            if given > most:
-                raise Refused(500, f"the answer of {given} bytes is over the limit of {most}")
-        return interface, arrays
+        return self._asking.ask(question, answer)

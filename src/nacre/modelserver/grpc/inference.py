@@ -7,16 +7,16 @@ the answer has the form of the request, which is what KServe's and Triton's clie
 from __future__ import annotations
 
 import math
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from nacre.modelserver.backend import Refused
 from nacre.modelserver.calls import BadRequest, Call, Interface, expected
 from nacre.modelserver.endpoint import Endpoint
 from nacre.modelserver.grpc import inference_messages as m
-from nacre.modelserver.grpc import wire
+from nacre.modelserver.grpc import repeated, wire
 from nacre.modelserver.grpc.caller import Caller
-from nacre.modelserver.grpc.methods import Method
+from nacre.modelserver.grpc.methods import Answer, Cancel, Method
 from nacre.modelserver.grpc.parse import check_shape, parse
 from nacre.modelserver.grpc.typed import encoded, numbers, octets, strings
 from nacre.modelserver.protocols import v2
@@ -134,10 +134,12 @@ def _outputs(request: Any, interface: Interface) -> list[str]:
 
 def encode(request: Any, call: InferCall, arrays: Sequence[Array], interface: Interface) -> bytes:
     """The answer's message."""
+    datatypes = [interface.outputs[name].datatype for name in call.outputs]
+    if call.raw and not request.id and "BYTES" not in datatypes:
+        return repeated.answer(call.outputs, request.model_name, arrays, interface)
     answer = m.ModelInferResponse(
         model_name=request.model_name, model_version=interface.version, id=request.id
     )
-    datatypes = [interface.outputs[name].datatype for name in call.outputs]
     # A datatype without a typed form makes the whole answer raw: the two do not mix.
     raw = call.raw or "FP16" in datatypes
     contents: list[memoryview | bytes] = []
@@ -157,29 +159,43 @@ def encode(request: Any, call: InferCall, arrays: Sequence[Array], interface: In
 # ---- methods
 
 
-async def infer(caller: Caller, message: bytes) -> bytes:
+def infer(caller: Caller, message: bytes, answer: Answer) -> Cancel | None:
     """``ModelInfer``."""
     rest, raws = wire.take(message, m.RAW_INPUT)
-    request = parse(m.ModelInferRequest, rest)
+    request = repeated.parsed(rest)
     endpoint = caller.endpoint(request.model_name)
-    made: list[InferCall] = []
 
     def make(interface: Interface) -> InferCall:
-        made.append(decode(request, raws, interface))
-        return made[-1]  # once more for each revision that gets a copy
+        plan = repeated.plan(rest, interface)
+        feed = plan.feed(raws) if plan is not None else None
+        if plan is not None and feed is not None:
+            return InferCall(feed, plan.outputs, True)
+        call = decode(request, raws, interface)
+        if call.raw:
+            repeated.remember(rest, request, call, interface)
+        return call
 
-    interface, arrays = await caller.ask(endpoint, request.model_version, make, len(message))
-    return encode(request, made[0], arrays, interface)
+    def finish(call: InferCall, interface: Interface, arrays: list[Array]) -> bytes:
+        return encode(request, call, arrays, interface)
+
+    return caller.ask(endpoint, request.model_version, make, finish, len(message), answer)
 
 
-async def stream_infer(caller: Caller, messages: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
-    """``ModelStreamInfer``: one answer for each request, in their order; an error is an answer too."""
-    async for message in messages:
-        try:
-            answer = wire.join(b"", m.INFER_RESPONSE, [await infer(caller, message)])
-        except (BadRequest, Refused) as wrong:
-            answer = _failed(message, str(wrong))
-        yield answer
+def stream_infer(caller: Caller, message: bytes, answer: Answer) -> Cancel | None:
+    """``ModelStreamInfer``: an error is an answer too, after which the stream goes on."""
+
+    def wrapped(outcome: bytes | Exception) -> None:
+        if isinstance(outcome, BadRequest | Refused):
+            outcome = _failed(message, str(outcome))
+        elif isinstance(outcome, bytes):
+            outcome = wire.join(b"", m.INFER_RESPONSE, [outcome])
+        answer(outcome)
+
+    try:
+        return infer(caller, message, wrapped)
+    except (BadRequest, Refused) as wrong:
+        wrapped(wrong)
+        return None
 
 
 def _failed(message: bytes, text: str) -> bytes:
@@ -194,23 +210,23 @@ def _failed(message: bytes, text: str) -> bytes:
     )
 
 
-async def server_live(_: Caller, __: bytes) -> bytes:
+def server_live(_: Caller, __: bytes) -> bytes:
     """``ServerLive``."""
     return bytes(m.ServerLiveResponse(live=True).SerializeToString())
 
 
-async def server_ready(_: Caller, __: bytes) -> bytes:
+def server_ready(_: Caller, __: bytes) -> bytes:
     """``ServerReady``: it answers, so it is."""
     return bytes(m.ServerReadyResponse(ready=True).SerializeToString())
 
 
-async def server_metadata(_: Caller, __: bytes) -> bytes:
+def server_metadata(_: Caller, __: bytes) -> bytes:
     """``ServerMetadata``."""
     answer = m.ServerMetadataResponse(name="nacre", version="2", extensions=_EXTENSIONS)
     return bytes(answer.SerializeToString())
 
 
-async def model_ready(caller: Caller, message: bytes) -> bytes:
+def model_ready(caller: Caller, message: bytes) -> bytes:
     """``ModelReady``: no model of that name or version is one that is not ready."""
     request = parse(m.ModelReadyRequest, message)
     try:
@@ -223,7 +239,7 @@ async def model_ready(caller: Caller, message: bytes) -> bytes:
     return bytes(m.ModelReadyResponse(ready=ready).SerializeToString())
 
 
-async def model_metadata(caller: Caller, message: bytes) -> bytes:
+def model_metadata(caller: Caller, message: bytes) -> bytes:
     """``ModelMetadata``."""
     request = parse(m.ModelMetadataRequest, message)
     endpoint = caller.endpoint(request.name)
@@ -244,7 +260,7 @@ def _versions(endpoint: Endpoint, interface: Interface) -> list[str]:
     return sorted({interface.version, *answering}, key=int)
 
 
-async def model_config(caller: Caller, message: bytes) -> bytes:
+def model_config(caller: Caller, message: bytes) -> bytes:
     """``ModelConfig``, of Triton: where ``max_batch_size`` is not 0, ``dims`` lack the first dimension."""
     request = parse(m.ModelConfigRequest, message)
     endpoint = caller.endpoint(request.name)
@@ -266,7 +282,7 @@ def _max_batch(endpoint: Endpoint) -> int:
     return max(one.bounds()["max_batch"] for one in endpoint.revisions.values())
 
 
-async def repository_index(caller: Caller, message: bytes) -> bytes:
+def repository_index(caller: Caller, message: bytes) -> bytes:
     """``RepositoryIndex``: the endpoints that the token may call, with their versions."""
     request = parse(m.RepositoryIndexRequest, message)
     answer = m.RepositoryIndexResponse()
@@ -282,14 +298,14 @@ async def repository_index(caller: Caller, message: bytes) -> bytes:
 
 SERVICES = {
     "inference.GRPCInferenceService": {
-        "ServerLive": Method(server_live, open=True),
-        "ServerReady": Method(server_ready, open=True),
-        "ServerMetadata": Method(server_metadata, open=True),
-        "ModelReady": Method(model_ready),
-        "ModelMetadata": Method(model_metadata),
-        "ModelInfer": Method(infer),
-        "ModelStreamInfer": Method(stream=stream_infer),
-        "ModelConfig": Method(model_config),
-        "RepositoryIndex": Method(repository_index),
+        "ServerLive": Method(tell=server_live, open=True),
+        "ServerReady": Method(tell=server_ready, open=True),
+        "ServerMetadata": Method(tell=server_metadata, open=True),
+        "ModelReady": Method(tell=model_ready),
+        "ModelMetadata": Method(tell=model_metadata),
+        "ModelInfer": Method(ask=infer),
+        "ModelStreamInfer": Method(ask=stream_infer, many=True),
+        "ModelConfig": Method(tell=model_config),
+        "RepositoryIndex": Method(tell=repository_index),
     }
 }

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+from nacre.modelserver.asking import Encode, Make
 from nacre.modelserver.backend import Refused
 from nacre.modelserver.calls import BadRequest, Call, Interface, expected
 from nacre.modelserver.endpoint import Endpoint
 from nacre.modelserver.grpc import prediction_messages as m
+from nacre.modelserver.grpc import wire
 from nacre.modelserver.grpc.caller import Caller
-from nacre.modelserver.grpc.methods import Method
+from nacre.modelserver.grpc.methods import Answer, Cancel, Method
 from nacre.modelserver.grpc.parse import parse
 from nacre.modelserver.grpc.tensor_proto import from_proto, to_proto
 from nacre.modelserver.grpc.typed import strings
@@ -35,22 +38,21 @@ def _version(spec: Any) -> str:
     return str(spec.version.value) if spec.HasField("version") else ""
 
 
-async def _run(
-    caller: Caller, spec: Any, signatures: tuple[str, ...], make: Callable[[Interface], Call], size: int
-) -> tuple[Call, Interface, list[Array]]:
+def _run(
+    caller: Caller,
+    spec: Any,
+    signatures: tuple[str, ...],
+    make: Make,
+    encode: Encode,
+    size: int,
+    answer: Answer,
+) -> Cancel | None:
     """One inference of the model that ``spec`` names, by one of these signatures."""
     if spec.signature_name not in signatures:
         raise BadRequest(
             f"there is no signature {spec.signature_name[:60]!r}: this model has {_SIGNATURE!r}"
         )
-    calls: list[Call] = []
-
-    def keep(interface: Interface) -> Call:
-        calls.append(make(interface))
-        return calls[-1]  # once more for each revision that gets a copy
-
-    interface, arrays = await caller.ask(caller.endpoint(spec.name), _version(spec), keep, size)
-    return calls[0], interface, arrays
+    return caller.ask(caller.endpoint(spec.name), _version(spec), make, encode, size, answer)
 
 
 def _answered(spec: Any, asked: Any, interface: Interface) -> None:
@@ -82,21 +84,22 @@ def _decode(request: Any, interface: Interface) -> Call:
     return Call(feed, wanted or interface.output_names)
 
 
-async def predict(caller: Caller, message: bytes) -> bytes:
+def predict(caller: Caller, message: bytes, answer: Answer) -> Cancel | None:
     """``Predict``."""
     request = parse(m.PredictRequest, message)
-    call, interface, arrays = await _run(
-        caller,
-        request.model_spec,
-        tfserving.PREDICT,
-        lambda interface: _decode(request, interface),
-        len(message),
-    )
-    answer = m.PredictResponse()
-    _answered(answer.model_spec, request.model_spec, interface)
-    for name, array in zip(call.outputs, arrays, strict=True):
-        to_proto(answer.outputs[name], array, interface.outputs[name].datatype)
-    return bytes(answer.SerializeToString())
+    spec = request.model_spec
+
+    def encode(call: Call, interface: Interface, arrays: list[Array]) -> bytes:
+        found = m.PredictResponse()
+        _answered(found.model_spec, spec, interface)
+        for name, array in zip(call.outputs, arrays, strict=True):
+            to_proto(found.outputs[name], array, interface.outputs[name].datatype)
+        return bytes(found.SerializeToString())
+
+    def make(interface: Interface) -> Call:
+        return _decode(request, interface)
+
+    return _run(caller, spec, tfserving.PREDICT, make, encode, len(message), answer)
 
 
 # ---- classify and regress
@@ -128,81 +131,152 @@ def _feed(given: Any, interface: Interface) -> dict[str, Array]:
     return from_examples({"examples": examples, "context": context}, interface)
 
 
-async def _classified(caller: Caller, spec: Any, given: Any, size: int) -> tuple[Any, Interface]:
-    call, interface, arrays = await _run(
-        caller,
-        spec,
-        tfserving.CLASSIFY,
-        lambda interface: Call(_feed(given, interface), tfserving.classify_outputs(interface)),
-        size,
-    )
-    scores, labels = tfserving.classes(call.outputs, arrays)
-    result = m.ClassificationResult()
-    for row, names in zip(scores.tolist(), labels, strict=True):
-        classes = result.classifications.add().classes
-        for label, score in zip(names, row, strict=True):
-            classes.add(label=label, score=score)
-    return result, interface
+Wrap = Callable[[Any, Interface], bytes]
 
 
-async def _regressed(caller: Caller, spec: Any, given: Any, size: int) -> tuple[Any, Interface]:
-    call, interface, arrays = await _run(
-        caller,
-        spec,
-        tfserving.REGRESS,
-        lambda interface: Call(_feed(given, interface), [tfserving.regress_output(interface)]),
-        size,
-    )
-    result = m.RegressionResult()
-    for value in tfserving.values(call.outputs, arrays).tolist():
-        result.regressions.add(value=value)
-    return result, interface
+def _classify(
+    caller: Caller,
+    spec: Any,
+    given: Any,
+    size: int,
+    wrap: Wrap,
+    answer: Answer,
+) -> Cancel | None:
+    """``wrap`` makes the answer's message of a ``ClassificationResult``."""
+
+    def make(interface: Interface) -> Call:
+        return Call(_feed(given, interface), tfserving.classify_outputs(interface))
+
+    def encode(call: Call, interface: Interface, arrays: list[Array]) -> bytes:
+        scores, labels = tfserving.classes(call.outputs, arrays)
+        result = m.ClassificationResult()
+        for row, names in zip(scores.tolist(), labels, strict=True):
+            classes = result.classifications.add().classes
+            for label, score in zip(names, row, strict=True):
+                classes.add(label=label, score=score)
+        return wrap(result, interface)
+
+    return _run(caller, spec, tfserving.CLASSIFY, make, encode, size, answer)
 
 
-async def classify(caller: Caller, message: bytes) -> bytes:
+def _regress(
+    caller: Caller,
+    spec: Any,
+    given: Any,
+    size: int,
+    wrap: Wrap,
+    answer: Answer,
+) -> Cancel | None:
+    """``wrap`` makes the answer's message of a ``RegressionResult``."""
+
+    def make(interface: Interface) -> Call:
+        return Call(_feed(given, interface), [tfserving.regress_output(interface)])
+
+    def encode(call: Call, interface: Interface, arrays: list[Array]) -> bytes:
+        result = m.RegressionResult()
+        for value in tfserving.values(call.outputs, arrays).tolist():
+            result.regressions.add(value=value)
+        return wrap(result, interface)
+
+    return _run(caller, spec, tfserving.REGRESS, make, encode, size, answer)
+
+
+def classify(caller: Caller, message: bytes, answer: Answer) -> Cancel | None:
     """``Classify``."""
     request = parse(m.ClassificationRequest, message)
-    result, interface = await _classified(caller, request.model_spec, request.input, len(message))
-    answer = m.ClassificationResponse(result=result)
-    _answered(answer.model_spec, request.model_spec, interface)
-    return bytes(answer.SerializeToString())
+    spec = request.model_spec
+
+    def wrap(result: Any, interface: Interface) -> bytes:
+        found = m.ClassificationResponse(result=result)
+        _answered(found.model_spec, spec, interface)
+        return bytes(found.SerializeToString())
+
+    return _classify(caller, spec, request.input, len(message), wrap, answer)
 
 
-async def regress(caller: Caller, message: bytes) -> bytes:
+def regress(caller: Caller, message: bytes, answer: Answer) -> Cancel | None:
     """``Regress``."""
     request = parse(m.RegressionRequest, message)
-    result, interface = await _regressed(caller, request.model_spec, request.input, len(message))
-    answer = m.RegressionResponse(result=result)
-    _answered(answer.model_spec, request.model_spec, interface)
-    return bytes(answer.SerializeToString())
+    spec = request.model_spec
+
+    def wrap(result: Any, interface: Interface) -> bytes:
+        found = m.RegressionResponse(result=result)
+        _answered(found.model_spec, spec, interface)
+        return bytes(found.SerializeToString())
+
+    return _regress(caller, spec, request.input, len(message), wrap, answer)
 
 
-async def multi_inference(caller: Caller, message: bytes) -> bytes:
+class _Several:
+    """Inferences whose answers are one message. The first that fails is the answer for all."""
+
+    def __init__(self, count: int, answer: Answer) -> None:
+        self._answer = answer
+        self._parts: list[bytes] = [b""] * count
+        self._left = count
+        self.asked: list[Cancel | None] = []
+
+    def take(self, at: int, outcome: bytes | Exception) -> None:
+        """One of them has ended."""
+        if self._left <= 0:
+            return
+        if isinstance(outcome, Exception):
+            self._left = 0
+            self.cancel()
+            self._answer(outcome)
+            return
+        self._parts[at] = outcome
+        self._left -= 1
+        if not self._left:
+            self._answer(wire.join(b"", m.RESULTS, self._parts))
+
+    def cancel(self) -> None:
+        """Nobody waits for them any more."""
+        for one in self.asked:
+            if one is not None:
+                one.cancel()
+
+
+def multi_inference(caller: Caller, message: bytes, answer: Answer) -> Cancel | None:
     """``MultiInference``: classify and regress on the same examples."""
     request = parse(m.MultiInferenceRequest, message)
     if not request.tasks:
         raise BadRequest("there is no task")
-    answer = m.MultiInferenceResponse()
     for task in request.tasks:
-        told = answer.results.add()
-        if task.method_name == _CLASSIFY:
-            result, interface = await _classified(caller, task.model_spec, request.input, len(message))
-            told.classification_result.CopyFrom(result)
-        elif task.method_name == _REGRESS:
-            result, interface = await _regressed(caller, task.model_spec, request.input, len(message))
-            told.regression_result.CopyFrom(result)
-        else:
+        if task.method_name not in (_CLASSIFY, _REGRESS):
             raise BadRequest(
                 f"there is no method {task.method_name[:60]!r} for a task: {_CLASSIFY} or {_REGRESS}"
             )
-        _answered(told.model_spec, task.model_spec, interface)
-    return bytes(answer.SerializeToString())
+    several = _Several(len(request.tasks), answer)
+    for at, task in enumerate(request.tasks):
+        run = _classify if task.method_name == _CLASSIFY else _regress
+        wrap = partial(_told, task)
+        try:
+            asked = run(
+                caller, task.model_spec, request.input, len(message), wrap, partial(several.take, at)
+            )
+        except (BadRequest, Refused) as wrong:
+            several.take(at, wrong)
+            break
+        several.asked.append(asked)
+    return several
+
+
+def _told(task: Any, result: Any, interface: Interface) -> bytes:
+    """The ``InferenceResult`` of a task."""
+    found = m.InferenceResult()
+    if task.method_name == _CLASSIFY:
+        found.classification_result.CopyFrom(result)
+    else:
+        found.regression_result.CopyFrom(result)
+    _answered(found.model_spec, task.model_spec, interface)
+    return bytes(found.SerializeToString())
 
 
 # ---- about models
 
 
-async def model_metadata(caller: Caller, message: bytes) -> bytes:
+def model_metadata(caller: Caller, message: bytes) -> bytes:
     """``GetModelMetadata``: the one field that there is, ``signature_def``."""
     request = parse(m.GetModelMetadataRequest, message)
     if list(request.metadata_field) != ["signature_def"]:
@@ -227,7 +301,7 @@ async def model_metadata(caller: Caller, message: bytes) -> bytes:
     return bytes(answer.SerializeToString())
 
 
-async def model_status(caller: Caller, message: bytes) -> bytes:
+def model_status(caller: Caller, message: bytes) -> bytes:
     """``GetModelStatus``: of every version, or of the one asked for."""
     spec = parse(m.GetModelStatusRequest, message).model_spec
     version = _version(spec)
@@ -258,21 +332,21 @@ def _states(endpoint: Endpoint) -> dict[str, int]:
 _RANK = (m.END, m.LOADING, m.AVAILABLE)
 
 
-async def reload_config(_: Caller, __: bytes) -> bytes:
+def reload_config(_: Caller, __: bytes) -> bytes:
     """``HandleReloadConfigRequest``: refused."""
     raise Refused(501, "models are not configured here: an endpoint is deployed with nacre deploy")
 
 
 SERVICES = {
     "tensorflow.serving.PredictionService": {
-        "Predict": Method(predict),
-        "Classify": Method(classify),
-        "Regress": Method(regress),
-        "MultiInference": Method(multi_inference),
-        "GetModelMetadata": Method(model_metadata),
+        "Predict": Method(ask=predict),
+        "Classify": Method(ask=classify),
+        "Regress": Method(ask=regress),
+        "MultiInference": Method(ask=multi_inference),
+        "GetModelMetadata": Method(tell=model_metadata),
     },
     "tensorflow.serving.ModelService": {
-        "GetModelStatus": Method(model_status),
-        "HandleReloadConfigRequest": Method(reload_config),
+        "GetModelStatus": Method(tell=model_status),
+        "HandleReloadConfigRequest": Method(tell=reload_config),
     },
 }

@@ -150,6 +150,9 @@ RegressionResponse = _MESSAGES["RegressionResponse"]
 RegressionResult = _MESSAGES["RegressionResult"]
 MultiInferenceRequest = _MESSAGES["MultiInferenceRequest"]
 MultiInferenceResponse = _MESSAGES["MultiInferenceResponse"]
+InferenceResult = _MESSAGES["InferenceResult"]
+RESULTS = 1
+"""Number of ``results`` in ``MultiInferenceResponse``."""
 SignatureDefMap = _MESSAGES["SignatureDefMap"]
 GetModelMetadataRequest = _MESSAGES["GetModelMetadataRequest"]
 GetModelMetadataResponse = _MESSAGES["GetModelMetadataResponse"]
