@@ -25,6 +25,7 @@ from nacre.modelserver.grpc.http2 import (
     WITH_PRIORITY,
     Fault,
 )
+from nacre.modelserver.grpc.methods import Method
 from nacre.modelserver.grpc.rpc import WINDOW, Rpc
 from nacre.modelserver.grpc.sender import Sender
 from nacre.modelserver.http import PREFACE
@@ -43,6 +44,7 @@ _MOST_RESETS = 1000
 _MOST_PIECES = 64
 """Frames of one call's headers."""
 _STREAM = 0x7FFFFFFF
+_NO_METHOD = Method(open=True)
 
 
 class Connection(asyncio.Protocol):
@@ -71,7 +73,8 @@ class Connection(asyncio.Protocol):
         """Frames since the last tick, of which there may not be any number."""
         self.since = self._full_since = self.now
         """When something came last; when the client last took something."""
-        self._pinged = False
+        self._pinged: float | None = None
+        """When the client was asked whether it is still there."""
         server.listener.register(self)
         transport.set_protocol(self)
         self.write(
@@ -100,7 +103,7 @@ class Connection(asyncio.Protocol):
         if self._transport is None:
             return
         self.since = self.now
-        self._pinged = False
+        self._pinged = None
         if self._rest:
             data = self._rest + data
         try:
@@ -170,8 +173,6 @@ class Connection(asyncio.Protocol):
     def _data(self, stream: int, flags: int, data: bytes, start: int, end: int) -> None:
         size = end - start
         self._taken += size
-        if self._taken > _WINDOW:
-            raise Fault(FLOW_CONTROL_ERROR, "the connection's window is used up")
         if self._taken >= _WINDOW // 2:
             self.write(http2.window(0, self._taken))
             self._taken = 0
@@ -181,12 +182,14 @@ class Connection(asyncio.Protocol):
             if end < start:
                 raise Fault(PROTOCOL_ERROR, "a frame has more padding than bytes")
         rpc = self._rpcs.get(stream)
-        if rpc is None or rpc.ended:
+        if rpc is None:
             self._known(stream)
-            if rpc is not None:
-                self.drop(rpc, http2.STREAM_CLOSED)
             return
+        if rpc.ended:
+            raise Fault(http2.STREAM_CLOSED, "data comes after its end")
         last = bool(flags & END_STREAM)
+        if end - start < size and not last:
+            self.write(http2.window(stream, size - (end - start)))  # padding is taken at once
         if start == end and not last:
             self._idle_frame()
         rpc.received(data, start, end, last)
@@ -223,10 +226,8 @@ class Connection(asyncio.Protocol):
     def _begin(self, stream: int, flags: int, block: bytes) -> None:
         """All headers of a call are there; or those that come after its data."""
         if stream <= self._last:
-            self._heads.decode(block)
-            rpc = self._rpcs.get(stream)
-            if rpc is not None and not rpc.ended:
-                rpc.received(b"", 0, 0, last=True)
+            self._heads.skip(block)
+            self._trailers(stream, flags)
             return
         self._last = stream
         try:
@@ -240,35 +241,55 @@ class Connection(asyncio.Protocol):
         elif head.refused is not None:
             self._no_grpc(stream, head, ended)
         else:
-            rpc = Rpc(self, stream, head, self.server.method(head.path))
+            rpc = Rpc(self, stream, head, self.server.method(head.path) or _NO_METHOD)
             self._rpcs[stream] = rpc
-            rpc.begin(head.wrong)
+            rpc.begin(head)
             if ended and stream in self._rpcs:
                 rpc.received(b"", 0, 0, last=True)
 
+    def _trailers(self, stream: int, flags: int) -> None:
+        """Headers of a call that has begun: they end it."""
+        rpc = self._rpcs.get(stream)
+        if rpc is None:
+            self._idle_frame()
+        elif rpc.ended or not flags & END_STREAM:
+            self.fault(rpc, PROTOCOL_ERROR)
+        else:
+            rpc.received(b"", 0, 0, last=True)
+
     def _no_grpc(self, stream: int, head: Head, ended: bool) -> None:
         assert head.refused is not None
-        block = heads.no_grpc(head.refused)
-        self.write(http2.frame(HEADERS, END_HEADERS | END_STREAM, stream, block))
+        self.write(self.sender.headers(stream, END_STREAM, heads.no_grpc(head.refused)))
         if not ended:
             self.write(http2.reset(stream, NO_ERROR))
 
     def _reset(self, _: int, stream: int, payload: bytes) -> None:
         _number(payload)
         self._known(stream)
-        self._resets += 1
-        if self._resets > _MOST_RESETS:
-            raise Fault(ENHANCE_YOUR_CALM, "too many calls are ended")
+        self._count_reset()
         if stream in self._rpcs:
             self._rpcs[stream].drop()
 
-    def _ping(self, flags: int, _: int, payload: bytes) -> None:
+    def _count_reset(self) -> None:
+        self._resets += 1
+        if self._resets > _MOST_RESETS:
+            raise Fault(ENHANCE_YOUR_CALM, "too many calls are ended")
+
+    def _ping(self, flags: int, stream: int, payload: bytes) -> None:
+        if stream:
+            raise Fault(PROTOCOL_ERROR, "PING is the connection's")
         if len(payload) != 8:
             raise Fault(FRAME_SIZE_ERROR, "PING has eight bytes")
         if not flags & http2.ACK:
             self.write(http2.frame(http2.PING, http2.ACK, 0, payload))
 
-    def _priority(self, _: int, __: int, payload: bytes) -> None:
+    def _goaway(self, _: int, stream: int, __: bytes) -> None:
+        if stream:
+            raise Fault(PROTOCOL_ERROR, "GOAWAY is the connection's")
+
+    def _priority(self, _: int, stream: int, payload: bytes) -> None:
+        if not stream:
+            raise Fault(PROTOCOL_ERROR, "PRIORITY is a call's")
         if len(payload) != 5:
             raise Fault(FRAME_SIZE_ERROR, "PRIORITY has five bytes")
 
@@ -287,7 +308,7 @@ class Connection(asyncio.Protocol):
             rpc = self._rpcs[stream]
             rpc.window += size
             if rpc.window > http2.MOST_WINDOW:
-                self.drop(rpc, FLOW_CONTROL_ERROR)
+                self.fault(rpc, FLOW_CONTROL_ERROR)
             elif rpc.unsent:
                 self.sender.turn(rpc)
 
@@ -299,30 +320,33 @@ class Connection(asyncio.Protocol):
         if flags & http2.ACK:
             return
         self._greeted = True
-        for name, value in http2.SETTING.iter_unpack(payload):
-            if name == http2.INITIAL_WINDOW_SIZE:
-                if value > http2.MOST_WINDOW:
-                    raise Fault(FLOW_CONTROL_ERROR, "the first window is too large")
-                self._resize(value - self.sender.first_window)
-            elif name == http2.MAX_FRAME_SIZE:
-                if not http2.MAX_FRAME <= value < 2**24:
-                    raise Fault(PROTOCOL_ERROR, "the largest frame has to be from 16384 to 16777215 bytes")
-                self.sender.set_max_frame(value)
+        values = dict(http2.SETTING.iter_unpack(payload))
+        self._resize(values.get(http2.INITIAL_WINDOW_SIZE, self.sender.first_window))
+        largest = values.get(http2.MAX_FRAME_SIZE, self.sender.max_frame)
+        if not http2.MAX_FRAME <= largest < 2**24:
+            raise Fault(PROTOCOL_ERROR, "the largest frame has to be from 16384 to 16777215 bytes")
+        self.sender.set_max_frame(largest)
+        self.sender.resized |= values.get(http2.HEADER_TABLE_SIZE, http2.FIRST_TABLE) < http2.FIRST_TABLE
+        # First this: until then the client goes by its old settings.
         self.write(http2.frame(http2.SETTINGS, http2.ACK, 0))
-
-    def _resize(self, more: int) -> None:
-        """The windows of all calls grow, perhaps by less than nothing (RFC 9113, section 6.9.2)."""
-        self.sender.first_window += more
         for rpc in list(self._rpcs.values()):
-            rpc.window += more
-            if rpc.window > http2.MOST_WINDOW:
-                raise Fault(FLOW_CONTROL_ERROR, "a window is too large")
             if rpc.unsent:
                 self.sender.turn(rpc)
 
+    def _resize(self, first: int) -> None:
+        """The windows of all calls grow by as much as the first one (RFC 9113, section 6.9.2)."""
+        more = first - self.sender.first_window
+        self.sender.first_window = first
+        for rpc in self._rpcs.values() if more else ():
+            rpc.window += more
+            if rpc.window > http2.MOST_WINDOW:
+                raise Fault(FLOW_CONTROL_ERROR, "a window is too large")
+        if first > http2.MOST_WINDOW:
+            raise Fault(FLOW_CONTROL_ERROR, "the first window is too large")
+
     def _known(self, stream: int) -> None:
         """A frame is about a call that there is or was."""
-        if not stream or stream > self._last:
+        if not stream & 1 or stream > self._last:
             raise Fault(PROTOCOL_ERROR, "a frame is about a call that has not begun")
 
     def _idle_frame(self) -> None:
@@ -337,6 +361,11 @@ class Connection(asyncio.Protocol):
         self._rpcs.pop(rpc.number, None)
         if self.draining and not self._rpcs:
             self._close()
+
+    def fault(self, rpc: Rpc, code: int) -> None:
+        """End a call whose client breaks the protocol. Raises ``Fault`` when it does so very often."""
+        self._count_reset()
+        self.drop(rpc, code)
 
     def drop(self, rpc: Rpc, code: int) -> None:
         """End a call at once."""
@@ -394,15 +423,17 @@ class Connection(asyncio.Protocol):
         for rpc in list(self._rpcs.values()):
             rpc.sweep(now)
         # A client that waits for a long answer has nothing to say: is it still there?
-        if silent > limits.idle_time + limits.write_time:
-            self._transport.abort()
-        elif silent > limits.idle_time and not self._pinged:
-            self._pinged = True
+        if self._pinged is not None:
+            if now - self._pinged > limits.write_time:
+                self._transport.abort()
+        elif silent > limits.idle_time:
+            self._pinged = now
             self.write(http2.frame(http2.PING, 0, 0, b"still on"))
 
 
 _TAKES: dict[int, Callable[[Connection, int, int, bytes], None]] = {
     CONTINUATION: Connection._continuation,
+    http2.GOAWAY: Connection._goaway,
     http2.PING: Connection._ping,
     http2.PRIORITY: Connection._priority,
     http2.PUSH: Connection._push,

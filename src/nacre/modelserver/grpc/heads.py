@@ -25,7 +25,8 @@ _UPPER = re.compile(rb"[A-Z]")
 _TIMEOUT = re.compile(rb"([0-9]{1,8})([HMSmun])")
 _UNITS = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
 _PLAIN = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
-_LONGEST_TEXT = 1500
+_LONGEST_TEXT = 4000
+"""Bytes of a message: clients take 8 KiB of headers."""
 
 
 class Malformed(Exception):
@@ -74,25 +75,35 @@ class HeadReader:
         if known is not None:
             return known
         added = self._table.added
-        fields = self.decode(block)
-        resized = block[:1] and block[0] & 0xE0 == 0x20
-        if self._table.added != added or resized:
-            self._known.clear()
+        fields = self._fields(block)
         head = _head(fields)
-        if self._table.added == added and not resized and len(block) <= _LONGEST_KNOWN:
+        if self._table.added == added and len(block) <= _LONGEST_KNOWN and not _resizes(block):
             if len(self._known) >= _MOST_KNOWN:
                 self._known.clear()
             self._known[block] = head
         return head
 
-    def decode(self, block: bytes) -> list[tuple[bytes, bytes]]:
-        """The fields of any header block. Raises ``Fault``."""
+    def skip(self, block: bytes) -> None:
+        """Headers that nobody wants may change the table, too. Raises ``Fault``."""
+        self._fields(block)
+
+    def _fields(self, block: bytes) -> list[tuple[bytes, bytes]]:
+        """The fields of a block. What is known holds no more where it changes the table."""
+        added = self._table.added
         try:
-            return [(name, value) for name, value in self._decoder.decode(block, raw=True)]
+            fields = [(name, value) for name, value in self._decoder.decode(block, raw=True)]
         except OversizedHeaderListError as error:
             raise Fault(ENHANCE_YOUR_CALM, "the headers are too long") from error
         except (HPACKError, IndexError, ValueError) as error:
             raise Fault(COMPRESSION_ERROR, "the headers cannot be read") from error
+        if self._table.added != added or _resizes(block):
+            self._known.clear()
+        return fields
+
+
+def _resizes(block: bytes) -> bool:
+    """Whether a block begins with a change of the table's size (RFC 7541, section 6.3)."""
+    return block[:1] != b"" and block[0] & 0xE0 == 0x20
 
 
 def _head(fields: list[tuple[bytes, bytes]]) -> Head:
@@ -153,9 +164,11 @@ DONE = _field(b"grpc-status", b"0")
 
 def trailers(code: int, text: str) -> bytes:
     """What comes after messages when not all went well."""
-    if len(text) > _LONGEST_TEXT:
-        text = text[:_LONGEST_TEXT] + "…"
-    fields = _field(b"grpc-status", b"%d" % code) + _field(b"grpc-message", quote(text, _PLAIN).encode())
+    said = quote(text[:_LONGEST_TEXT], _PLAIN, errors="replace")
+    if len(said) > _LONGEST_TEXT:
+        # Three bytes stand for one that is not plain: so many characters fit for certain.
+        said = quote(text[: _LONGEST_TEXT // 12] + "…", _PLAIN, errors="replace")
+    fields = _field(b"grpc-status", b"%d" % code) + _field(b"grpc-message", said.encode())
     if code == UNIMPLEMENTED:
         fields += _field(b"grpc-accept-encoding", b"identity,gzip,deflate")
     return fields

@@ -25,6 +25,7 @@ COMPRESSION_ERROR = 0x9
 ENHANCE_YOUR_CALM = 0xB
 """Why a stream or connection ends."""
 
+HEADER_TABLE_SIZE = 1
 MAX_CONCURRENT_STREAMS, INITIAL_WINDOW_SIZE, MAX_FRAME_SIZE, MAX_HEADER_LIST_SIZE = 3, 4, 5, 6
 """Settings."""
 
@@ -36,6 +37,7 @@ PREFIX = struct.Struct(">BI")
 """Of a message of gRPC, in the data: whether it is compressed, and its length."""
 FIRST_WINDOW = 65_535
 MOST_WINDOW = 2**31 - 1
+FIRST_TABLE = 4096
 MAX_FRAME = 16_384
 """Bytes of a frame, until the other side allows more."""
 

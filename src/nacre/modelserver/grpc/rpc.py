@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from typing import TYPE_CHECKING
 
 from nacre.modelserver.backend import Refused
@@ -31,7 +30,7 @@ class Rpc:
     __slots__ = (
         *("answering", "ended", "number", "queued", "trailers", "unsent", "window"),
         *("_asked", "_begun", "_buffer", "_busy", "_caller", "_connection", "_encoding"),
-        *("_entered", "_held", "_messages", "_method", "_over", "_owed", "_server", "_since", "_unsent"),
+        *("_entered", "_held", "_message", "_method", "_over", "_owed", "_server", "_since", "_size"),
     )
 
     def __init__(self, connection: Connection, number: int, head: Head, method: Method) -> None:
@@ -54,24 +53,28 @@ class Rpc:
         deadline = None if head.timeout is None else self._server.loop.time() + head.timeout
         self._caller = Caller(self._server.asking, head.authorization, deadline)
         self._buffer = bytearray()
-        self._messages: deque[bytes] = deque()
+        self._message: bytes | None = None
+        """The next one, when it is whole."""
+        self._size = 0
+        """Bytes of the one under way."""
         self._owed = 0
         """Bytes that came since the client was last given leave to send more."""
         self._held = 0
-        self._unsent: int | None = None
-        """Bytes of an answer that waits to be sent."""
         self._entered = self._busy = False
         self._asked: Cancel | None = None
         self._over = False
 
-    def begin(self, wrong: str | None) -> None:
+    def begin(self, head: Head) -> None:
         """Let it in, or refuse it by its headers."""
         try:
-            if wrong is not None:
-                raise Refused(400, wrong)
+            if head.wrong is not None:
+                raise Refused(400, head.wrong)
+            if self._method.tell is None and self._method.ask is None:
+                path = head.path.decode("latin-1")[:200]
+                raise Refused(501, f"there is no method {path}")
             if not self._method.open:
                 self._caller.authenticate()
-            self._server.enter(self, self._method.many)
+            self._server.enter(self, self._method)
             self._entered = True
         except Refused as refused:
             self.fail(refused)
@@ -84,51 +87,72 @@ class Rpc:
             self.ended = self.ended or last
             return
         size = end - start
-        many = self._method.many
-        if last and not many and not self._buffer and not self._messages and size >= PREFIX.size:
+        if last and not self._buffer and size >= PREFIX.size and not self._method.many:
             compressed, length = PREFIX.unpack_from(data, start)
-            if not compressed and length == size - PREFIX.size:
+            whole = length == size - PREFIX.size <= self._server.limits.max_body
+            if whole and not compressed and self._message is None:
                 self.ended = True
                 self._ask(data[start + PREFIX.size : end])
                 return
         self._since = self._connection.now
         self._owed += size
         if self._owed > WINDOW:
-            self._connection.drop(self, FLOW_CONTROL_ERROR)
+            self._connection.fault(self, FLOW_CONTROL_ERROR)
             return
         self._buffer += data[start:end]
         self._hold(size)
         self.ended = last
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Ask what can be asked now. The client may send more when no whole message waits."""
+        if self._over or self._busy or self.unsent:
+            return
         try:
             self._server.check_held()
             self._take()
-            if last:
+            if self._message is None and self.ended:
                 self._check_end()
         except (BadRequest, Refused) as wrong:
             self.fail(wrong)
             return
-        self._go_on()
+        many = self._method.many
+        if many and self._connection.draining:
+            self.fail(STOPS)
+        elif self._message is not None and (many or self.ended):
+            message, self._message = self._message, None
+            self._ask(message)
+        elif many and self.ended:
+            self._finish(heads.DONE)
+        elif self._owed >= WINDOW // 2 and not self.ended:
+            self._connection.write(window(self.number, self._owed))
+            self._owed = 0
 
     def _take(self) -> None:
-        """Take whole messages out of the buffer."""
+        """Take the next message out of the buffer, if it is whole. Raises what is wrong with it."""
         buffer = self._buffer
-        while len(buffer) >= PREFIX.size:
-            compressed, length = PREFIX.unpack_from(buffer)
-            most = self._server.limits.max_body
-            if length > most:
-                raise Refused(413, f"a message of {length} bytes is over the limit of {most} bytes")
-            end = PREFIX.size + length
-            if len(buffer) < end:
-                return
-            if self._messages and not self._method.many:
+        if self._message is not None:
+            if buffer:
                 raise BadRequest("this method takes one message")
-            with memoryview(buffer) as view:
-                message = view[PREFIX.size : end].tobytes()
-            if compressed:
-                message = self._plain(message, most)
-                self._hold(len(message) - length)
-            self._messages.append(message)
-            del buffer[:end]
+            return
+        if len(buffer) < PREFIX.size:
+            return
+        compressed, length = PREFIX.unpack_from(buffer)
+        most = self._server.limits.max_body
+        if length > most:
+            raise Refused(413, f"a message of {length} bytes is over the limit of {most} bytes")
+        end = PREFIX.size + length
+        if len(buffer) < end:
+            return
+        with memoryview(buffer) as view:
+            message = view[PREFIX.size : end].tobytes()
+        del buffer[:end]
+        if compressed:
+            message = self._plain(message, most)
+        self._hold(len(message) - end)
+        self._message = message
+        if not self._method.many:
+            self._take()
 
     def _plain(self, message: bytes, most: int) -> bytes:
         """A message that came compressed."""
@@ -142,31 +166,14 @@ class Rpc:
     def _check_end(self) -> None:
         if self._buffer:
             raise BadRequest("the call ended within a message")
-        if not self._messages and not self._method.many:
+        if not self._method.many:
             raise BadRequest("the call ended without a message")
-
-    def _go_on(self) -> None:
-        """Ask what can be asked now. The client may send more while nothing waits."""
-        if self._over or self._busy or self.unsent:
-            return
-        many = self._method.many
-        if many and self._connection.draining:
-            self.fail(STOPS)
-        elif self._messages and (many or self.ended):
-            message = self._messages.popleft()
-            if many:
-                self._hold(-len(message) - PREFIX.size)
-            self._ask(message)
-        elif many and self.ended:
-            self._finish(heads.DONE)
-        if self._owed >= WINDOW // 2 and not (self._messages or self.ended or self._over):
-            self._connection.write(window(self.number, self._owed))
-            self._owed = 0
 
     # ---- what goes
 
     def _ask(self, message: bytes) -> None:
         self._busy = True
+        self._size = len(message)
         self._server.arrived(self)
         method = self._method
         try:
@@ -194,12 +201,14 @@ class Rpc:
             self.drop()
             return
         try:
-            self._unsent = self._server.keep(len(outcome))
+            self._server.keep(self, len(outcome))
         except Refused as wrong:
             self.fail(wrong)
             return
         self._since = self._connection.now
-        if not many:
+        if many:
+            self._hold(-self._size)
+        else:
             self._leave()
         sender.message(self, outcome)
         if not many:
@@ -208,13 +217,14 @@ class Rpc:
     def moved(self) -> None:
         """A part of the answer was sent."""
         self._since = self._connection.now
+        self._server.moved(self)
 
     def sent(self, whole: bool) -> None:
         """What there was to send is sent. ``whole``: also the end of the call."""
         if whole:
             self.drop()
             return
-        self._release()
+        self._server.let_go(self)
         self._since = self._connection.now
         # Not here and now: many small messages of one call would keep all others waiting.
         self._server.loop.call_soon(self._go_on)
@@ -226,8 +236,12 @@ class Rpc:
     def _finish(self, trailers: bytes) -> None:
         self._leave()
         self.unsent = None
-        self._release()
+        self._server.let_go(self)
         self._connection.sender.end(self, trailers)
+
+    def stall(self) -> None:
+        """Its answer is not taken, and others need the room."""
+        self._connection.drop(self, CANCEL)
 
     # ---- ends
 
@@ -235,7 +249,7 @@ class Rpc:
         """Forget it: all is sent, or nobody waits for it any more."""
         self._leave()
         self.unsent = self.trailers = None
-        self._release()
+        self._server.let_go(self)
         self._connection.forget(self)
 
     def _leave(self) -> None:
@@ -244,10 +258,10 @@ class Rpc:
             return
         self._hold(-self._held)
         self._over = True
-        self._messages.clear()
+        self._message = None
         self._buffer = bytearray()
         if self._entered:
-            self._server.leave(self, self._method.many)
+            self._server.leave(self, self._method)
         if self._asked is not None:
             asked, self._asked = self._asked, None
             asked.cancel()
@@ -256,12 +270,6 @@ class Rpc:
         """Count bytes that are in memory; less where it is negative."""
         self._held += size
         self._server.listener.held += size
-
-    def _release(self) -> None:
-        """An answer does not wait any more."""
-        if self._unsent is not None:
-            self._server.let_go(self._unsent)
-            self._unsent = None
 
     def drain(self) -> None:
         """The server stops: a stream that rests ends now."""
@@ -272,8 +280,8 @@ class Rpc:
         """Enforce the time limits."""
         limits, since = self._server.limits, self._since
         if self.unsent or self.trailers is not None:
-            if now - since > self._server.patience:
-                self._connection.drop(self, CANCEL)
+            if now - since > limits.idle_time:
+                self.stall()
         elif self._over or self._busy:
             return
         elif self._caller.late(now):

@@ -28,6 +28,8 @@ from nacre.modelserver.grpc.http2 import (
 if TYPE_CHECKING:
     from nacre.modelserver.grpc.rpc import Rpc
 
+_EMPTY_TABLE = b"\x20"
+"""A table of no bytes (RFC 7541, section 6.3)."""
 _LARGEST = 64 * 1024 - 1
 """Bytes of a frame, so that calls take turns, also where the client would take more."""
 _WHOLE = struct.Struct(f"{HEAD.format}{len(heads.ANSWER)}s{HEAD.format[1:]}{PREFIX.format[1:]}")
@@ -46,6 +48,8 @@ class Sender:
         """That of a new call."""
         self.max_frame = MAX_FRAME
         self.writable = True
+        self.resized = False
+        """Whether the client waits to be told that its table is small: ours is always empty."""
 
     # ---- what the client allows
 
@@ -65,7 +69,9 @@ class Sender:
     def at_once(self, rpc: Rpc, message: bytes) -> bool:
         """Send headers, the only message and trailers, if all that can go now; else do nothing."""
         size = PREFIX.size + len(message)
-        if size > self.max_frame or size > self._window or size > rpc.window or not self.writable:
+        if size > self.max_frame or size > self._window or size > rpc.window:
+            return False
+        if self.resized or not self.writable:
             return False
         self._window -= size
         number = rpc.number
@@ -81,14 +87,18 @@ class Sender:
         """One message of an answer. The one before it has been sent."""
         if not rpc.answering:
             rpc.answering = True
-            self._transport.write(frame(HEADERS, END_HEADERS, rpc.number, heads.ANSWER))
+            self._transport.write(self.headers(rpc.number, 0, heads.ANSWER))
         rpc.unsent = memoryview(PREFIX.pack(0, len(message)) + message)
         self.turn(rpc)
 
     def end(self, rpc: Rpc, trailers: bytes) -> None:
-        """The end of an answer, after what is still to be sent of it."""
+        """The end of an answer, after what is still to be sent of it. It needs no window."""
         rpc.trailers = trailers if rpc.answering else heads.ANSWER + trailers
-        self.turn(rpc)
+        if rpc.unsent or not self.writable:
+            self.turn(rpc)
+        else:
+            self._transport.write(self._last(rpc, rpc.trailers))
+            rpc.sent(True)
 
     def turn(self, rpc: Rpc) -> None:
         """Let a call send what it has."""
@@ -125,10 +135,17 @@ class Sender:
         self._window -= size
         rpc.window -= size
         self._transport.writelines((HEAD.pack(0, size, DATA, 0, rpc.number), unsent[:size]))
-        rpc.unsent = unsent[size:]
+        rpc.unsent = unsent[size:] or None
         rpc.moved()
 
+    def headers(self, stream: int, flags: int, block: bytes) -> bytes:
+        """A frame with all headers of an answer, or all trailers."""
+        if self.resized:
+            self.resized = False
+            block = _EMPTY_TABLE + block
+        return frame(HEADERS, flags | END_HEADERS, stream, block)
+
     def _last(self, rpc: Rpc, trailers: bytes) -> bytes:
-        end = frame(HEADERS, END_HEADERS | END_STREAM, rpc.number, trailers)
+        end = self.headers(rpc.number, END_STREAM, trailers)
         # Who has not sent all yet may stop now (RFC 9113, section 8.1).
         return end if rpc.ended else end + reset(rpc.number, NO_ERROR)

@@ -17,10 +17,8 @@ MOST_CALLS = 1024
 """Calls in a worker until they are answered, also those whose message has not come yet."""
 MOST_STREAMS = 512
 """Calls of many messages; they mostly wait."""
-_MOST_UNSENT = 4096
+MOST_UNSENT = 4096
 """Answers that clients have not taken yet."""
-_PRESSED = 5.0
-"""Seconds that an answer may stand still when there are too many such."""
 _SLOWEST = MIB
 """Bytes a second at which the largest message has to come."""
 
@@ -29,13 +27,6 @@ METHODS = {
     for service, methods in {**inference.SERVICES, **prediction.SERVICES}.items()
     for name, method in methods.items()
 }
-
-
-def _unknown(*_: object) -> bytes:
-    raise Refused(501, "there is no such method")
-
-
-_UNKNOWN = Method(_unknown, open=True)
 
 
 class Server:
@@ -52,33 +43,37 @@ class Server:
         self._calls = self._streams = 0
         self._uploads: dict[Rpc, None] = {}
         """Calls that wait for their only message, the oldest first."""
-        self._unsent = self._unsent_bytes = 0
-        """Answers that clients have not taken yet."""
+        self._unsent: dict[Rpc, int] = {}
+        """Bytes of answers that clients have not taken yet; those that moved last come last."""
+        self._unsent_bytes = 0
 
     def take(self, transport: asyncio.Transport, data: bytes) -> None:
         """Serve a client from now on; ``data`` is what it has sent."""
-        Connection(self, transport, data)
+        connection = Connection(self, transport, data)
+        if self.listener.draining:
+            connection.drain()
 
-    def method(self, path: bytes) -> Method:
-        """The method of a path; one that refuses, where there is none."""
-        return METHODS.get(path, _UNKNOWN)
+    def method(self, path: bytes) -> Method | None:
+        """The method of a path."""
+        return METHODS.get(path)
 
     # ---- calls
 
-    def enter(self, rpc: Rpc, many: bool) -> None:
+    def enter(self, rpc: Rpc, method: Method) -> None:
         """A call begins, perhaps in place of the one that has waited longest for its message.
 
         Raises :class:`Refused` when there is no room.
         """
-        if many:
+        if method.many:
             if self._streams >= MOST_STREAMS:
                 raise _full("streams", self._streams)
             self._streams += 1
             return
-        if self._calls >= MOST_CALLS and self._uploads:
+        # Not for who has shown no token.
+        if self._calls >= MOST_CALLS and self._uploads and not method.open:
             oldest = next(iter(self._uploads))
             oldest.fail(Refused(429, "too many calls wait for their message: send it with the call"))
-        if self._calls >= MOST_CALLS or self._unsent >= _MOST_UNSENT:
+        if self._calls >= MOST_CALLS:
             raise _full("calls", self._calls)
         self._calls += 1
         self._uploads[rpc] = None
@@ -87,9 +82,9 @@ class Server:
         """The call's message is there."""
         self._uploads.pop(rpc, None)
 
-    def leave(self, rpc: Rpc, many: bool) -> None:
+    def leave(self, rpc: Rpc, method: Method) -> None:
         """The call is answered, or over."""
-        if many:
+        if method.many:
             self._streams -= 1
         else:
             self._calls -= 1
@@ -102,23 +97,29 @@ class Server:
         if self.listener.held > self.limits.max_bodies:
             raise Refused(503, "the server holds too many large requests: try again later")
 
-    def keep(self, size: int) -> int:
-        """Count an answer until it is sent. Raises :class:`Refused` when too many bytes are not."""
-        if self._unsent_bytes + size > self.limits.max_bodies:
-            raise Refused(503, "the server holds too many large answers that are not read")
-        self._unsent += 1
+    def keep(self, rpc: Rpc, size: int) -> None:
+        """Hold an answer until it is sent, perhaps in place of those that have stood still for longest.
+
+        Raises :class:`Refused` when it is too large.
+        """
+        if size > self.limits.max_bodies:
+            raise Refused(503, f"the answer of {size} bytes is more than the server can hold")
+        while self._unsent and (
+            len(self._unsent) >= MOST_UNSENT or self._unsent_bytes + size > self.limits.max_bodies
+        ):
+            next(iter(self._unsent)).stall()
+        self._unsent[rpc] = size
         self._unsent_bytes += size
-        return size
 
-    def let_go(self, size: int) -> None:
-        """The answer is sent, or nobody wants it."""
-        self._unsent -= 1
-        self._unsent_bytes -= size
+    def moved(self, rpc: Rpc) -> None:
+        """The client took a part of an answer."""
+        size = self._unsent.pop(rpc, None)
+        if size is not None:
+            self._unsent[rpc] = size
 
-    @property
-    def patience(self) -> float:
-        """Seconds that an answer may stand still: few when so many do that there is no room for others."""
-        return _PRESSED if self._unsent > _MOST_UNSENT // 2 else self.limits.idle_time
+    def let_go(self, rpc: Rpc) -> None:
+        """An answer is sent, or nobody wants it."""
+        self._unsent_bytes -= self._unsent.pop(rpc, 0)
 
 
 def _full(what: str, count: int) -> Refused:
