@@ -1,28 +1,20 @@
-"""A client of HTTP/2: its frames, in order and within bounds (RFC 9113)."""
+"""A client of HTTP/2: its calls, what it allows, and its end (RFC 9113)."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from nacre.modelserver.grpc import heads, http2
+from nacre.modelserver.grpc.frames import Frames
 from nacre.modelserver.grpc.heads import Head, HeadReader, Malformed
 from nacre.modelserver.grpc.http2 import (
-    CONTINUATION,
-    DATA,
-    END_HEADERS,
     END_STREAM,
     ENHANCE_YOUR_CALM,
     FLOW_CONTROL_ERROR,
-    FRAME_SIZE_ERROR,
-    HEAD,
-    HEADERS,
     NO_ERROR,
-    PADDED,
     PROTOCOL_ERROR,
     REFUSED_STREAM,
-    WITH_PRIORITY,
     Fault,
 )
 from nacre.modelserver.grpc.methods import Method
@@ -37,21 +29,17 @@ MOST_CALLS = 256
 """Calls of one connection at once."""
 _WINDOW = 4 * WINDOW
 """Bytes that a client may send on the connection before we took any of them."""
-_MOST_IDLE = 10_000
-"""Frames a tick that ask for nothing, or take something back."""
 _MOST_RESETS = 1000
 """Calls a tick that the client ends by itself."""
-_MOST_PIECES = 64
-"""Frames of one call's headers."""
-_STREAM = 0x7FFFFFFF
 _NO_METHOD = Method(open=True)
 
 
-class Connection(asyncio.Protocol):
+class Connection(Frames):
     """One client, from its preface on. ``draining``: it may begin no more calls."""
 
     def __init__(self, server: Server, transport: asyncio.Transport, data: bytes) -> None:
         """``data``: what it has sent, the preface or more."""
+        super().__init__(server.limits.max_headers)
         self.server = server
         self.sender = Sender(transport)
         self.draining = False
@@ -59,18 +47,12 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = transport
         self._heads = HeadReader(server.limits.max_headers)
         self._rpcs: dict[int, Rpc] = {}
-        self._rest = b""
         self._last = 0
         """The highest stream so far."""
-        self._greeted = False
-        """Whether the client's settings have come."""
-        self._block: list[bytes] = []
-        """The pieces of headers of which more has to come, for this stream, with these flags."""
-        self._block_of = self._block_flags = 0
         self._taken = 0
         """Bytes of data since the client was last given leave to send more."""
-        self._idle = self._resets = 0
-        """Frames since the last tick, of which there may not be any number."""
+        self._resets = 0
+        """Since the last tick."""
         self.since = self._full_since = self.now
         """When something came last; when the client last took something."""
         self._pinged: float | None = None
@@ -93,6 +75,10 @@ class Connection(asyncio.Protocol):
         return self._listener.now
 
     @property
+    def open(self) -> bool:
+        return self._transport is not None and not self._transport.is_closing()
+
+    @property
     def idle(self) -> bool:
         """Whether no call is under way."""
         return not self._rpcs
@@ -104,14 +90,10 @@ class Connection(asyncio.Protocol):
             return
         self.since = self.now
         self._pinged = None
-        if self._rest:
-            data = self._rest + data
         try:
-            at = self._frames(data)
+            self.take(data)
         except Fault as fault:
             self._end(fault.code, str(fault))
-            return
-        self._rest = data[at:]
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
@@ -122,13 +104,13 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         self.sender.writable = False
         self._full_since = self.now
-        if self._transport is not None and not self._transport.is_closing():
+        if self._transport is not None and self.open:
             self._transport.pause_reading()
 
     def resume_writing(self) -> None:
         self.sender.writable = True
         self.sender.pump()
-        if self.sender.writable and self._transport is not None and not self._transport.is_closing():
+        if self.sender.writable and self._transport is not None and self.open:
             self._transport.resume_reading()
 
     def write(self, data: bytes) -> None:
@@ -138,96 +120,25 @@ class Connection(asyncio.Protocol):
 
     # ---- frames
 
-    def _frames(self, data: bytes) -> int:
-        """Take the frames that are whole; where the rest begins. Raises ``Fault``."""
-        at, size = 0, len(data)
-        while size - at >= HEAD.size:
-            high, low, kind, flags, stream = HEAD.unpack_from(data, at)
-            length = high << 16 | low
-            if length > http2.MAX_FRAME:
-                raise Fault(FRAME_SIZE_ERROR, "a frame is over the limit of 16384 bytes")
-            start = at + HEAD.size
-            end = start + length
-            if end > size:
-                break
-            at = end
-            stream &= _STREAM
-            if self._block and (kind != CONTINUATION or stream != self._block_of):
-                raise Fault(PROTOCOL_ERROR, "headers are interrupted")
-            if not self._greeted and kind != http2.SETTINGS:
-                raise Fault(PROTOCOL_ERROR, "the first frame has to be SETTINGS")
-            if kind == DATA:
-                self._data(stream, flags, data, start, end)
-            elif kind == HEADERS:
-                self._headers(stream, flags, data[start:end])
-            else:
-                if kind != CONTINUATION:
-                    self._idle_frame()
-                take = _TAKES.get(kind)
-                if take is not None:
-                    take(self, flags, stream, data[start:end])
-            if self._transport is None or self._transport.is_closing():
-                return size
-        return at
-
-    def _data(self, stream: int, flags: int, data: bytes, start: int, end: int) -> None:
-        size = end - start
-        self._taken += size
+    def take_data(self, stream: int, data: bytes, start: int, end: int, padding: int, last: bool) -> None:
+        self._taken += end - start + padding
         if self._taken >= _WINDOW // 2:
             self.write(http2.window(0, self._taken))
             self._taken = 0
-        if flags & PADDED:
-            end -= data[start] if size else 0
-            start += 1
-            if end < start:
-                raise Fault(PROTOCOL_ERROR, "a frame has more padding than bytes")
         rpc = self._rpcs.get(stream)
         if rpc is None:
             self._known(stream)
             return
         if rpc.ended:
             raise Fault(http2.STREAM_CLOSED, "data comes after its end")
-        last = bool(flags & END_STREAM)
-        if end - start < size and not last:
-            self.write(http2.window(stream, size - (end - start)))  # padding is taken at once
-        if start == end and not last:
-            self._idle_frame()
+        if padding and not last:
+            self.write(http2.window(stream, padding))
         rpc.received(data, start, end, last)
 
-    def _headers(self, stream: int, flags: int, payload: bytes) -> None:
-        start, end = 0, len(payload)
-        if flags & PADDED:
-            if not payload:
-                raise Fault(FRAME_SIZE_ERROR, "a frame is too short")
-            start, end = 1, end - payload[0]
-        if flags & WITH_PRIORITY:
-            start += 5
-        if end < start:
-            raise Fault(PROTOCOL_ERROR, "a frame has more padding than bytes")
-        if not stream & 1:
-            raise Fault(PROTOCOL_ERROR, "a client's calls have odd numbers")
-        block = payload[start:end]
-        if flags & END_HEADERS:
-            self._begin(stream, flags, block)
-        else:
-            self._block, self._block_of, self._block_flags = [block], stream, flags
-
-    def _continuation(self, flags: int, _: int, payload: bytes) -> None:
-        if not self._block:
-            raise Fault(PROTOCOL_ERROR, "nothing is to be continued")
-        self._block.append(payload)
-        size = sum(map(len, self._block))
-        if size > self.server.limits.max_headers or len(self._block) > _MOST_PIECES:
-            raise Fault(ENHANCE_YOUR_CALM, "the headers are too long")
-        if flags & END_HEADERS:
-            block, self._block = b"".join(self._block), []
-            self._begin(self._block_of, self._block_flags, block)
-
-    def _begin(self, stream: int, flags: int, block: bytes) -> None:
-        """All headers of a call are there; or those that come after its data."""
+    def take_headers(self, stream: int, block: bytes, last: bool) -> None:
         if stream <= self._last:
             self._heads.skip(block)
-            self._trailers(stream, flags)
+            self._trailers(stream, last)
             return
         self._last = stream
         try:
@@ -235,24 +146,23 @@ class Connection(asyncio.Protocol):
         except Malformed:
             self.write(http2.reset(stream, PROTOCOL_ERROR))
             return
-        ended = bool(flags & END_STREAM)
         if self.draining or len(self._rpcs) >= MOST_CALLS:
             self.write(http2.reset(stream, REFUSED_STREAM))
         elif head.refused is not None:
-            self._no_grpc(stream, head, ended)
+            self._no_grpc(stream, head, last)
         else:
             rpc = Rpc(self, stream, head, self.server.method(head.path) or _NO_METHOD)
             self._rpcs[stream] = rpc
             rpc.begin(head)
-            if ended and stream in self._rpcs:
+            if last and stream in self._rpcs:
                 rpc.received(b"", 0, 0, last=True)
 
-    def _trailers(self, stream: int, flags: int) -> None:
+    def _trailers(self, stream: int, last: bool) -> None:
         """Headers of a call that has begun: they end it."""
         rpc = self._rpcs.get(stream)
         if rpc is None:
-            self._idle_frame()
-        elif rpc.ended or not flags & END_STREAM:
+            self.idle_frame()
+        elif rpc.ended or not last:
             self.fault(rpc, PROTOCOL_ERROR)
         else:
             rpc.received(b"", 0, 0, last=True)
@@ -263,8 +173,7 @@ class Connection(asyncio.Protocol):
         if not ended:
             self.write(http2.reset(stream, NO_ERROR))
 
-    def _reset(self, _: int, stream: int, payload: bytes) -> None:
-        _number(payload)
+    def take_reset(self, stream: int) -> None:
         self._known(stream)
         self._count_reset()
         if stream in self._rpcs:
@@ -275,33 +184,9 @@ class Connection(asyncio.Protocol):
         if self._resets > _MOST_RESETS:
             raise Fault(ENHANCE_YOUR_CALM, "too many calls are ended")
 
-    def _ping(self, flags: int, stream: int, payload: bytes) -> None:
-        if stream:
-            raise Fault(PROTOCOL_ERROR, "PING is the connection's")
-        if len(payload) != 8:
-            raise Fault(FRAME_SIZE_ERROR, "PING has eight bytes")
-        if not flags & http2.ACK:
-            self.write(http2.frame(http2.PING, http2.ACK, 0, payload))
-
-    def _goaway(self, _: int, stream: int, __: bytes) -> None:
-        if stream:
-            raise Fault(PROTOCOL_ERROR, "GOAWAY is the connection's")
-
-    def _priority(self, _: int, stream: int, payload: bytes) -> None:
-        if not stream:
-            raise Fault(PROTOCOL_ERROR, "PRIORITY is a call's")
-        if len(payload) != 5:
-            raise Fault(FRAME_SIZE_ERROR, "PRIORITY has five bytes")
-
-    def _push(self, *_: object) -> None:
-        raise Fault(PROTOCOL_ERROR, "a client cannot push")
-
-    def _window(self, _: int, stream: int, payload: bytes) -> None:
-        size = _number(payload) & _STREAM
+    def take_window(self, stream: int, size: int) -> None:
         if stream:
             self._known(stream)
-        if not size:
-            raise Fault(PROTOCOL_ERROR, "a window grows by 1 or more")
         if not stream:
             self.sender.allow(size)
         elif stream in self._rpcs:
@@ -312,15 +197,7 @@ class Connection(asyncio.Protocol):
             elif rpc.unsent:
                 self.sender.turn(rpc)
 
-    def _settings(self, flags: int, stream: int, payload: bytes) -> None:
-        if stream:
-            raise Fault(PROTOCOL_ERROR, "settings are the connection's")
-        if len(payload) % http2.SETTING.size or (flags & http2.ACK and payload):
-            raise Fault(FRAME_SIZE_ERROR, "SETTINGS has pairs of six bytes")
-        if flags & http2.ACK:
-            return
-        self._greeted = True
-        values = dict(http2.SETTING.iter_unpack(payload))
+    def take_settings(self, values: dict[int, int]) -> None:
         self._resize(values.get(http2.INITIAL_WINDOW_SIZE, self.sender.first_window))
         largest = values.get(http2.MAX_FRAME_SIZE, self.sender.max_frame)
         if not http2.MAX_FRAME <= largest < 2**24:
@@ -349,11 +226,6 @@ class Connection(asyncio.Protocol):
         if not stream & 1 or stream > self._last:
             raise Fault(PROTOCOL_ERROR, "a frame is about a call that has not begun")
 
-    def _idle_frame(self) -> None:
-        self._idle += 1
-        if self._idle > _MOST_IDLE:
-            raise Fault(ENHANCE_YOUR_CALM, "too many frames ask for nothing")
-
     # ---- ends
 
     def forget(self, rpc: Rpc) -> None:
@@ -380,7 +252,6 @@ class Connection(asyncio.Protocol):
         self._close()
 
     def _close(self) -> None:
-        self._rest = b""
         self._full_since = self.now
         if self._transport is not None:
             self._transport.close()
@@ -405,7 +276,8 @@ class Connection(asyncio.Protocol):
 
     def sweep(self, now: float) -> None:
         """Enforce the time limits; called about each quarter second."""
-        self._idle = self._resets = 0
+        self.tick()
+        self._resets = 0
         if self._transport is None:
             return
         limits, silent = self.server.limits, now - self.since
@@ -413,7 +285,7 @@ class Connection(asyncio.Protocol):
             if now - self._full_since > limits.write_time:
                 self._transport.abort()
             return
-        if (not self._greeted or self._block) and silent > limits.head_time:
+        if self.interrupted and silent > limits.head_time:
             self._end(NO_ERROR, "the headers took too long")
             return
         if not self._rpcs:
@@ -429,22 +301,3 @@ class Connection(asyncio.Protocol):
         elif silent > limits.idle_time:
             self._pinged = now
             self.write(http2.frame(http2.PING, 0, 0, b"still on"))
-
-
-_TAKES: dict[int, Callable[[Connection, int, int, bytes], None]] = {
-    CONTINUATION: Connection._continuation,
-    http2.GOAWAY: Connection._goaway,
-    http2.PING: Connection._ping,
-    http2.PRIORITY: Connection._priority,
-    http2.PUSH: Connection._push,
-    http2.RESET: Connection._reset,
-    http2.SETTINGS: Connection._settings,
-    http2.WINDOW: Connection._window,
-}
-"""Other kinds are for extensions that there are not here (RFC 9113, section 5.5)."""
-
-
-def _number(payload: bytes) -> int:
-    if len(payload) != http2.NUMBER.size:
-        raise Fault(FRAME_SIZE_ERROR, "a frame has another length than its kind")
-    return int(http2.NUMBER.unpack(payload)[0])
