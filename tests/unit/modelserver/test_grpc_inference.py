@@ -162,6 +162,15 @@ def test_health_and_metadata(client: triton.InferenceServerClient) -> None:
     assert [(t.name, t.datatype, list(t.shape)) for t in found.outputs] == [("y", "FP32", [-1, 3])]
 
 
+def test_probes_need_no_token(server: kit.Server) -> None:
+    with grpc.insecure_channel(f"127.0.0.1:{server.port}") as channel:
+        check = channel.unary_unary("/grpc.health.v1.Health/Check")
+        assert check(b"") == b"\x08\x01"
+        assert check(b"\x0a\x1einference.GRPCInferenceService") == b"\x08\x01"
+        code, text = refusal(lambda: check(b"\x0a\x05other"))
+    assert (code, text) == (CODE.NOT_FOUND, "there is no service 'other'")
+
+
 def test_the_configuration_leaves_out_the_batch(client: triton.InferenceServerClient) -> None:
     config = client.get_model_config("p/mlp", headers=HEADERS).config
     assert config.max_batch_size > 1

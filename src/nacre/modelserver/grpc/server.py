@@ -6,7 +6,7 @@ import asyncio
 
 from nacre.modelserver.asking import Asking
 from nacre.modelserver.backend import Refused
-from nacre.modelserver.grpc import inference, prediction
+from nacre.modelserver.grpc import health, inference, prediction
 from nacre.modelserver.grpc.connection import Connection
 from nacre.modelserver.grpc.methods import Method
 from nacre.modelserver.grpc.rpc import Rpc
@@ -24,7 +24,7 @@ _SLOWEST = MIB
 
 METHODS = {
     f"/{service}/{name}".encode(): method
-    for service, methods in {**inference.SERVICES, **prediction.SERVICES}.items()
+    for service, methods in {**health.SERVICES, **inference.SERVICES, **prediction.SERVICES}.items()
     for name, method in methods.items()
 }
 
