@@ -260,7 +260,7 @@ class Connection(Frames):
 
     def drain(self) -> None:
         """Take no more calls; close when those under way have ended."""
-        if self.draining:
+        if self.draining or not self.open:
             return
         self.draining = True
         self.write(http2.goaway(self._last, NO_ERROR))
