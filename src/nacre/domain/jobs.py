@@ -21,6 +21,8 @@ _BACK_OFF_S, _BACK_OFF_MAX_S = 1.0, 300.0
 ENVIRONMENT_FAILED = "environment_failed"
 ENVIRONMENT_BUILDING = "environment_building"
 CANCELLED = ExitReason.CANCELLED_BY_USER.value
+CANNOT = 2
+"""Exit code of the server's own programs (``nacre.workloads``) that cannot do it, whatever the machine."""
 
 _Q, _P, _S, _R, _X = (
     JobState.QUEUED,

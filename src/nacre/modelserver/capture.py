@@ -25,12 +25,13 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Literal
 
 import numpy as np
 import orjson
 
 from nacre.modelserver.calls import Call, Interface
+from nacre.modelserver.stats import CaptureReport
 from nacre.modelserver.tensors import NUMPY, Array, as_text
 from nacre.schema.serving import ServedCapture
 
@@ -71,18 +72,13 @@ class _Part:
 
 
 class Capture:
-    """Of one worker. ``offer`` is for the event loop; a thread that the first request starts does the rest.
-
-    ``kept`` and ``dropped`` count requests; ``over``: those that the budget had no room for.
-    """
+    """Of one worker. ``offer`` is for the event loop; a thread, begun by the first one, does the rest."""
 
     def __init__(self, *, waiting_bytes: int = WAITING_BYTES) -> None:
-        self.kept = 0
-        self.dropped = 0
-        self.over = 0
         self._most = waiting_bytes
         self._waiting: deque[_Kept] = deque()
         self._waiting_bytes = 0
+        self._counts: dict[str, CaptureReport] = {}
         self._turns: dict[str, float] = {}
         self._parts: dict[str, _Part] = {}
         self._number = 0
@@ -128,7 +124,7 @@ class Capture:
         if turn < 1.0:
             return False
         if self._waiting_bytes + size > self._most or self._stopping.is_set():
-            self.dropped += 1
+            self._count(key, "dropped")
             return False
         return True
 
@@ -139,6 +135,16 @@ class Capture:
         if self._thread is None:
             self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
             self._thread.start()
+
+    def _count(self, key: str, what: Literal["kept", "dropped", "over"]) -> None:
+        with self._lock:
+            counts = self._counts.setdefault(key, {"kept": 0, "dropped": 0, "over": 0})
+            counts[what] += 1
+
+    def report(self) -> dict[str, CaptureReport]:
+        """What became of the requests that were to be kept, by endpoint."""
+        with self._lock:
+            return {key: counts.copy() for key, counts in self._counts.items()}
 
     def close(self) -> None:
         """Write what waits and finish every part."""
@@ -162,7 +168,7 @@ class Capture:
             try:
                 self._write(kept)
             except OSError as error:
-                self.dropped += 1
+                self._count(kept.key, "dropped")
                 self._abandon(kept.key)
                 log.error("a request of %s was not captured: %s", kept.key, error)
             with self._lock:
@@ -176,13 +182,13 @@ class Capture:
         part = self._parts.get(kept.key) or self._begin(kept)
         line = _line(kept)
         if part.folder_bytes + part.size + len(line) > kept.config.budget_bytes:
-            self.over += 1
+            self._count(kept.key, "over")
             part.full = True  # so that the next one looks at the folder anew
             return
         part.stream.write(line)
         part.size += len(line)
         part.full = part.size >= PART_BYTES
-        self.kept += 1
+        self._count(kept.key, "kept")
         if part.full:
             self._finish(kept.key)
 

@@ -179,6 +179,7 @@ class Host:
                 for key, endpoint in self.endpoints.items()
             },
             "demand": self.demand(),
+            "captures": {key: one for key, one in self.capture.report().items() if key in self.endpoints},
             "connections": connections,
             "rss_bytes": int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE,
             "workers": 1,

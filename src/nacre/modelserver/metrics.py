@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 from nacre.modelserver.stats import Report, RevisionReport, upper
 
 _SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+_CAPTURED: dict[Literal["kept", "dropped", "over"], str] = {
+    "kept": "Requests that were captured.",
+    "dropped": "Requests to be captured that memory or disk had no room for.",
+    "over": "Requests to be captured that were over the budget.",
+}
 _KINDS = {"400": "invalid", "404": "not_found", "413": "too_large", "429": "rate_limited"} | {
     "500": "failed",
     "503": "overloaded",
@@ -49,6 +55,10 @@ def prometheus(report: Report) -> str:
     each("nacre_endpoint_memory_bytes", "gauge", "Memory of the model.", lambda one: one["memory_bytes"])
     name = "nacre_endpoint_latency_seconds"
     family(name, "histogram", "Time to answer a request.", _histograms(name, all_of))
+    for end, text in _CAPTURED.items():
+        name = f"nacre_endpoint_capture_{end}_total"
+        told = ((key, counts[end]) for key, counts in report["captures"].items())
+        family(name, "counter", text, (f'{name}{{endpoint="{key}"}} {count}' for key, count in told))
     own = {
         "generation": "Of the routes.",
         "connections": "Open.",

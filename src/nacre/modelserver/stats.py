@@ -83,13 +83,24 @@ class RevisionReport(TypedDict):
     replicas: dict[str, str]
 
 
+class CaptureReport(TypedDict):
+    """Requests of an endpoint that were to be captured. ``dropped``: memory or disk had no room for them;
+    ``over``: the budget had none."""
+
+    kept: int
+    dropped: int
+    over: int
+
+
 class Report(TypedDict):
     """What one worker tells of itself; plain JSON. ``endpoints``: key → revision → its report.
-    ``demand``: requests that wait for a first replica, by endpoint."""
+    ``demand``: requests that wait for a first replica, by endpoint. ``captures``: of those that do,
+    by endpoint."""
 
     generation: int
     endpoints: dict[str, dict[str, RevisionReport]]
     demand: dict[str, int]
+    captures: dict[str, CaptureReport]
     connections: int
     rss_bytes: int
     workers: int
@@ -101,12 +112,20 @@ def merge(reports: list[Report]) -> Report:
         "generation": min((report["generation"] for report in reports), default=0),
         "endpoints": {},
         "demand": {},
+        "captures": {},
         "connections": sum(report["connections"] for report in reports),
         "rss_bytes": sum(report["rss_bytes"] for report in reports),
         "workers": sum(report["workers"] for report in reports),
     }
     for report in reports:
         add_counts(merged["demand"], report["demand"])
+        for key, counts in report["captures"].items():
+            known = merged["captures"].get(key, {"kept": 0, "dropped": 0, "over": 0})
+            merged["captures"][key] = {
+                "kept": known["kept"] + counts["kept"],
+                "dropped": known["dropped"] + counts["dropped"],
+                "over": known["over"] + counts["over"],
+            }
         for key, revisions in report["endpoints"].items():
             into = merged["endpoints"].setdefault(key, {})
             for number, one in revisions.items():

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from nacre.modelserver.calls import Parameters, Route
+import orjson
+
+from nacre.modelserver.calls import Parameters, Route, View
+from nacre.modelserver.messages import Request, Response
 from nacre.modelserver.protocols import kserve, mlflow, sagemaker, tfserving, v2, vertex
 
 _DIALECTS = (v2, tfserving, kserve, mlflow, sagemaker, vertex)
@@ -29,7 +32,7 @@ class Table:
 
     def _add(self, route: Route) -> None:
         node = self._root
-        for part in route.path.split("/"):
+        for part in filter(None, route.path.split("/")):
             if not part.startswith("{"):
                 node = node.literals.setdefault(part, _Node())
                 continue
@@ -65,4 +68,19 @@ def _walk(node: _Node, parts: list[str], at: int) -> tuple[dict[str, Route], Par
     return None
 
 
-TABLE = Table([route for dialect in _DIALECTS for route in dialect.ROUTES])
+_ROUTES = [route for dialect in _DIALECTS for route in dialect.ROUTES]
+_SHORT = [
+    f"{route.method} {route.path}"
+    for route in _ROUTES
+    if (route.decode or route.method == "GET") and "/{" not in route.path.replace("{model}", "")
+]
+"""Those that name no version, and are there to be asked."""
+
+
+def _alive(_: Request, view: View, __: Parameters) -> Response:
+    """What a server of KServe's protocol v1 answers at its root, and what can be asked below it."""
+    paths = [path.replace("{model}", view.name) for path in _SHORT]
+    return Response(200, orjson.dumps({"status": "alive", "name": view.name, "paths": paths}))
+
+
+TABLE = Table([*_ROUTES, Route("GET", "", answer=_alive)])

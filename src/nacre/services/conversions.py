@@ -18,6 +18,7 @@ from nacre.db.queries.models import job_over, left_by
 from nacre.db.tables.jobs import JobRow
 from nacre.db.tables.models import ModelRow, ModelVersionRow
 from nacre.domain.identity import Caller
+from nacre.domain.jobs import CANNOT
 from nacre.domain.models import Script, find_script, job_word
 from nacre.errors import RequestError, Unavailable
 from nacre.ports.converters import Converter
@@ -33,7 +34,6 @@ from nacre.services.signals import Signals
 _log = logging.getLogger("nacre.models")
 RESOURCES = Resources(cpu=1, memory=2 * 2**30)
 MAX_REPORT_BYTES = 2**20
-_CANNOT = 2
 
 
 @dataclass(frozen=True)
@@ -199,7 +199,7 @@ def outcome(job: JobRow, failed: str) -> tuple[str, str]:
     machine: that is ``failed``, in their own words.
     """
     message = job.message or f"job {job.name} ended as {job.state}"
-    if job.exit_code == _CANNOT:
+    if job.exit_code == CANNOT:
         _, _, said = message.partition("error: ")
         return failed, said or message
     return job.reason or failed, message

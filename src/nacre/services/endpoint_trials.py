@@ -19,7 +19,8 @@ _WINDOWS = 10
 
 
 class EndpointTrials:
-    """Remembers the counts of the last while, in memory: after a restart it has to see them again."""
+    """Remembers the counts of the last while, in memory: after a restart it has to see them again, and of
+    revisions that answer no more there is nothing to see."""
 
     def __init__(self, clock: Clock, settling: EndpointSettling) -> None:
         self._clock = clock

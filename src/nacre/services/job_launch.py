@@ -16,6 +16,7 @@ from nacre.db.tables.jobs import JobRow
 from nacre.db.tables.projects import ProjectRow
 from nacre.domain.jobs import (
     CANCELLED,
+    CANNOT,
     FREE_RESTARTS,
     PREEMPTED,
     RESIZED,
@@ -30,7 +31,7 @@ from nacre.domain.scheduling import Seat
 from nacre.errors import NotFound, PluginError, Unavailable
 from nacre.ports.engines import Engine, NodeFacts
 from nacre.schema.jobs import JobRecord, JobSpec, JobState
-from nacre.schema.launch import LaunchDistribution, LaunchInput, LaunchLimits, LaunchSpec
+from nacre.schema.launch import ExitReason, LaunchDistribution, LaunchInput, LaunchLimits, LaunchSpec
 from nacre.schema.runs import RunState
 from nacre.services.attempts import Attempts
 from nacre.services.datasets import Datasets
@@ -212,7 +213,9 @@ class JobLaunches:
             for earlier in self._attempts.of(session, [job.id])[job.id]
             if earlier.number < attempt.number
         ]
-        decided = outcome(attempt.reason, before, spec.max_restarts, stopping=stopping)
+        refused = attempt.reason == ExitReason.EXIT_NONZERO and attempt.exit_code == CANNOT
+        most = 0 if refused and job.kind != "task" else spec.max_restarts
+        decided = outcome(attempt.reason, before, most, stopping=stopping)
         if not may_follow(JobState(job.state), decided.state):
             return
         job.exit_code = attempt.exit_code

@@ -30,6 +30,10 @@ from nacre.workloads.streams import Part, open_stream
 BATCH = 256
 
 
+class _Refused(Exception):
+    """The model does not take these samples; the text is what it says."""
+
+
 class Model:
     """A loaded model that is asked in batches of one size, the last filled up where that size is fixed."""
 
@@ -48,20 +52,30 @@ class Model:
         self._fixed = next(iter(fixed), None)
         self.batch = self._fixed or min(BATCH, signed.predictor.max_batch or BATCH)
 
-    def ask(self, feed: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    def ask(self, part: Part) -> dict[str, NDArray[Any]]:
         """Every output for samples, ``batch`` of them at most; the first axis is theirs.
 
         Raises:
-            DataError: the model refuses them, or does not answer each.
+            DataError: the model refuses a sample, which is named, or does not answer each.
         """
+        try:
+            return self._answers(part.feed)
+        except _Refused as error:
+            at, said = self._culprit(part.feed, str(error))
+            where = f"{part.place(0)}, and the {len(part) - 1} after it" if at is None else part.place(at)
+            raise DataError(f"{where}: the model refused: {said}; it takes {self._takes()}") from error
+
+    def _answers(self, feed: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         count = len(next(iter(feed.values())))
         if missing := (self._fixed - count if self._fixed else 0):
             feed = {n: np.concatenate([x, np.repeat(x[-1:], missing, axis=0)]) for n, x in feed.items()}
         try:
             found = self._signed.infer([spec["name"] for spec in self.outputs], feed)
+        except MemoryError:
+            raise  # with more of it the same data may pass
         except Exception as error:
             said = str(error) if isinstance(error, BadInput) else self._signed.predictor.explain(error)
-            raise DataError(f"the model refused the samples: {' '.join(said.split())[:300]}") from error
+            raise _Refused(" ".join(said.split())[:300]) from error
         answers = {one["name"]: np.asarray(one["array"]) for one in found}
         for name, values in answers.items():
             if values.ndim == 0 or len(values) != count + missing:
@@ -69,6 +83,25 @@ class Model:
                     f"the output {name!r} is {list(values.shape)} for {count + missing} samples: not one each"
                 )
         return {name: values[:count] for name, values in answers.items()}
+
+    def _culprit(self, feed: dict[str, NDArray[Any]], said: str) -> tuple[int | None, str]:
+        """The first sample that it refuses by itself, null when it is none, and what it says of it."""
+        low, high = 0, len(next(iter(feed.values())))
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (low, middle) if self._refuses(feed, low, middle) is not None else (middle, high)
+        own = self._refuses(feed, low, high)
+        return (None, said) if own is None else (low, own)
+
+    def _refuses(self, feed: dict[str, NDArray[Any]], low: int, high: int) -> str | None:
+        try:
+            self._answers({name: x[low:high] for name, x in feed.items()})
+        except _Refused as error:
+            return str(error)
+        return None
+
+    def _takes(self) -> str:
+        return "; ".join(f"{one['name']!r} {one['datatype']} {one['shape']}" for one in self.inputs)
 
 
 def columns_of(part: Part, answers: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
@@ -93,7 +126,7 @@ def predict(model: Model, data: Path, features: list[str], parts: Parts) -> int:
         print(f"going on after {first:,} samples that are done")
     for part in stream.read(first, model.batch):
         at = part.start + len(part)
-        if parts.add(columns_of(part, model.ask(part.feed))):
+        if parts.add(columns_of(part, model.ask(part))):
             rate = (at - first) / max(time.monotonic() - began, 1e-9)
             of = f" of {stream.count:,}" if stream.count is not None else ""
             print(f"{at:,}{of} samples, {rate:,.0f} a second", flush=True)

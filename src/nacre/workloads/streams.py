@@ -23,19 +23,21 @@ from numpy.typing import NDArray
 
 from nacre.workloads import arrays
 from nacre.workloads.arrays import DataError
+from nacre.workloads.places import Place, misfit, rows_of
+from nacre.workloads.tables import Table, numeric, values
 
 Specs = Sequence[dict[str, Any]]
 """Tensor specifications, ``{"name", "datatype", "shape"}``."""
-_BLOCK = 4 * 2**20
 
 
 @dataclass(frozen=True)
 class Part:
-    """Samples ``start`` … of the data. ``feed``: input → array whose first axis is the samples.
-    ``files``: the file of each, where each has its own."""
+    """Samples ``start`` … of the data. ``feed``: input → array whose first axis is the samples. ``place``: where
+    each comes from, in words. ``files``: the file of each, where each has its own."""
 
     start: int
     feed: dict[str, NDArray[Any]]
+    place: Place
     files: list[str] | None = None
 
     def __len__(self) -> int:
@@ -82,12 +84,28 @@ def open_stream(folder: Path, inputs: Specs, features: Sequence[str] = ()) -> St
     )
 
 
-def fitted(spec: dict[str, Any], x: NDArray[Any]) -> NDArray[Any]:
-    """Samples in the form of an input. Raises :class:`DataError`, naming the input."""
+def fitted(spec: dict[str, Any], x: NDArray[Any], place: Place) -> NDArray[Any]:
+    """Samples in the form of an input.
+
+    Raises:
+        DataError: they cannot be it; names the sample, the input and what it takes.
+    """
+    name, datatype = spec["name"], spec["datatype"]
+    if x.dtype.kind not in "OSU" and (odd := misfit(x, datatype)):
+        raise _odd(place, odd, name, datatype)
     try:
-        return arrays.fit(x, [-1, *spec["shape"][1:]], spec["datatype"])
-    except (DataError, ValueError, TypeError) as error:
-        raise DataError(f"input {spec['name']!r}: {error}") from error
+        return arrays.fit(x, [-1, *spec["shape"][1:]], datatype)
+    except DataError as error:
+        raise DataError(f"{place(0)}: input {name!r}: {error}") from error
+    except (ValueError, TypeError, OverflowError) as error:
+        if odd := misfit(x, datatype):
+            raise _odd(place, odd, name, datatype) from error
+        raise DataError(f"{place(0)}: input {name!r}: {error}") from error
+
+
+def _odd(place: Place, odd: tuple[int, Any], name: str, datatype: str) -> DataError:
+    at, value = odd
+    return DataError(f"{place(at)}: the input {name!r} takes {datatype}, which {str(value)[:60]!r} is not")
 
 
 # Arrays
@@ -97,6 +115,7 @@ class _Mapped:
     """An ``.npy`` file, read where it lies."""
 
     def __init__(self, file: Path) -> None:
+        self.source = file.name
         try:
             self._array = np.load(file, mmap_mode="r", allow_pickle=False)
         except (ValueError, OSError, EOFError) as error:
@@ -113,6 +132,7 @@ class _Member:
 
     def __init__(self, file: Path, name: str) -> None:
         self._file, self._name = file, name
+        self.source = f"{name.removesuffix('.npy')} in {file.name}"
         with zipfile.ZipFile(file) as archive, archive.open(name) as stream:
             self.shape, self._fortran, self._dtype = _header(stream, name)
 
@@ -170,11 +190,16 @@ def _of_arrays(
     if not count:
         raise DataError("the data has no samples")
 
+    sources = ", ".join(reader.source for reader in readers.values())
+
     def read(start: int, size: int) -> Iterator[Part]:
         at = start
         for rows in zip(*(r.read(start, size) for r in readers.values()), strict=True):
-            feed = {spec["name"]: fitted(spec, x) for spec, x in zip(inputs, rows, strict=True)}
-            part = Part(at, feed)
+            feed = {
+                spec["name"]: fitted(spec, x, rows_of(readers[spec["name"]].source, at))
+                for spec, x in zip(inputs, rows, strict=True)
+            }
+            part = Part(at, feed, rows_of(sources, at))
             yield part
             at += len(part)
 
@@ -207,74 +232,11 @@ def _chosen(have: set[str], inputs: Specs, features: Sequence[str]) -> list[str]
 # Tables
 
 
-class _Table:
-    """Several files of one kind as one table, read in blocks with pyarrow."""
-
-    def __init__(self, files: list[Path]) -> None:
-        self._files = files
-        self._csv = files[0].suffix.lower() == ".csv"
-        self.types = self._types()
-
-    def _types(self) -> dict[str, Any]:
-        """Type of each column of the first file, as pyarrow has it."""
-        try:
-            if self._csv:
-                return self._named(self._csv_reader(self._files[0], {}).schema)
-            import pyarrow.parquet as pq
-
-            return self._named(pq.read_schema(self._files[0]))
-        except (ValueError, OSError) as error:
-            raise DataError(f"{self._files[0].name} cannot be read: {error}") from error
-
-    def _named(self, schema: Any) -> dict[str, Any]:
-        return {field.name: field.type for field in schema}
-
-    def count(self) -> int | None:
-        if self._csv:
-            return None
-        import pyarrow.parquet as pq
-
-        return sum(int(pq.read_metadata(file).num_rows) for file in self._files)
-
-    def read(self, columns: Sequence[str], types: dict[str, Any], start: int, size: int) -> Iterator[Any]:
-        """Record batches of ``columns`` from row ``start`` on, of ``size`` rows at most."""
-        skip = start
-        for file in self._files:
-            try:
-                for block in self._blocks(file, columns, types, size):
-                    passed = min(skip, block.num_rows)
-                    skip -= passed
-                    for at in range(passed, block.num_rows, size):
-                        yield block.slice(at, size)
-            except (ValueError, OSError, KeyError) as error:  # pyarrow's errors are ValueErrors
-                raise DataError(f"{file.name} cannot be read: {error}") from error
-
-    def _blocks(
-        self, file: Path, columns: Sequence[str], types: dict[str, Any], size: int
-    ) -> Iterator[Any]:
-        if self._csv:
-            yield from self._csv_reader(file, types, columns)
-            return
-        import pyarrow.parquet as pq
-
-        with pq.ParquetFile(file) as opened:
-            yield from opened.iter_batches(batch_size=size, columns=list(columns))
-
-    def _csv_reader(self, file: Path, types: dict[str, Any], columns: Sequence[str] = ()) -> Any:
-        from pyarrow import csv
-
-        return csv.open_csv(
-            file,
-            read_options=csv.ReadOptions(block_size=_BLOCK, use_threads=False),
-            convert_options=csv.ConvertOptions(column_types=types, include_columns=list(columns) or None),
-        )
-
-
 def _of_tables(files: list[Path], inputs: Specs, features: Sequence[str]) -> Stream:
     import pyarrow as pa
 
-    table = _Table(files)
-    groups = _columns(table.types, inputs, features)
+    table = Table(files)
+    groups = _columns(table, inputs, features)
     columns = [column for group in groups for column in group]
     wanted = {
         column: pa.string() if spec["datatype"] == "BYTES" else pa.float64()
@@ -284,20 +246,22 @@ def _of_tables(files: list[Path], inputs: Specs, features: Sequence[str]) -> Str
 
     def read(start: int, size: int) -> Iterator[Part]:
         at = start
-        for block in table.read(columns, wanted, start, size):
+        for block, place in table.read(columns, wanted, start, size):
             feed = {}
             for spec, group in zip(inputs, groups, strict=True):
-                parts = [_values(block.column(block.schema.get_field_index(c)), c) for c in group]
-                feed[spec["name"]] = fitted(spec, parts[0] if len(parts) == 1 else np.stack(parts, axis=1))
-            yield Part(at, feed)
+                parts = [values(block.column(c), c, place) for c in group]
+                x = parts[0] if len(parts) == 1 else np.stack(parts, axis=1)
+                feed[spec["name"]] = fitted(spec, x, place)
+            yield Part(at, feed, place)
             at += block.num_rows
 
     names = [spec["name"] for spec in inputs]
     return Stream(table.count(), read, dict(zip(names, groups, strict=True)))
 
 
-def _columns(types: dict[str, Any], inputs: Specs, features: Sequence[str]) -> list[list[str]]:
+def _columns(table: Table, inputs: Specs, features: Sequence[str]) -> list[list[str]]:
     """The columns of each input."""
+    types = table.types
     listed = ", ".join(list(types)[:20])
     names = [spec["name"] for spec in inputs]
     chosen = list(features) or names
@@ -308,7 +272,7 @@ def _columns(types: dict[str, Any], inputs: Specs, features: Sequence[str]) -> l
             raise DataError(
                 f"the table has no column for the model's input {missing[0]!r}: it has {listed}"
             )
-        return [_of_one(types, inputs[0])]
+        return [_of_one(table, inputs[0])]
     if len(inputs) == 1:
         return [chosen]
     if len(chosen) != len(inputs):
@@ -316,46 +280,24 @@ def _columns(types: dict[str, Any], inputs: Specs, features: Sequence[str]) -> l
     return [[name] for name in chosen]
 
 
-def _of_one(types: dict[str, Any], spec: dict[str, Any]) -> list[str]:
+def _of_one(table: Table, spec: dict[str, Any]) -> list[str]:
     """All columns but the label, for an input that takes so many numbers."""
+    types = table.types
     rest = [name for name in types if name not in arrays.LABEL_COLUMNS]
     width = int(np.prod(spec["shape"][1:])) if -1 not in spec["shape"][1:] else None
     for candidate in (rest, list(types)):
         if width in (None, len(candidate)):
-            words = [name for name in candidate if not _numeric(types[name])]
+            words = [name for name in candidate if not numeric(types[name])]
             if words and spec["datatype"] != "BYTES":
                 raise DataError(
-                    f"the column {words[0]!r} is not of numbers: name the columns of the input with --features"
+                    f"the column {words[0]!r} is not of numbers: {table.first_word(words[0])}; correct it, or "
+                    "name the columns of the input with --features"
                 )
             return candidate
     raise DataError(
         f"the model's input {spec['name']!r} takes {width} numbers, and the table has {len(rest)} columns "
         f"beside a label ({', '.join(rest[:20])}): name those that are meant with --features"
     )
-
-
-def _numeric(kind: Any) -> bool:
-    import pyarrow as pa
-
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind))
-
-
-def _values(column: Any, name: str) -> NDArray[Any]:
-    """A column as an array: [rows], or [rows, n] of one of lists."""
-    import pyarrow as pa
-
-    if column.null_count:
-        raise DataError(f"the column {name!r} has empty cells: fill them in")
-    kind = column.type
-    if not (pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)):
-        return np.asarray(column.to_numpy(zero_copy_only=False))
-    flat = column.flatten()
-    while pa.types.is_nested(flat.type):
-        flat = flat.flatten()
-    rows = len(column)
-    if rows and len(flat) % rows:
-        raise DataError(f"the lists in the column {name!r} differ in length: bring them to one")
-    return np.asarray(flat.to_numpy(zero_copy_only=False)).reshape(rows, -1)
 
 
 # Images
@@ -371,7 +313,10 @@ def _of_images(folder: Path, files: list[Path], inputs: Specs) -> Stream:
             with Image.open(file) as image:
                 return np.asarray(image, dtype=np.float32) / 255
         except (OSError, ValueError) as error:
-            raise DataError(f"{file.name} cannot be read as an image: {error}") from error
+            raise DataError(f"{name(file)} cannot be read as an image: {error}") from error
+
+    def name(file: Path) -> str:
+        return str(file.relative_to(folder)) if folder.is_dir() else file.name
 
     first = pixels(files[0]).shape
 
@@ -382,10 +327,11 @@ def _of_images(folder: Path, files: list[Path], inputs: Specs) -> Stream:
             for file, one in zip(some, found, strict=True):
                 if one.shape != first:
                     raise DataError(
-                        f"the images differ in size: {files[0].name} is {first}, {file.name} is {one.shape}; "
+                        f"the images differ in size: {name(files[0])} is {first}, {name(file)} is {one.shape}; "
                         "bring them to one"
                     )
-            names = [str(file.relative_to(folder)) if folder.is_dir() else file.name for file in some]
-            yield Part(at, {inputs[0]["name"]: fitted(inputs[0], np.stack(found))}, names)
+            names = [name(file) for file in some]
+            place = names.__getitem__
+            yield Part(at, {inputs[0]["name"]: fitted(inputs[0], np.stack(found), place)}, place, names)
 
     return Stream(len(files), read)

@@ -65,8 +65,8 @@ def refused(path: str, body: object, to: Interface = ROWS, **headers: str) -> st
 
 
 def get(path: str, view: View, method: str = "GET") -> tuple[int, Any]:
-    """Status and JSON of what the route of this path answers."""
-    routes, parameters = TABLE.find(path.split("/"))
+    """Status and JSON of what the route of this path answers; "" is the endpoint's base address."""
+    routes, parameters = TABLE.find(path.split("/") if path else [])
     answer = routes[method].answer
     assert answer is not None
     response = answer(request(b""), view, parameters)

@@ -7,9 +7,11 @@ import io
 import json
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import modelserver_kit as kit
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -17,7 +19,7 @@ import pytest
 from nacre.modelserver import capture
 from nacre.modelserver.calls import Call, Interface
 from nacre.modelserver.capture import Capture
-from nacre.schema.serving import ServedCapture, Signature
+from nacre.schema.serving import ServedCapture, ServedEndpoint, Signature
 from nacre.services.captured_rows import to_parquet
 
 INTERFACE = Interface(
@@ -42,6 +44,22 @@ class Writer(Capture):
         super().__init__(**more)
         self._thread = None
         self.config = ServedCapture(share=share, folder=str(folder), budget_bytes=budget)
+
+    @property
+    def kept(self) -> int:
+        return self.counted("kept")
+
+    @property
+    def dropped(self) -> int:
+        return self.counted("dropped")
+
+    @property
+    def over(self) -> int:
+        return self.counted("over")
+
+    def counted(self, what: Literal["kept", "dropped", "over"]) -> int:
+        found = self.report().get("vision/ask")
+        return found[what] if found else 0
 
     def ask(self, rows: int = 2, first: float = 0.0) -> None:
         """A request of so many rows."""
@@ -221,3 +239,23 @@ def _timed(action: Any) -> list[float]:
         action()
         found.append(time.perf_counter() - start)
     return found
+
+
+def test_the_model_server_tells_what_it_captured(start: Callable[..., kit.Server], tmp_path: Path) -> None:
+    """Of all its workers, and of endpoints that it still has."""
+    revision = kit.revision(kit.mlp(tmp_path / "m.onnx"))
+    config = ServedCapture(share=1.0, folder=str(tmp_path / "asked"), budget_bytes=2**20)
+    asked = ServedEndpoint(revisions=[revision], capture=config)
+    kit.write_routes(tmp_path, {"p/asked": asked, "p/quiet": revision})
+    server = start("--workers", "2").wait()
+    body = {"inputs": [kit.tensor("x", "FP32", [1, 8], [0.0] * 8)]}
+    for _ in range(10):
+        assert server.infer("p/asked", body).status_code == server.infer("p/quiet", body).status_code == 200
+
+    def told(line: str) -> bool:
+        return f"nacre_endpoint_capture_{line}\n" in server.control("GET", "/metrics").text
+
+    kit.until(lambda: told('kept_total{endpoint="p/asked"} 10'), "all are kept")
+    assert told('dropped_total{endpoint="p/asked"} 0')
+    assert told('over_total{endpoint="p/asked"} 0')
+    assert 'total{endpoint="p/quiet"}' not in server.control("GET", "/metrics").text

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dialect_kit as kit
 import numpy as np
 
+from nacre.modelserver.table import TABLE
+
 
 def test_the_models_of_an_endpoint() -> None:
     assert kit.get("v1/models", kit.view()) == (200, {"models": ["m"]})
@@ -25,3 +27,16 @@ def test_predict_goes_by_rows() -> None:
 def test_explanations_are_not_offered_yet() -> None:
     status, found = kit.get("v1/models/m:explain", kit.view(), "POST")
     assert (status, "not offered yet" in found["error"]) == (501, True)
+
+
+def test_the_base_address_is_alive_and_tells_what_is_below_it() -> None:
+    status, found = kit.get("", kit.view(None))
+    assert (status, found["status"], found["name"]) == (200, "alive", "digits")
+    for path in found["paths"]:
+        method, _, below = path.partition(" ")
+        routes, parameters = TABLE.find(below.split("/"))
+        assert method in routes, path
+        assert parameters in ({}, {"model": "digits"}), path
+    assert {"POST v2/models/digits/infer", "POST v1/models/digits:predict", "POST invocations"} <= {
+        *found["paths"]
+    }

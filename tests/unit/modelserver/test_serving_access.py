@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+import httpx
 import modelserver_kit as kit
 import pytest
 
@@ -72,6 +73,19 @@ def test_an_unknown_endpoint_names_what_there_is_only_to_who_may_know(server: ki
 def test_the_probe_needs_no_token(server: kit.Server) -> None:
     assert server.get("/healthz", None).json() == {"status": "ok"}
     assert server.get("/", None).status_code == 404
+
+
+def test_the_base_address_of_an_endpoint_answers_its_callers(server: kit.Server) -> None:
+    for path in ("/endpoints/p/mlp", "/endpoints/p/mlp/"):
+        assert server.get(path, "one").json()["status"] == "alive"
+        assert [server.get(path, token).status_code for token in ("other", None)] == [403, 401]
+    headers = {"Authorization": "Bearer one"}
+    told = httpx.head(
+        server.url("/endpoints/p/mlp"), headers=headers, timeout=kit.DEADLINE, trust_env=False
+    )
+    assert (told.status_code, told.content) == (200, b"")
+    posted = server.post("/endpoints/p/mlp", {}, "one")
+    assert (posted.status_code, posted.headers["allow"]) == (405, "GET, HEAD")
 
 
 def test_a_new_token_is_valid_before_any_reload(server: kit.Server) -> None:

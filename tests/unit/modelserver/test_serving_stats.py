@@ -61,6 +61,7 @@ def report(requests: int, state: State = "ready", generation: int = 3) -> Report
         "generation": generation,
         "endpoints": {"p/e": {"1": one}},
         "demand": {"p/e": 1},
+        "captures": {"p/e": {"kept": 1, "dropped": 2, "over": 3}},
         "connections": 1,
         "rss_bytes": 10,
         "workers": 1,
@@ -81,6 +82,7 @@ def test_workers_are_told_as_one() -> None:
     assert one.replicas == {"a": "up", "b": "gone"}
     assert (merged["connections"], merged["rss_bytes"], merged["workers"]) == (2, 20, 2)
     assert merged["demand"] == {"p/e": 2}
+    assert merged["captures"] == {"p/e": {"kept": 2, "dropped": 4, "over": 6}}
 
 
 def test_metrics_are_whole_numbers_however_large() -> None:
@@ -89,3 +91,12 @@ def test_metrics_are_whole_numbers_however_large() -> None:
     text = prometheus(many)
     assert 'nacre_endpoint_requests_total{endpoint="p/e",revision="1"} 123456789\n' in text
     assert 'nacre_endpoint_ready{endpoint="p/e",revision="1"} 1\n' in text
+
+
+def test_what_was_captured_is_told_by_endpoint() -> None:
+    text = prometheus(report(1))
+    for field, count in (("kept", 1), ("dropped", 2), ("over", 3)):
+        assert f'nacre_endpoint_capture_{field}_total{{endpoint="p/e"}} {count}\n' in text
+    nothing = report(1)
+    nothing["captures"] = {}
+    assert "capture_kept_total{" not in prometheus(nothing)

@@ -177,10 +177,33 @@ class TestEnd:
         job = batch(world, people)
         for _ in range(3):  # it is tried again, in vain
             world.jobs.clock.advance(10)
-            found = self.end(world, people, job, {}, reason="exit_nonzero", exit_code=2)
+            found = self.end(world, people, job, {}, reason="exit_nonzero", exit_code=1)
         attempt = world.jobs.attempt(world.jobs.jobs.get(people.viewer, job.job))
         assert attempt.number == 3
-        assert (found.state, found.reason, found.result) == ("failed", "prediction_failed", None)
+        assert (found.state, found.reason, found.result) == ("failed", "exit_nonzero", None)
+
+    def test_data_that_does_not_fit_is_not_tried_again(self, world: ModelsWorld, people: People) -> None:
+        job = batch(world, people)
+        said = "x.npy, row 7 (counted from 0): the input 'x' takes FP32, which 'a' is not"
+        message = f"The command ended with exit code 2: error: {said}"
+        world.jobs.build_environments()
+        world.jobs.queue.advance()
+        attempt = world.jobs.attempt(world.jobs.jobs.get(people.viewer, job.job))
+        event = {"type": "exit", "reason": "exit_nonzero", "exit_code": 2, "message": message}
+        world.jobs.report(attempt.id, event)
+        world.jobs.engine.see(attempt.id, launcher=False, work=False, exited=True, done=True)
+        world.jobs.loop.run_once()
+        world.loop.run_once()
+        found = world.batches.get(people.viewer, job.id)
+        assert (found.state, found.reason, found.message) == ("failed", "prediction_failed", said)
+        assert world.jobs.attempt(world.jobs.jobs.get(people.viewer, job.job)).number == 1
+
+    def test_memory_that_ran_out_is_tried_again_whatever_the_code(
+        self, world: ModelsWorld, people: People
+    ) -> None:
+        job = batch(world, people)
+        found = self.end(world, people, job, {}, reason="out_of_memory", exit_code=2)
+        assert found.state == "running"
 
     @pytest.mark.parametrize(
         "left",

@@ -107,6 +107,23 @@ class TestCanary:
         assert states(load.run(120, r1=BAD, r2=BAD)) == [("ready", None, 50), ("ready", None, 50)]
         assert states(load.run(60, r1=SLOW, r2=SLOW)) == [("ready", None, 50), ("ready", None, 50)]
 
+    @pytest.mark.parametrize(("bad", "reason"), [(BAD, "worse_errors"), (SLOW, "worse_latency")])
+    def test_a_restart_of_the_server_costs_what_was_counted_until_then(
+        self, load: Load, bad: tuple[int, float, int], reason: str
+    ) -> None:
+        canary(load)
+        load.run(4, r1=FAST, r2=bad)
+        load.restart()
+        load.run(4, r1=FAST, r2=bad)
+        assert states(load.run(2, r1=FAST, r2=bad))[1] == ("ready", None, 50), "40 requests tell nothing"
+        assert states(load.run(10, r1=FAST, r2=bad))[1] == ("failed", reason, 0)
+
+    def test_after_a_restart_of_the_server_one_that_does_as_the_other_is_left(self, load: Load) -> None:
+        canary(load)
+        load.run(4, r1=BAD, r2=BAD)
+        load.restart()
+        assert states(load.run(120, r1=BAD, r2=BAD))[1] == ("ready", None, 50)
+
     def test_it_is_never_too_late(self, load: Load) -> None:
         canary(load)
         load.run(60, r1=FAST, r2=FAST)

@@ -134,7 +134,11 @@ predict.main()
     @pytest.mark.parametrize(
         ("saved", "said"),
         [
-            ({"x": np.zeros((4, 5))}, "takes samples of shape [3], the data has [5]"),
+            (
+                {"x": np.zeros((4, 5))},
+                "error: x in data.npz, row 0 (counted from 0): input 'x': "
+                "the model takes samples of shape [3], the data has [5]",
+            ),
             ({"a": np.zeros((4, 3)), "b": np.zeros(4)}, "no array for the model's input 'x': it has a, b"),
         ],
     )
@@ -148,20 +152,52 @@ predict.main()
         assert said in done.stderr.strip().splitlines()[-1]
         assert not (tmp_path / "output" / "predictions").exists()
 
-    def test_a_model_that_refuses_a_sample_is_said(self, tmp_path: Path) -> None:
-        np.save(tmp_path / "x.npy", np.zeros((4, 3), np.float32))
+    @pytest.mark.parametrize(("rows", "first"), [("n", 577), (4, 577), ("n", 0)])
+    def test_a_sample_that_the_model_refuses_is_named(self, tmp_path: Path, rows: Any, first: int) -> None:
+        """``y`` is the element of a table that ``x`` names; 9 is beyond it."""
+        x = np.zeros((700, 1), np.int64)
+        x[[first, 600]] = 9
+        np.save(tmp_path / "x.npy", x)
         graph = helper.make_graph(
-            [helper.make_node("Gather", ["x", "i"], ["y"], axis=1)],
+            [helper.make_node("Gather", ["table", "x"], ["y"], axis=0)],
             "g",
-            [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3])],
-            [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 1])],
-            [helper.make_tensor("i", TensorProto.INT64, [1], [7])],
+            [helper.make_tensor_value_info("x", TensorProto.INT64, [rows, 1])],
+            [helper.make_tensor_value_info("y", TensorProto.FLOAT, [rows, 1])],
+            [helper.make_tensor("table", TensorProto.FLOAT, [3], [1, 2, 3])],
         )
         made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
         onnx.save(made, tmp_path / "model.onnx")
         done = program(tmp_path, "--data", str(tmp_path / "x.npy"))
         assert done.returncode == 2
-        assert "error: " in done.stderr
+        said = done.stderr.strip().splitlines()[-1]
+        assert said.startswith(f"error: x.npy, row {first} (counted from 0): the model refused: "), said
+        assert said.endswith(f"; it takes 'x' INT64 [{-1 if rows == 'n' else rows}, 1]"), said
+
+    @pytest.mark.parametrize(
+        ("raised", "code", "said"),
+        [
+            ("ValueError('no')", 2, "x.npy, row 0 (counted from 0), and the 6 after it: the model refused"),
+            ("MemoryError()", 1, "MemoryError"),
+        ],
+    )
+    def test_a_failure_that_is_no_sample_s(self, tmp_path: Path, raised: str, code: int, said: str) -> None:
+        """One of all samples together names all; one for want of memory may pass another time."""
+        np.save(tmp_path / "x.npy", np.zeros((7, 3), np.float32))
+        model(tmp_path / "model.onnx")
+        wrapped = f"""
+from nacre.modelserver.replica.predictors import base
+from nacre.workloads import predict
+infer = base.Signed.infer
+def only_few(self, wanted, feed):
+    if len(feed["x"]) == 7:
+        raise {raised}
+    return infer(self, wanted, feed)
+base.Signed.infer = only_few
+predict.main()
+"""
+        done = program(tmp_path, "--data", str(tmp_path / "x.npy"), code=wrapped)
+        assert done.returncode == code, done.stderr
+        assert said in done.stderr.strip().splitlines()[-1]
 
     @pytest.mark.slow
     def test_memory_does_not_grow_with_the_data(self, tmp_path: Path) -> None:

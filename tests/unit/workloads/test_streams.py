@@ -24,6 +24,8 @@ TWO = [
     {"name": "text", "datatype": "BYTES", "shape": [-1, 1]},
 ]
 
+BYTE = [{"name": "x", "datatype": "INT8", "shape": [-1]}]
+
 
 def samples(rows: int = 10) -> Any:
     return np.arange(rows * 3, dtype=np.float32).reshape(rows, 3) + 1
@@ -82,7 +84,20 @@ class TestArrays:
             ({"x": np.zeros((4, 5))}, X, (), r"input 'x': the model takes samples of shape \[3\], .*\[5\]"),
             ({"age": np.arange(3), "text": np.array(["a"])}, TWO, (), "age has 3 samples but text has 1"),
             ({"x": np.zeros((0, 3))}, X, (), "has no samples"),
-            ({"x": np.array(["a", "b", "c"])[None]}, X, (), "input 'x': could not convert"),
+            (
+                {"x": np.array([["1", "2", "3"], ["4", "5", "c"]])},
+                X,
+                (),
+                "x in d.npz, row 1 .*: the input 'x' takes FP32, which 'c' is not",
+            ),
+            (
+                {"age": [1.0, 2.5], "text": ["a", "b"]},
+                TWO,
+                (),
+                "age in d.npz, row 1 .* which '2.5' is not",
+            ),
+            ({"x": [1, 300]}, BYTE, (), "row 1 .* takes INT8, which '300' is not"),
+            ({"x": [1.0, 2.0, np.nan]}, BYTE, (), "row 2 .* takes INT8, which 'nan' is not"),
         ],
     )
     def test_what_does_not_fit_is_said(
@@ -164,11 +179,35 @@ class TestTables:
         ("table", "inputs", "features", "said"),
         [
             ({"a": [1.0], "b": [2.0]}, X, (), r"takes 3 numbers, and the table has 2 columns.*\(a, b\)"),
-            ({"a": [1.0], "b": ["x"], "c": [2.0]}, X, (), "column 'b' is not of numbers"),
+            (
+                {"a": [1.0], "b": ["x"], "c": [2.0]},
+                X,
+                (),
+                r"'b' is not of numbers: t.parquet, row 0 .*'x'",
+            ),
+            (
+                {"a": ["7", "x"], "b": [1, 2], "c": [1, 2]},
+                X,
+                "abc",
+                "row 1 .* FP32, which 'x' is not",
+            ),
             ({"age": [1]}, TWO, (), "no column for the model's input 'text': it has age"),
             ({"a": [1.0]}, X, ["a", "q", "r"], "no column 'q'"),
-            ({"a": [1.0, None], "b": [1.0, 2.0], "c": [1.0, 2.0]}, X, (), "column 'a' has empty cells"),
-            ({"x": [[1.0, 2.0], [1.0]]}, X, (), "lists in the column 'x' differ"),
+            (
+                {"a": [1.0, None], "b": [1.0, 2.0], "c": [1.0, 2.0]},
+                X,
+                (),
+                "row 1 .* column 'a' is empty",
+            ),
+            (
+                {"x": [[1.0], [2.0, 3.0, 4.0], [1.0, 2.0]]},
+                X,
+                (),
+                "row 1 .* differ in length: 3 here, 1 before",
+            ),
+            ({"x": [[[1, 2]], [[1], [2]]]}, X, (), "row 1 .* 'x' differ in length: 2 here, 1 before"),
+            ({"x": [[[1, 2, 3]], [[1, 2]]]}, X, (), "row 1 .* 'x' differ in length: 2 here, 3 before"),
+            ({"x": [[1, 2, 3], [1, None, 3]]}, X, (), "row 1 .*: the column 'x' is empty there"),
         ],
     )
     def test_what_does_not_fit_is_said(
@@ -178,12 +217,45 @@ class TestTables:
         with pytest.raises(DataError, match=said):
             whole(tmp_path, inputs, features)
 
-    def test_a_word_among_numbers_names_the_file(self, tmp_path: Path) -> None:
-        (tmp_path / "t.csv").write_text("a,b,c\n1,2,3\n1,many,3\n")
-        with pytest.raises(DataError, match="column 'b' is not of numbers"):
+    def test_rows_are_counted_in_their_own_file(self, tmp_path: Path) -> None:
+        pq.write_table(self.table(700), tmp_path / "1.parquet")
+        pq.write_table(pa.table({n: [1.0, 2.0, 3.0, None] for n in "abc"}), tmp_path / "2.parquet")
+        for start in (0, 3, 701):
+            with pytest.raises(DataError, match=r"^2\.parquet, row 3 \(counted from 0\): the column 'a'"):
+                whole(tmp_path, start=start, size=256)
+
+    def test_a_column_that_a_later_file_lacks_is_none_of_its_others(self, tmp_path: Path) -> None:
+        pq.write_table(self.table(), tmp_path / "1.parquet")
+        pq.write_table(pa.table({"a": [1.0], "b": [1.0], "d": [1.0]}), tmp_path / "2.parquet")
+        with pytest.raises(DataError, match=r"2\.parquet has no column 'c'"):
             whole(tmp_path)
+
+    def test_lists_of_a_fixed_length(self, tmp_path: Path) -> None:
+        fixed = pa.FixedSizeListArray.from_arrays(pa.array(samples().reshape(-1)), 3)
+        pq.write_table(pa.table({"x": fixed}), tmp_path / "t.parquet")
+        np.testing.assert_array_equal(whole(tmp_path, start=3)["x"], samples()[3:])
+
+    def test_a_word_among_numbers_is_found(self, tmp_path: Path) -> None:
+        (tmp_path / "t.csv").write_text("a,b,c\n1,2,3\n1,many,3\n")
+        said = r"column 'b' is not of numbers: t\.csv, row 1 \(counted from 0\), has 'many'"
+        with pytest.raises(DataError, match=said):
+            whole(tmp_path)
+        said = r"^t\.csv, row 1 \(counted from 0\): column 'b': 'many' is not a number$"
+        with pytest.raises(DataError, match=said):
+            whole(tmp_path, features=["a", "b", "c"])
         (tmp_path / "t.csv").write_text("a,b,c\n" + "1,2,3\n" * 900_000 + "1,many,3\n")
-        with pytest.raises(DataError, match=r"t\.csv cannot be read.*many"):
+        said = r"^t\.csv, row 900000 \(counted from 0\): column 'b': 'many' is not a number$"
+        with pytest.raises(DataError, match=said):
+            whole(tmp_path)
+
+    def test_a_row_of_too_few_cells_is_named(self, tmp_path: Path) -> None:
+        (tmp_path / "t.csv").write_text("a,b,c\n1,2,3\n1,2\n")
+        with pytest.raises(DataError, match=r"^t\.csv, row 1 \(.*\): Expected 3 columns, got 2"):
+            whole(tmp_path)
+
+    def test_an_empty_cell_is_named(self, tmp_path: Path) -> None:
+        (tmp_path / "t.csv").write_text("a,b,c\n1,2,3\n1,,3\n")
+        with pytest.raises(DataError, match=r"^t\.csv, row 1 \(counted from 0\): the column 'b' is empty"):
             whole(tmp_path)
 
 
@@ -213,7 +285,7 @@ class TestImages:
             try:
                 list(open_stream(Path("."), inputs).read(0, 9))
             except DataError as error:
-                assert "0.png is (4, 4), 9.png is (5, 5)" in str(error), error
+                assert "cats/0.png is (4, 4), cats/9.png is (5, 5)" in str(error), error
             else:
                 raise SystemExit("sizes that differ were taken")
         """)

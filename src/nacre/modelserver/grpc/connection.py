@@ -294,6 +294,8 @@ class Connection(Frames):
             return
         for rpc in list(self._rpcs.values()):
             rpc.sweep(now)
+        if not self.open:
+            return
         # A client that waits for a long answer has nothing to say: is it still there?
         if self._pinged is not None:
             if now - self._pinged > limits.write_time:

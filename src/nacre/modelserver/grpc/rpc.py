@@ -30,7 +30,8 @@ class Rpc:
     __slots__ = (
         *("answering", "ended", "number", "queued", "trailers", "unsent", "window"),
         *("_asked", "_begun", "_buffer", "_busy", "_caller", "_connection", "_encoding"),
-        *("_entered", "_held", "_message", "_method", "_over", "_owed", "_server", "_since", "_size"),
+        *("_entered", "_held", "_message", "_method", "_most", "_over", "_owed"),
+        *("_server", "_since", "_size"),
     )
 
     def __init__(self, connection: Connection, number: int, head: Head, method: Method) -> None:
@@ -49,6 +50,9 @@ class Rpc:
         self._server = connection.server
         self._method = method
         self._encoding = head.encoding
+        limits = self._server.limits
+        self._most = min(limits.check_first, limits.max_body) if method.open else limits.max_body
+        """Bytes of a message: few of who needs no token."""
         self._begun = self._since = connection.now
         deadline = None if head.timeout is None else self._server.loop.time() + head.timeout
         self._caller = Caller(self._server.asking, head.authorization, deadline)
@@ -89,7 +93,7 @@ class Rpc:
         size = end - start
         if last and not self._buffer and size >= PREFIX.size and not self._method.many:
             compressed, length = PREFIX.unpack_from(data, start)
-            whole = length == size - PREFIX.size <= self._server.limits.max_body
+            whole = length == size - PREFIX.size <= self._most
             if whole and not compressed and self._message is None:
                 self.ended = True
                 self._ask(data[start + PREFIX.size : end])
@@ -138,9 +142,8 @@ class Rpc:
         if len(buffer) < PREFIX.size:
             return
         compressed, length = PREFIX.unpack_from(buffer)
-        most = self._server.limits.max_body
-        if length > most:
-            raise Refused(413, f"a message of {length} bytes is over the limit of {most} bytes")
+        if length > self._most:
+            raise Refused(413, f"a message of {length} bytes is over the limit of {self._most} bytes")
         end = PREFIX.size + length
         if len(buffer) < end:
             return
@@ -148,20 +151,20 @@ class Rpc:
             message = view[PREFIX.size : end].tobytes()
         del buffer[:end]
         if compressed:
-            message = self._plain(message, most)
+            message = self._plain(message)
         self._hold(len(message) - end)
         self._message = message
         if not self._method.many:
             self._take()
 
-    def _plain(self, message: bytes, most: int) -> bytes:
+    def _plain(self, message: bytes) -> bytes:
         """A message that came compressed."""
         if self._encoding == b"identity":
             raise BadRequest("a message says that it is compressed, and the call has no grpc-encoding")
         if self._encoding not in CODINGS:
             name = self._encoding.decode("latin-1")[:60]
             raise Refused(501, f"messages compressed by {name!r} cannot be read: use gzip, deflate or none")
-        return decompress(message, self._encoding, most)
+        return decompress(message, self._encoding, self._most)
 
     def _check_end(self) -> None:
         if self._buffer:

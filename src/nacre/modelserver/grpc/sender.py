@@ -109,15 +109,14 @@ class Sender:
 
     def pump(self) -> None:
         """Send what may be sent, one frame of each call after the other."""
-        queue = self._queue
+        queue, stuck = self._queue, []
         while queue and self.writable:
             rpc = queue.popleft()
+            if rpc.unsent and self._window <= 0:
+                stuck.append(rpc)  # those behind it may have only an end to send
+                continue
             rpc.queued = False
             if rpc.unsent:
-                if self._window <= 0:
-                    rpc.queued = True
-                    queue.appendleft(rpc)
-                    return
                 if rpc.window <= 0:
                     continue
                 self._some(rpc, rpc.unsent)
@@ -129,6 +128,7 @@ class Sender:
                 rpc.sent(True)
             else:
                 rpc.sent(False)
+        queue.extendleft(reversed(stuck))
 
     def _some(self, rpc: Rpc, unsent: memoryview) -> None:
         size = min(len(unsent), self._window, rpc.window, self.max_frame)
