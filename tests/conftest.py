@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 from tests.database_kit import PostgresCopies, sqlite_in
 
 from nacre.clock import FixedClock
@@ -23,6 +24,10 @@ from nacre.db.tables.users import UserRow
 from nacre.domain.identity import Caller, ProjectRef
 from nacre.ids import new_id
 from nacre.schema.access import Role
+
+# How long an example takes is the machine's affair.
+settings.register_profile("nacre", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("nacre")
 
 _LONGEST = (
     "e2e/chaos/test_chaos.py",

@@ -335,7 +335,6 @@ class Trouble(RuleBasedStateMachine):
 Trouble.TestCase.settings = settings(
     max_examples=50,
     stateful_step_count=35,
-    deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
 

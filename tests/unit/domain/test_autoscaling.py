@@ -211,7 +211,7 @@ def replay(scaling: Scaling, have: int, rows: list[Measure]) -> list[int]:
     return found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(loads, noises, st.integers(1, 40), st.sampled_from([0.5, 1.0, 4.0, 7.0]))
 def test_a_steady_load_never_makes_it_flap(
     load: float, noise: list[float], have: int, target: float
@@ -224,7 +224,7 @@ def test_a_steady_load_never_makes_it_flap(
     assert sum(step != 0 for step in steps) <= 6
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.floats(0, 10), st.integers(1, 15)), min_size=1, max_size=6),
     st.sampled_from([0.5, 1.0, 4.0]),
@@ -239,7 +239,7 @@ def test_a_load_that_never_falls_never_makes_it_shrink(
     assert found == sorted(found)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(loads, st.integers(1, 64), st.sampled_from([0.5, 1.0, 4.0]))
 def test_a_constant_load_has_what_it_needs_in_the_end(load: float, have: int, target: float) -> None:
     scaling = Scaling(min_replicas=1, max_replicas=64, target=target)
@@ -248,7 +248,7 @@ def test_a_constant_load_has_what_it_needs_in_the_end(load: float, have: int, ta
     assert last == 1 or (last - 1) * target < load * 1.1 + 1e-6
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.floats(0, 100), min_size=1, max_size=80),
     st.integers(0, 64),
@@ -285,7 +285,7 @@ def cold_start(scaling: Scaling, burst: int, rate: float, more: float = 0.0) -> 
     return found
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(1, 5000), st.floats(1, 500), st.sampled_from([1.0, 4.0]))
 def test_a_burst_at_a_cold_start_gets_no_more_than_work_it_off(
     burst: int, rate: float, target: float
@@ -299,7 +299,7 @@ def test_a_burst_at_a_cold_start_gets_no_more_than_work_it_off(
         assert max(found) == 1
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(10, 500), st.floats(2, 20), st.integers(2, 12))
 def test_a_load_that_stays_after_a_cold_start_is_answered(burst: int, rate: float, needs: int) -> None:
     scaling = Scaling(min_replicas=0, max_replicas=16, target=1)

@@ -171,7 +171,7 @@ def keeps_aside(nodes: list[Machine], before: list[Holding], new: list[Holding])
             assert used <= len(machine.gpus) - machine.aside.gpu + 1e-6
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(machines, asides, queues, queues, quotas, st.booleans())
 def test_laws_of_one_plan(
     nodes: list[Machine],
@@ -223,7 +223,7 @@ def test_laws_of_one_plan(
     assert again == made, "the same input, the same plan, in whatever order it comes"
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(machines, asides, queues, st.lists(st.integers(1, 100), min_size=25, max_size=25))
 def test_nobody_starves_and_promises_are_kept(
     nodes: list[Machine], kept: list[Aside], queue: list[Demand], lengths: list[int]
@@ -259,7 +259,7 @@ def test_nobody_starves_and_promises_are_kept(
             assert world.started[ident] <= latest + 1e-6
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(machines, asides, queues, queues, st.booleans(), st.sampled_from([1, 2, 4]))
 def test_who_is_first_starts_no_later_for_those_behind(
     nodes: list[Machine],
@@ -299,7 +299,7 @@ def test_who_is_first_starts_no_later_for_those_behind(
             assert then <= told + 1e-6
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.integers(1, 4), st.integers(20, 90), st.integers(20, 60))
 def test_spot_work_loses_no_time_but_what_it_was_away(cores: int, long: int, short: int) -> None:
     world = Simulation([Machine("m", float(cores), 64 * GIB)])

@@ -39,7 +39,7 @@ HEADS = st.dictionaries(
 ).map(lambda some: {**some, "type": "t"})
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     sent=st.lists(st.tuples(HEADS, st.binary(max_size=300)), max_size=6),
     cuts=st.lists(st.integers(1, 40), max_size=60),
@@ -91,7 +91,7 @@ def test_what_is_no_head_is_refused(data: bytes) -> None:
         feed(Reader(10), data)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(data=st.binary(max_size=400), cuts=st.lists(st.integers(1, 40), max_size=30))
 def test_any_bytes_make_frames_or_an_error(data: bytes, cuts: list[int]) -> None:
     with contextlib.suppress(FrameError):
@@ -114,7 +114,7 @@ PLAIN = st.sampled_from([dtype for name, dtype in frames.NUMPY.items() if name !
 SHAPES = some.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=4)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.lists(some.arrays(PLAIN, SHAPES), min_size=1, max_size=4))
 def test_tensors_arrive_as_they_were(arrays: list[Any]) -> None:
     sent = {str(n): array for n, array in enumerate(arrays)}
@@ -127,7 +127,6 @@ def test_tensors_arrive_as_they_were(arrays: list[Any]) -> None:
         assert got[name].flags.aligned
 
 
-@settings(deadline=None)
 @given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=8), min_size=1, max_size=6))
 def test_strings_arrive_as_they_were(texts: list[str]) -> None:
     array = np.array(texts, dtype=object).reshape(-1, 1)
@@ -205,7 +204,7 @@ ODD = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(described=st.lists(ODD, max_size=3) | JSON, data=st.binary(max_size=60))
 def test_any_description_makes_arrays_or_an_error(described: Any, data: bytes) -> None:
     try:

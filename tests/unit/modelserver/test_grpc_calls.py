@@ -37,7 +37,7 @@ def client(world: grpc_kit.World) -> Client:
 # ---- messages
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(body=st.binary(max_size=60), cuts=st.lists(st.integers(0, 65), max_size=5), late=st.booleans())
 def test_a_message_may_be_split_at_any_byte(body: bytes, cuts: list[int], late: bool) -> None:
     whole = message(body)

@@ -187,7 +187,7 @@ def test_messages_of_one_call_wait_for_their_windows_in_order(world: grpc_kit.Wo
     assert max(length for _, length in pieces(client)) <= 12
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     sizes=st.lists(st.integers(0, 60_000), min_size=1, max_size=5),
     steps=st.lists(st.tuples(st.integers(0, 6), st.integers(1, 40_000)), max_size=40),

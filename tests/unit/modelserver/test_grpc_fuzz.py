@@ -107,7 +107,7 @@ def test_the_message_that_is_changed_is_good(decode: Any, valid: bytes) -> None:
 
 
 @pytest.mark.parametrize(("decode", "valid"), CASES, ids=IDS)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(
     changes=st.lists(st.tuples(st.integers(0, 200), st.integers(0, 255)), max_size=6),
     cut=st.none() | st.integers(0, 200),

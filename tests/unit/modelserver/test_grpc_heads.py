@@ -133,7 +133,7 @@ def test_a_block_that_cannot_be_read_is_a_fault(wrong: bytes) -> None:
     assert caught.value.code == COMPRESSION_ERROR
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=80), st.integers(0, 60), st.booleans())
 def test_any_bytes_are_headers_or_a_refusal(junk: bytes, at: int, inside: bool) -> None:
     whole = Encoder().encode(headers())
@@ -213,7 +213,7 @@ STEP = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(STEP, max_size=15))
 def test_a_known_block_is_never_stale(steps: list[dict[str, Any]]) -> None:
     """Whatever came before, and also when the bytes of an earlier block come again, to another table."""
@@ -287,7 +287,7 @@ def test_the_blocks_of_an_answer_are_read_by_others() -> None:
     assert not decoder.header_table.dynamic_entries
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.text(max_size=300))
 def test_a_sentence_comes_through(text: str) -> None:
     found = decoded(heads.trailers(5, text))

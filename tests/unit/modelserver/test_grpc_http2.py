@@ -75,7 +75,7 @@ def test_the_first_frame_has_to_be_settings(world: grpc_kit.World, first: bytes)
     assert client.closed
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.integers(1, 40), max_size=60))
 def test_frames_come_in_any_pieces(sizes: list[int]) -> None:
     sent = http2.settings() + call(1) + frame(http2.PING, 0, 0, b"12345678") + call(3, b"/t/Ask") + call(5)

@@ -129,7 +129,7 @@ CALL = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(
     calls=st.lists(CALL, min_size=1, max_size=6),
     pieces=st.lists(st.sampled_from([50, 60, 100, 5000, 16_393, 70_000]), min_size=1, max_size=20),
@@ -165,7 +165,7 @@ def test_each_call_gets_its_answer_and_nobody_objects(
         assert {stream: peer.answer(stream) for stream in wanted} == wanted
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=20))
 def test_bytes_may_come_one_by_one(pieces: list[int]) -> None:
     with grpc_kit.World() as world:

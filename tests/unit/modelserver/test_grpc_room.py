@@ -189,7 +189,7 @@ class Steps:
 NAMES = ["call", "many", "half", "refuse", "reset", "answer", "window", "tick", "wait", "abort"]
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(
     steps=st.lists(st.tuples(st.sampled_from(NAMES), st.integers(0, 8)), max_size=40),
     room=st.sampled_from([0, 50, 10**6]),
@@ -220,7 +220,7 @@ FRAMES = st.builds(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(st.lists(FRAMES, max_size=30), st.sampled_from([0, 3, 10**6]))
 def test_whatever_frames_come_nothing_is_left(frames: list[bytes], room: int) -> None:
     """A fault ends the connection with its reason; the client looks at each frame that comes back."""

@@ -181,7 +181,7 @@ def a_request(draw: st.DrawFn) -> tuple[bytes, bytes]:
 
 
 @given(st.lists(a_request(), min_size=1, max_size=6), st.lists(st.integers(0, 5000), max_size=12))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_any_cuts_give_the_same_answers(made: list[tuple[bytes, bytes]], places: list[int]) -> None:
     # Each twice: the second time a head may be one that is known.
     made = [one for one in made for _ in range(2)]
@@ -240,7 +240,7 @@ def test_trailers_are_no_headers() -> None:
 
 
 @given(st.binary(max_size=300), st.lists(st.integers(0, 300), max_size=5))
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_random_bytes_are_refused_or_waited_for(data: bytes, places: list[int]) -> None:
     sent, ended = exchange(cut(data, places), finish=True)
     assert ended
@@ -256,7 +256,7 @@ def test_random_bytes_are_refused_or_waited_for(data: bytes, places: list[int]) 
     st.integers(0, 3),
     st.lists(st.integers(0, 5000), max_size=5),
 )
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=800)
 def test_damaged_requests_end_in_an_answer_that_does_not_depend_on_the_cuts(
     made: list[tuple[bytes, bytes]], at: int, put: bytes, drop: int, places: list[int]
 ) -> None:

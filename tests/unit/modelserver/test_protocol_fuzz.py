@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from nacre.modelserver.calls import BadRequest, Interface
 
-MANY = settings(max_examples=300, deadline=None, derandomize=True)
+MANY = settings(max_examples=300, derandomize=True)
 INTERFACES = [
     kit.ROWS,
     kit.TWO,

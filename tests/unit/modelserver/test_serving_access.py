@@ -95,10 +95,10 @@ def test_a_new_token_is_valid_before_any_reload(server: kit.Server) -> None:
     assert server.get(READY, "every").status_code == 401
 
 
-def test_a_revoked_token_is_refused_within_a_second(server: kit.Server) -> None:
+def test_a_revoked_token_is_refused_within_seconds(server: kit.Server) -> None:
     assert server.get(READY, "one").status_code == 200
     kit.write_tokens(server.folder, {"every": TokenGrant(projects=["*"])})
-    kit.until(lambda: server.get(READY, "one").status_code == 401, "it is refused", 2.0)
+    kit.until(lambda: server.get(READY, "one").status_code == 401, "it is refused", 5.0)
     assert server.get(READY, "every").status_code == 200
 
 

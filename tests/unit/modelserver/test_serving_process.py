@@ -111,7 +111,7 @@ def test_it_ends_by_itself_and_takes_its_files_along(
 
 
 def test_sigterm_lets_requests_in_flight_end(start: Start, tmp_path: Path) -> None:
-    kit.write_routes(tmp_path, {"p/c": kit.revision(kit.slow(tmp_path / "s.onnx", 2_000_000))})
+    kit.write_routes(tmp_path, {"p/c": kit.revision(kit.slow(tmp_path / "s.onnx", 1_000_000))})
     server = start().wait()
     process = psutil.Process(server.process.pid)
     before = process.cpu_times().user

@@ -245,7 +245,7 @@ def test_a_wrong_compression_is_told(server: kit.Server) -> None:
         ("GET", "v2/models/m/versions", 404, "v2/models"),
         ("GET", "v2/models/m/other", 404, "infer"),
         ("GET", "v3/models/m", 404, "v2/models"),
-        ("GET", "", 404, "v2/models"),
+        ("GET", "", 200, "v2/models"),
         ("GET", "v2/models/m/versions/1/ready", 200, "true"),
         ("GET", "v2/models/mlp", 200, "onnxruntime_onnx"),
         ("GET", "v2/models/%6D/ready?verbose=1", 200, "true"),

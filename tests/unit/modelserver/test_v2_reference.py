@@ -278,13 +278,13 @@ def bodies(draw: st.DrawFn) -> tuple[bytes, Interface]:
 
 
 @given(bodies())
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=1500)
 def test_random_bodies_mean_what_the_reference_says(made: tuple[bytes, Interface]) -> None:
     check(*made)
 
 
 @given(bodies(), st.data())
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 def test_broken_bodies_are_refused_where_the_reference_refuses(
     made: tuple[bytes, Interface], data: st.DataObject
 ) -> None:
@@ -420,7 +420,7 @@ def test_what_is_remembered_of_binary_requests_is_bounded_and_exact() -> None:
     st.one_of(st.none(), st.text(max_size=5)),
     st.data(),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_answers_are_the_json_that_they_should_be(
     kinds: list[str], rows: int, label: str | None, data: st.DataObject
 ) -> None:

@@ -294,7 +294,7 @@ _moves = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(moves=_moves)
 def test_any_order_of_batches_retries_and_sealings_reads_back_as_the_set_of_points(
     moves: list[list[tuple[int, int, float]] | int | None],

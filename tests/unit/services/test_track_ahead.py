@@ -116,7 +116,7 @@ def test_a_run_that_was_deleted_or_is_another_project_s_is_refused(
     assert kept(database, run) == [0, 1]
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     moves=st.lists(
         st.one_of(

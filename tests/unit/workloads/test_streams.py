@@ -50,7 +50,7 @@ class TestArrays:
         order=st.sampled_from("CF"),
         dtype=st.sampled_from(["<f4", ">f8", "<i2", "|u1"]),
     )
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     def test_from_any_row_in_any_steps(
         self, tmp_path_factory: Any, rows: int, start: int, size: int, packed: bool, order: Any, dtype: str
     ) -> None:
