@@ -30,6 +30,7 @@ APPS = HERE / "serving_apps.py"
 START = 90.0
 GRPC_CALLS = 4
 """Under way at once on a connection."""
+MARK = "NACRE_BENCHMARK_SERVER"
 
 
 @dataclass
@@ -99,18 +100,21 @@ class Server:
     port: int
     requests: dict[str, bytes | Rpc]
     grpc_port: int
+    log: Path
 
     def family(self) -> list[psutil.Process]:
-        """Its processes, also those that lost their parent."""
-        found = []
-        for one in psutil.process_iter():
+        """Its processes, also those that lost their parent, and made sessions of their own."""
+        every = list(psutil.process_iter())
+        sessions = set()
+        for one in every:
             with suppress(ProcessLookupError, psutil.Error):
-                if os.getsid(one.pid) == self.process.pid:
+                if one.environ().get(MARK) == str(self.log):
+                    sessions.add(os.getsid(one.pid))
+        found = []
+        for one in every:  # some write their title over their environment
+            with suppress(ProcessLookupError):
+                if os.getsid(one.pid) in sessions:
                     found.append(one)
-        with suppress(psutil.Error):  # those that made a session of their own
-            found += [
-                one for one in psutil.Process(self.process.pid).children(recursive=True) if one not in found
-            ]
         return found
 
     def cpu(self) -> float:
@@ -187,15 +191,15 @@ class Server:
                 one.kill()
         self.process.wait(10)
 
-    def wait_right(self, wanted: np.ndarray, log: Path) -> None:
+    def wait_right(self, wanted: np.ndarray) -> None:
         """Until it answers every kind of request as ONNX Runtime does.
 
         Raises ``RuntimeError`` with the end of its log when it does not.
         """
         for kind in self.requests:
-            self._wait(kind, wanted, log)
+            self._wait(kind, wanted)
 
-    def _wait(self, kind: str, wanted: np.ndarray, log: Path) -> None:
+    def _wait(self, kind: str, wanted: np.ndarray) -> None:
         end = time.monotonic() + START
         said = "it never answered"
         while time.monotonic() < end and self.process.poll() is None:
@@ -207,7 +211,7 @@ class Server:
                 continue
             np.testing.assert_allclose(got, wanted.ravel(), rtol=1e-4, atol=1e-6)
             return
-        tail = " / ".join(log.read_text(errors="replace").strip().splitlines()[-3:])
+        tail = " / ".join(self.log.read_text(errors="replace").strip().splitlines()[-3:])
         raise RuntimeError(f"{kind}: {said[:300]}; its log ends: {tail[-300:]}")
 
     def _ask(self, kind: str, count: int) -> np.ndarray:
@@ -230,10 +234,11 @@ class Server:
 
 
 def launch(command: list[str], log: Path) -> subprocess.Popen[bytes]:
-    """A program in a session of its own, by which its processes are found again."""
+    """A program with a mark in its environment, by which all of its processes are found again."""
+    env = {**os.environ, MARK: str(log)}
     with log.open("ab") as file:
         return subprocess.Popen(
-            command, stdout=file, stderr=file, stdin=subprocess.DEVNULL, start_new_session=True
+            command, stdout=file, stderr=file, stdin=subprocess.DEVNULL, env=env, start_new_session=True
         )
 
 
@@ -258,10 +263,10 @@ def environment(name: str, cache: Path) -> Path:
     return python
 
 
-def settle(server: Server, wanted: np.ndarray, log: Path, core: list[int] | None = None) -> Server:
+def settle(server: Server, wanted: np.ndarray, core: list[int] | None = None) -> Server:
     """The server, once it answers rightly and keeps to its core; stopped when it does not."""
     try:
-        server.wait_right(wanted, log)
+        server.wait_right(wanted)
         server.pin(core or [cores()[0]])
     except BaseException:
         server.stop()
@@ -285,8 +290,8 @@ def start_peer(name: str, model: Path, wanted: np.ndarray, folder: Path, cache: 
         requests["binary"] = asking(peer.path, *forms["binary"])
     if name == "triton":
         requests["v2 gRPC"] = v2_rpc("mlp", sample())
-    server = Server(peer.title, launch(command, log), port, requests, port + 1)
-    return settle(server, wanted, log)
+    server = Server(peer.title, launch(command, log), port, requests, port + 1, log)
+    return settle(server, wanted)
 
 
 def start_nacre(
@@ -312,4 +317,4 @@ def start_nacre(
     except BaseException:
         process.kill()
         raise
-    return settle(Server("**Nacre**", process, port, requests, port), wanted, log, core)
+    return settle(Server("**Nacre**", process, port, requests, port, log), wanted, core)
