@@ -286,6 +286,19 @@ def test_headers_that_take_too_long(world: grpc_kit.World, sent: bytes) -> None:
     assert client.goaway == (0, NO_ERROR, "the headers took too long")
 
 
+def test_headers_in_pieces_have_no_more_time(world: grpc_kit.World) -> None:
+    client = world.client()
+    world.loop.advance(Limits().idle_time / 2)
+    client.ask(http2.frame(http2.HEADERS, 0, 1))
+    for _ in range(4):
+        assert not client.closed
+        world.loop.advance(Limits().head_time / 4)
+        client.ask(http2.frame(http2.CONTINUATION, 0, 1))
+    world.loop.advance(1.0)
+    client.read()
+    assert client.goaway == (0, NO_ERROR, "the headers took too long")
+
+
 # ---- ends
 
 

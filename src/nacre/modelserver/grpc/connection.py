@@ -53,8 +53,8 @@ class Connection(Frames):
         """Bytes of data since the client was last given leave to send more."""
         self._resets = 0
         """Since the last tick."""
-        self.since = self._full_since = self.now
-        """When something came last; when the client last took something."""
+        self.since = self._full_since = self._whole_since = self.now
+        """When something came last; when the client last took something; when something was interrupted."""
         self._pinged: float | None = None
         """When the client was asked whether it is still there."""
         server.listener.register(self)
@@ -89,6 +89,8 @@ class Connection(Frames):
         if self._transport is None:
             return
         self.since = self.now
+        if not self.interrupted:
+            self._whole_since = self.now
         self._pinged = None
         try:
             self.take(data)
@@ -285,7 +287,7 @@ class Connection(Frames):
             if now - self._full_since > limits.write_time:
                 self._transport.abort()
             return
-        if self.interrupted and silent > limits.head_time:
+        if self.interrupted and now - self._whole_since > limits.head_time:
             self._end(NO_ERROR, "the headers took too long")
             return
         if not self._rpcs:
