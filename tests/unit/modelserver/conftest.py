@@ -3,8 +3,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import grpc_kit
 import modelserver_kit as kit
 import pytest
+from grpc_client import Client
 
 
 @pytest.fixture(scope="module")
@@ -33,3 +35,16 @@ def start(tmp_path: Path) -> Iterator[Callable[..., kit.Server]]:
     yield begin
     for one in running:
         one.kill()
+
+
+@pytest.fixture
+def world() -> Iterator[grpc_kit.World]:
+    """Connections of gRPC without sockets; nothing may be left of them."""
+    with grpc_kit.World() as made:
+        yield made
+
+
+@pytest.fixture
+def client(world: grpc_kit.World) -> Client:
+    """One that has begun."""
+    return world.client()

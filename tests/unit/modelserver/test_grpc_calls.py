@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import itertools
 import zlib
-from collections.abc import Iterator
 
 import grpc_kit
 import pytest
@@ -21,17 +20,6 @@ from nacre.modelserver.limits import Limits
 MIB = 2**20
 IDLE = Limits().idle_time
 NOTHING = (0, 0, 0, 0, 0, 0)
-
-
-@pytest.fixture
-def world() -> Iterator[grpc_kit.World]:
-    with grpc_kit.World() as made:
-        yield made
-
-
-@pytest.fixture
-def client(world: grpc_kit.World) -> Client:
-    return world.client()
 
 
 # ---- messages

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import grpc_kit
 import pytest
 from grpc_client import LARGE, Client, call, data, headers, message, pattern
@@ -14,12 +12,6 @@ from nacre.modelserver.grpc import http2
 from nacre.modelserver.grpc.http2 import FIRST_WINDOW, FLOW_CONTROL_ERROR, PREFIX, window
 
 MIB = 2**20
-
-
-@pytest.fixture
-def world() -> Iterator[grpc_kit.World]:
-    with grpc_kit.World() as made:
-        yield made
 
 
 def size(count: int) -> bytes:

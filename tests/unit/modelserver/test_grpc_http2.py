@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import grpc_kit
 import modelserver_kit as kit
@@ -29,17 +29,6 @@ from nacre.modelserver.grpc.http2 import (
 from nacre.modelserver.http import PREFACE
 
 PAIR = http2.SETTING.pack
-
-
-@pytest.fixture
-def world() -> Iterator[grpc_kit.World]:
-    with grpc_kit.World() as made:
-        yield made
-
-
-@pytest.fixture
-def client(world: grpc_kit.World) -> Client:
-    return world.client()
 
 
 def still_answers(client: Client, stream: int = 101) -> None:

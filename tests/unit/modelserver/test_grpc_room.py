@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import grpc_kit
 import pytest
 from grpc_client import TOKEN, Client, block, call, data, headers, literals, message
@@ -13,17 +11,6 @@ from hypothesis import strategies as st
 from nacre.modelserver.grpc import http2
 from nacre.modelserver.grpc import server as server_module
 from nacre.modelserver.grpc.http2 import CANCEL, window
-
-
-@pytest.fixture
-def world() -> Iterator[grpc_kit.World]:
-    with grpc_kit.World() as made:
-        yield made
-
-
-@pytest.fixture
-def client(world: grpc_kit.World) -> Client:
-    return world.client()
 
 
 def test_the_oldest_upload_makes_room_for_a_call(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -132,79 +133,80 @@ def _feed(given: Any, interface: Interface) -> dict[str, Array]:
 
 
 Wrap = Callable[[Any, Interface], bytes]
+"""Makes an answer's message of a ``ClassificationResult`` or ``RegressionResult``."""
 
 
-def _classify(
-    caller: Caller,
-    spec: Any,
-    given: Any,
-    size: int,
-    wrap: Wrap,
-    answer: Answer,
+@dataclass(frozen=True)
+class _Task:
+    """What is asked of examples. ``result`` makes a message of the outputs that ``outputs`` chooses."""
+
+    signatures: tuple[str, ...]
+    outputs: Callable[[Interface], list[str]]
+    result: Callable[[Call, list[Array]], Any]
+
+
+def _classes(call: Call, arrays: list[Array]) -> Any:
+    scores, labels = tfserving.classes(call.outputs, arrays)
+    result = m.ClassificationResult()
+    for row, names in zip(scores.tolist(), labels, strict=True):
+        classes = result.classifications.add().classes
+        for label, score in zip(names, row, strict=True):
+            classes.add(label=label, score=score)
+    return result
+
+
+def _values(call: Call, arrays: list[Array]) -> Any:
+    result = m.RegressionResult()
+    for value in tfserving.values(call.outputs, arrays).tolist():
+        result.regressions.add(value=value)
+    return result
+
+
+_CLASSIFICATION = _Task(tfserving.CLASSIFY, tfserving.classify_outputs, _classes)
+_REGRESSION = _Task(tfserving.REGRESS, lambda interface: [tfserving.regress_output(interface)], _values)
+
+
+def _examples(
+    caller: Caller, task: _Task, spec: Any, given: Any, size: int, wrap: Wrap, answer: Answer
 ) -> Cancel | None:
-    """``wrap`` makes the answer's message of a ``ClassificationResult``."""
+    """A task on the examples of a request."""
 
     def make(interface: Interface) -> Call:
-        return Call(_feed(given, interface), tfserving.classify_outputs(interface))
+        return Call(_feed(given, interface), task.outputs(interface))
 
     def encode(call: Call, interface: Interface, arrays: list[Array]) -> bytes:
-        scores, labels = tfserving.classes(call.outputs, arrays)
-        result = m.ClassificationResult()
-        for row, names in zip(scores.tolist(), labels, strict=True):
-            classes = result.classifications.add().classes
-            for label, score in zip(names, row, strict=True):
-                classes.add(label=label, score=score)
-        return wrap(result, interface)
+        return wrap(task.result(call, arrays), interface)
 
-    return _run(caller, spec, tfserving.CLASSIFY, make, encode, size, answer)
+    return _run(caller, spec, task.signatures, make, encode, size, answer)
 
 
-def _regress(
-    caller: Caller,
-    spec: Any,
-    given: Any,
-    size: int,
-    wrap: Wrap,
-    answer: Answer,
+def _alone(
+    caller: Caller, task: _Task, request: Any, response: Any, size: int, answer: Answer
 ) -> Cancel | None:
-    """``wrap`` makes the answer's message of a ``RegressionResult``."""
+    """A task that is a call by itself; ``response`` is the class of its answer."""
+    spec = request.model_spec
 
-    def make(interface: Interface) -> Call:
-        return Call(_feed(given, interface), [tfserving.regress_output(interface)])
+    def wrap(result: Any, interface: Interface) -> bytes:
+        found = response(result=result)
+        _answered(found.model_spec, spec, interface)
+        return bytes(found.SerializeToString())
 
-    def encode(call: Call, interface: Interface, arrays: list[Array]) -> bytes:
-        result = m.RegressionResult()
-        for value in tfserving.values(call.outputs, arrays).tolist():
-            result.regressions.add(value=value)
-        return wrap(result, interface)
-
-    return _run(caller, spec, tfserving.REGRESS, make, encode, size, answer)
+    return _examples(caller, task, spec, request.input, size, wrap, answer)
 
 
 def classify(caller: Caller, message: bytes, answer: Answer) -> Cancel | None:
     """``Classify``."""
     request = parse(m.ClassificationRequest, message)
-    spec = request.model_spec
-
-    def wrap(result: Any, interface: Interface) -> bytes:
-        found = m.ClassificationResponse(result=result)
-        _answered(found.model_spec, spec, interface)
-        return bytes(found.SerializeToString())
-
-    return _classify(caller, spec, request.input, len(message), wrap, answer)
+    return _alone(caller, _CLASSIFICATION, request, m.ClassificationResponse, len(message), answer)
 
 
 def regress(caller: Caller, message: bytes, answer: Answer) -> Cancel | None:
     """``Regress``."""
     request = parse(m.RegressionRequest, message)
-    spec = request.model_spec
+    return _alone(caller, _REGRESSION, request, m.RegressionResponse, len(message), answer)
 
-    def wrap(result: Any, interface: Interface) -> bytes:
-        found = m.RegressionResponse(result=result)
-        _answered(found.model_spec, spec, interface)
-        return bytes(found.SerializeToString())
 
-    return _regress(caller, spec, request.input, len(message), wrap, answer)
+_TASKS = {_CLASSIFY: _CLASSIFICATION, _REGRESS: _REGRESSION}
 
 
 class _Several:
@@ -243,17 +245,16 @@ def multi_inference(caller: Caller, message: bytes, answer: Answer) -> Cancel | 
     if not request.tasks:
         raise BadRequest("there is no task")
     for task in request.tasks:
-        if task.method_name not in (_CLASSIFY, _REGRESS):
+        if task.method_name not in _TASKS:
             raise BadRequest(
                 f"there is no method {task.method_name[:60]!r} for a task: {_CLASSIFY} or {_REGRESS}"
             )
     several = _Several(len(request.tasks), answer)
     for at, task in enumerate(request.tasks):
-        run = _classify if task.method_name == _CLASSIFY else _regress
-        wrap = partial(_told, task)
         try:
-            asked = run(
-                caller, task.model_spec, request.input, len(message), wrap, partial(several.take, at)
+            asked = _examples(
+                *(caller, _TASKS[task.method_name], task.model_spec, request.input, len(message)),
+                *(partial(_told, task), partial(several.take, at)),
             )
         except (BadRequest, Refused) as wrong:
             several.take(at, wrong)
