@@ -163,7 +163,8 @@ def test_batch_capture_drift_and_export(server: Server, tmp_path: Path) -> None:
     started = nacre.endpoints.batch(BatchCreate(model="multiply", data="wide", out="answers"))
     found = nacre.endpoints.wait_batch(started.id, timeout_s=200)
     assert (found.state, found.result) == ("failed", None)
-    assert found.message == "input 'x': the model takes samples of shape [2], the data has [7]"
+    sentence = "input 'x': the model takes samples of shape [2], the data has [7]"
+    assert found.message == f"x in data.npz, row 0 (counted from 0): {sentence}"
 
     # another server's repository
     server.run("model", "export", "multiply/1", "--layout", "triton", "--out", str(tmp_path / "repository"))
