@@ -20,7 +20,7 @@ from nacre.schema.serving import (
     Signature,
 )
 from nacre.services.endpoint_samples import sample_path
-from nacre.services.endpoint_traffic import LIVE, READY
+from nacre.services.endpoint_traffic import READY, copied
 from nacre.services.endpoint_wire import Replicas
 
 _TOLD = or_(
@@ -125,7 +125,7 @@ class EndpointRoutes:
             model_version=version.number,
             signature=Signature.model_validate(version.signature) if version.signature else None,
             traffic=row.served,
-            shadow=row.shadow if row.state in LIVE else 0,
+            shadow=copied(row),
             sample=str(sample) if sample.exists() else None,
         )
         if row.runtime == "replicas":

@@ -6,6 +6,7 @@ What is wanted (``traffic``, ``shadow``) is one thing, what the model server is 
    loaded and warmed, or its replicas are started.
 2. Once every wanted revision is ``ready``, and has the replicas that its share takes, all shares change at
    once: ``served`` becomes ``traffic``.
+   The endpoint is ``ready`` when the model server works by them, not before.
 3. Those whose share has become 0 stay in the routes for that one pass, so that what they have begun ends;
    then they are ``retired`` and leave them. They can be wanted again: that is step 1.
 
@@ -65,21 +66,14 @@ class EndpointTraffic:
             if revision.traffic or revision.shadow:
                 self._start(row, revision)
         self._advance(session, row, revisions)
-        self._bills.keep(session, row, revisions)
-
-    def fail(
-        self, session: Session, row: EndpointRow, number: int, message: str, reason: str = LOAD_FAILED
-    ) -> None:
-        """A revision cannot answer. The others share its part, or what answers now goes on; where there is
-        nothing else, it stays wanted, and may recover."""
-        revisions = self.of(session, row)
-        self._fail(row, revisions, number, reason, message)
-        self._advance(session, row, revisions)
+        self._state(row, revisions, None)
         self._bills.keep(session, row, revisions)
 
     def _fail(
         self, row: EndpointRow, revisions: Sequence[RevisionRow], number: int, reason: str, message: str
     ) -> None:
+        """A revision cannot answer. The others share its part, or what answers now goes on; where there is
+        nothing else, it stays wanted, and may recover."""
         failed = next(one for one in revisions if one.number == number)
         failed.state, failed.reason, failed.message, failed.wanted = FAILED, reason, message, 0
         failed.shadow = 0
@@ -106,6 +100,7 @@ class EndpointTraffic:
         row.reason, row.message = ROLLED_BACK, f"revision {number} was taken back: {message}"
         self._give(row, revisions, rest)
         self._advance(session, row, revisions)
+        self._state(row, revisions, None)
         self._bills.keep(session, row, revisions)
         return True
 
@@ -132,7 +127,7 @@ class EndpointTraffic:
                 revision.wanted = 0
                 if revision.state in LIVE:
                     revision.state = RETIRED
-        self._state(row, revisions)
+        self._state(row, revisions, applied)
         self._bills.keep(session, row, revisions)
         return _state_of(row, revisions) != before
 
@@ -181,19 +176,29 @@ class EndpointTraffic:
                 one.served = one.traffic
                 if one.served and one.state == READY and one.served_at is None:
                     one.served_at = self._clock.now()
-        self._state(row, revisions)
 
-    def _state(self, row: EndpointRow, revisions: Sequence[RevisionRow]) -> None:
+    def _state(
+        self, row: EndpointRow, revisions: Sequence[RevisionRow], applied: ServedEndpoint | None
+    ) -> None:
+        """``applied``: what the model server works by now; null: the shares are new, it cannot know them."""
         answers = bool(answering(revisions))
         starting = any(one.state == STARTING and (one.traffic or one.shadow) for one in revisions)
         if starting or any(one.served != one.traffic for one in revisions):
             row.state = EndpointState.UPDATING if answers else EndpointState.STARTING
         elif not answers:
             row.state = EndpointState.FAILED
+        elif applied is None or not _tells(applied, revisions):
+            row.state = EndpointState.UPDATING
         else:
             row.state = EndpointState.READY
             if row.reason == HELD_UP:
                 row.reason = row.message = None
+
+
+def _tells(applied: ServedEndpoint, revisions: Sequence[RevisionRow]) -> bool:
+    """Whether these are the shares of which the model server was told."""
+    told = {one.revision: (one.traffic, one.shadow) for one in applied.revisions}
+    return all(told.get(one.number, (0, 0)) == (one.served, copied(one)) for one in revisions)
 
 
 def _state_of(row: EndpointRow, revisions: Sequence[RevisionRow]) -> tuple[object, ...]:
@@ -205,6 +210,11 @@ def _lost(row: EndpointRow, revision: RevisionRow) -> bool:
     """It failed by the word of the scaling, and its part was given to nobody yet."""
     told = row.reason == revision.reason and row.message == revision.message
     return revision.state == FAILED and bool(revision.traffic or revision.shadow) and not told
+
+
+def copied(revision: RevisionRow) -> int:
+    """The percent of the requests that it gets copies of."""
+    return revision.shadow if revision.state in LIVE else 0
 
 
 def answering(revisions: Sequence[RevisionRow]) -> Shares:

@@ -108,7 +108,8 @@ def test_what_was_asked_for_and_failed_is_told_although_the_endpoint_answers(
         with pytest.raises(Conflict, match="endpoint ask: revision 1 answers; revision 2 has failed"):
             nacre.endpoints.wait("ask")
         assert nacre.endpoints.wait("ask", revision=1).state == "ready"
-        desk.run("rollback", "ask", "--to", "1")
+        desk.run("rollback", "ask", "--to", "1", "--no-wait")
+        desk.world.serve()
         assert nacre.endpoints.wait("ask").message is None
         desk.run("deploy", "digits@2", "--name", "alone", "--no-wait")
         desk.world.serve(1, failing="no weights")

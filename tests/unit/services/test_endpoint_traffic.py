@@ -111,12 +111,10 @@ class TestCanary:
         assert stage.told() == {1: 100, 2: 0}
         assert stage.step() == {1: 100, 2: 0}
         found = stage.get()
-        assert (found.state, answers(found), states(found)) == (
-            "ready",
-            {1: 90, 2: 10},
-            {1: "ready", 2: "ready"},
-        )
-        assert stage.told() == {1: 90, 2: 10}
+        assert (found.state, states(found)) == ("updating", {1: "ready", 2: "ready"})
+        assert stage.step() == {1: 90, 2: 10}
+        found = stage.get()
+        assert (found.state, answers(found)) == ("ready", {1: 90, 2: 10})
         assert (found.version, found.revisions[0].before) == (1, {1: 100})
 
     def test_promoted_it_gets_all_and_the_other_goes_one_pass_later(self, stage: Stage) -> None:
@@ -214,6 +212,7 @@ class TestShadow:
     def test_one_that_fails_is_told_and_harms_nothing(self, stage: Stage) -> None:
         stage.deploy(shadow=50)
         stage.step(r2="failed")
+        assert stage.step() == {1: 100}
         found = stage.get()
         assert (found.state, answers(found), states(found)) == (
             "ready",
@@ -266,8 +265,21 @@ class TestPromote:
         assert answers(stage.get()) == {2: 100}
 
     def test_what_answers_all_already_stays(self, stage: Stage) -> None:
-        found = stage.promote()
+        stage.promote()
+        stage.world.serve()
+        found = stage.get()
         assert (found.state, answers(found), found.revisions[0].before) == ("ready", {1: 100}, None)
+
+    def test_it_is_ready_only_when_the_model_server_works_by_it(self, stage: Stage) -> None:
+        stage.deploy(shadow=50)
+        stage.world.serve()
+        before = stage.settling.wanted_routes()
+        assert stage.world.told is not None
+        assert stage.promote().state == "updating"
+        stage.settling.settle(before, stage.world.told)  # said before it was told
+        assert stage.get().state == "updating"
+        assert stage.step() == {1: 0, 2: 100}
+        assert (stage.get().state, answers(stage.get())) == ("ready", {2: 100})
 
 
 class TestRollback:
@@ -304,8 +316,9 @@ class TestRollback:
         stage.deploy()
         stage.step(r2="loading")
         found = stage.rollback()
-        assert (found.state, wanted(found)) == ("ready", {1: 100})
+        assert (found.state, wanted(found)) == ("updating", {1: 100})
         stage.world.serve()
+        assert stage.get().state == "ready"
         assert states(stage.get()) == {1: "ready", 2: "retired"}
 
     def test_a_canary_that_grew_goes_back_by_as_many_steps(self, stage: Stage) -> None:
@@ -348,7 +361,7 @@ class TestTakingBack:
         assert (trial.number, trial.before, trial.beside) == (2, {1: 100}, {1: 90})
         assert stage.settling.take_back(trial, self.VERDICT)
         found = stage.get()
-        assert (found.state, found.reason, answers(found)) == ("ready", "rolled_back", {1: 100})
+        assert (found.state, found.reason, answers(found)) == ("updating", "rolled_back", {1: 100})
         assert found.message == "revision 2 was taken back: 12.0% of its 100 requests failed"
         bad = found.revisions[0]
         assert (bad.state, bad.reason, bad.message) == ("failed", WORSE_ERRORS, self.VERDICT.message)

@@ -80,12 +80,13 @@ def books(database: Database, clock: FixedClock, people: People, tmp_path: Path)
 @pytest.fixture
 def worker() -> Iterator[str]:
     """The name of the file of a worker that lives."""
-    code = "import sys; sys.stdin.read()"
+    code = "import sys; print(flush=True); sys.stdin.read()"
     with subprocess.Popen(
-        [sys.executable, "-c", code, "nacre.modelserver"], stdin=subprocess.PIPE
+        [sys.executable, "-c", code, "nacre.modelserver"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
+        assert process.stdin is not None and process.stdout is not None
+        process.stdout.readline()  # its command line can be read by now
         yield f"{process.pid}-1.jsonl"
-        assert process.stdin is not None
         process.stdin.close()
 
 
