@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import String, cast, or_, select
 from sqlalchemy.orm import Session
@@ -13,7 +14,7 @@ from nacre.clock import Clock
 from nacre.db.connect import Database
 from nacre.db.tables.endpoints import EndpointRow, RevisionRow
 from nacre.db.tables.projects import ProjectRow
-from nacre.domain.traffic import Shares, Verdict, read
+from nacre.domain.traffic import Counts, Shares, Verdict, read
 from nacre.schema.endpoints import EndpointSettings, EndpointState, RollbackRule
 from nacre.schema.serving import Routes, ServedEndpoint, ServedRevision, ServingStatus
 from nacre.services.endpoint_routes import EndpointRoutes
@@ -26,7 +27,8 @@ from nacre.services.signals import Signals
 class Trial:
     """A revision that is younger than those that answered before it, which it is compared with.
 
-    ``key``: ``project/endpoint``. ``since``: when it got its share. ``beside``: the others that answer now.
+    ``key``: ``project/endpoint``. ``since``: when it got its share. ``before``: the shares until then;
+    ``before_counts``: what was kept of what these counted. ``beside``: the others that answer now.
     """
 
     endpoint_id: str
@@ -34,6 +36,7 @@ class Trial:
     number: int
     since: datetime
     before: Shares
+    before_counts: Counts | None
     beside: Shares
     rule: RollbackRule
 
@@ -150,8 +153,16 @@ class EndpointSettling:
                 continue
             shares = {one: share for one, share in beside[endpoint.id].items() if one != number}
             key = f"{project}/{endpoint.name}"
-            trials.append(Trial(endpoint.id, key, number, revision.served_at, before, shares, rule))
+            kept = _counts(revision.before_counts)
+            trials.append(Trial(endpoint.id, key, number, revision.served_at, before, kept, shares, rule))
         return trials
+
+    def keep(self, trial: Trial, counts: Counts) -> None:
+        """Remember what those before a revision counted, for as long as it is on trial."""
+        with self._db.write() as session:
+            revision = session.get(RevisionRow, (trial.endpoint_id, trial.number))
+            if revision is not None and revision.served_at == trial.since:
+                revision.before_counts = asdict(counts)
 
     def take_back(self, trial: Trial, verdict: Verdict) -> bool:
         """Let the others answer in place of a revision; false when it is gone, or there are none."""
@@ -174,6 +185,10 @@ class EndpointSettling:
             )
         self._signals.notify("endpoints", "serving")
         return True
+
+
+def _counts(stored: dict[str, Any] | None) -> Counts | None:
+    return Counts(**stored | {"buckets": tuple(stored["buckets"])}) if stored else None
 
 
 def _same(served: ServedEndpoint, wanted: Routes, key: str) -> bool:

@@ -62,7 +62,7 @@ class EndpointTraffic:
             revision.traffic = shares.get(revision.number, 0)
             revision.shadow = shadows.get(revision.number, 0)
             if not back and revision.traffic > revision.served:
-                revision.before, revision.served_at = before, None
+                revision.before, revision.before_counts, revision.served_at = before, None, None
             if revision.traffic or revision.shadow:
                 self._start(row, revision)
         self._advance(session, row, revisions)
@@ -180,7 +180,7 @@ class EndpointTraffic:
     def _state(
         self, row: EndpointRow, revisions: Sequence[RevisionRow], applied: ServedEndpoint | None
     ) -> None:
-        """``applied``: what the model server works by now; null: the shares are new, it cannot know them."""
+        """``applied``: what the model server works by; null: the shares are new, it cannot know them."""
         answers = bool(answering(revisions))
         starting = any(one.state == STARTING and (one.traffic or one.shadow) for one in revisions)
         if starting or any(one.served != one.traffic for one in revisions):

@@ -19,8 +19,8 @@ _WINDOWS = 10
 
 
 class EndpointTrials:
-    """Remembers the counts of the last while, in memory: after a restart it has to see them again, and of
-    revisions that answer no more there is nothing to see."""
+    """Remembers the counts of the last while, in memory: after a restart it has to see them again. Only
+    those of revisions that answer no more, which cannot be seen again, are stored."""
 
     def __init__(self, clock: Clock, settling: EndpointSettling) -> None:
         self._clock = clock
@@ -36,12 +36,19 @@ class EndpointTrials:
             for one in told.revisions:
                 self._window(key, one.revision, lengths.get(key)).add(now, _counts(one))
         for trial in trials:
+            if not trial.beside and trial.before_counts is None:
+                self._keep(trial)
             verdict = self._judge(trial, now)
             if verdict is not None and self._settling.take_back(trial, verdict):
                 _log.warning(
                     "endpoint %s: revision %d was taken back: %s", trial.key, trial.number, verdict.message
                 )
         self._forget(now)
+
+    def _keep(self, trial: Trial) -> None:
+        counts = self._others(trial, trial.before)
+        if counts.requests:
+            self._settling.keep(trial, counts)
 
     def _window(self, key: str, number: int, length_s: float | None) -> Window:
         found = self._windows.setdefault((key, number), Window(_LENGTH_S))
@@ -59,7 +66,8 @@ class EndpointTrials:
             return judge(trial.rule, mine.counts(), beside)
         if now - trial.since.timestamp() > _WINDOWS * length:
             return None
-        return judge(trial.rule, mine.counts(), self._others(trial, trial.before))
+        before = trial.before_counts or self._others(trial, trial.before)
+        return judge(trial.rule, mine.counts(), before)
 
     def _others(self, trial: Trial, numbers: Iterable[int], after: float = 0.0) -> Counts:
         """What these others counted in a window up to their last request, or only after a time."""

@@ -148,7 +148,32 @@ class TestReplacement:
         load.clock.advance(700)
         assert states(load.run(60, r2=SLOW)) == [("retired", None, 0), ("ready", None, 100)]
 
-    def test_after_a_restart_of_the_server_errors_are_enough(self, load: Load) -> None:
+    @pytest.mark.parametrize(("bad", "reason"), [(BAD, "worse_errors"), (SLOW, "worse_latency")])
+    def test_a_restart_of_the_server_forgets_nothing_of_those_before(
+        self, load: Load, bad: tuple[int, float, int], reason: str
+    ) -> None:
+        replacement(load)
+        load.run(2, r2=FAST)
+        load.restart()
+        assert states(load.run(20, r2=bad)) == [("ready", None, 100), ("failed", reason, 0)]
+
+    def test_one_that_is_no_worse_is_left_also_after_a_restart(self, load: Load) -> None:
+        load.run(80, r1=BAD)
+        replacement(load)
+        load.run(2, r2=BAD)
+        load.restart()
+        assert states(load.run(60, r2=BAD)) == [("retired", None, 0), ("ready", None, 100)]
+
+    def test_another_replacement_is_compared_with_the_latest(self, load: Load) -> None:
+        replacement(load)
+        load.run(20, r2=FAST)
+        replacement(load)
+        load.run(2, r3=FAST)
+        load.restart()
+        found = load.run(20, r3=SLOW)
+        assert states(found)[1:] == [("ready", None, 100), ("failed", "worse_latency", 0)]
+
+    def test_after_a_restart_in_the_moment_of_the_change_errors_are_enough(self, load: Load) -> None:
         replacement(load)
         load.restart()
         load.run(2, r2=FAST)

@@ -84,7 +84,8 @@ def worker() -> Iterator[str]:
     with subprocess.Popen(
         [sys.executable, "-c", code, "nacre.modelserver"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
-        assert process.stdin is not None and process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout is not None
         process.stdout.readline()  # its command line can be read by now
         yield f"{process.pid}-1.jsonl"
         process.stdin.close()

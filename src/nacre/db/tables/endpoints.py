@@ -42,7 +42,8 @@ class RevisionRow(Row):
 
     ``traffic`` and ``shadow`` are percentages that are wanted once it is ready; ``served`` is the share
     that the model server is told, and ``served_at`` when it grew. ``before``: the shares of all revisions
-    (number → percent) before that, to go back to. ``type``: of each replica.
+    (number → percent) before that, to go back to; ``before_counts``: what these counted last
+    (``nacre.domain.traffic.Counts``), once none of them answers. ``type``: of each replica.
     ``wanted``: how many replicas it shall have now; ``idle_since``: when it was last seen without requests.
     """
 
@@ -60,6 +61,7 @@ class RevisionRow(Row):
     served: Mapped[int] = mapped_column(default=0)
     served_at: Mapped[datetime | None] = mapped_column(Instant)
     before: Mapped[dict[str, int] | None] = mapped_column(JSON)
+    before_counts: Mapped[dict[str, Any] | None] = mapped_column(JSON)
     wanted: Mapped[int] = mapped_column(default=0)
     idle_since: Mapped[datetime | None] = mapped_column(Instant)
     state: Mapped[str] = mapped_column(String(16))
