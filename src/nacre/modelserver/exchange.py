@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from nacre.modelserver.backend import Overloaded
-from nacre.modelserver.link import RawAnswer, RawOutcome
+from nacre.modelserver.link import RawOutcome
 from nacre.modelserver.messages import Request, Response
 from nacre.modelserver.parts import Parts
 from nacre.modelserver.protocols.custom import request_of, response_of, stream_of
 from nacre.modelserver.refusals import refused
 from nacre.modelserver.remote_revision import RemoteRevision
+from nacre.modelserver.replica_answers import RawAnswer
 
 _GONE = 499
 

@@ -8,19 +8,16 @@ import logging
 import os
 import stat
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, NamedTuple, cast
-
-from pydantic import ValidationError
+from typing import Any, cast
 
 from nacre.modelserver import frames
-from nacre.modelserver.backend import ModelFailed, Overloaded, Refused, ReplicaLost
-from nacre.modelserver.calls import BadRequest
+from nacre.modelserver.backend import ModelFailed, Refused, ReplicaLost
 from nacre.modelserver.frames import Frame, FrameError, Reader
 from nacre.modelserver.liveness import IDLE_HUNG_S, LOOK_S, Health, Liveness
 from nacre.modelserver.parts import Parts
-from nacre.schema.serving import HUNG, ServedReplica, Signature
+from nacre.modelserver.replica_answers import Hello, RawAnswer, read_hello, read_outcome
+from nacre.schema.serving import HUNG, ServedReplica
 
 log = logging.getLogger(__name__)
 
@@ -30,27 +27,6 @@ STREAMS = 64
 
 _HELLO_SECONDS = 10.0
 _FIRST_WAIT, _LONGEST_WAIT = 0.05, 1.0
-_MESSAGE = 2000
-
-
-@dataclass(frozen=True)
-class Hello:
-    """What a replica says of its model. ``raw``: it answers requests as they come. ``ping``: it tells how
-    it gets on when it is asked."""
-
-    signature: Signature | None
-    raw: bool
-    max_batch: int | None
-    ping: bool = False
-
-
-class RawAnswer(NamedTuple):
-    """A replica's own answer to a request."""
-
-    status: int
-    content_type: str
-    body: bytes
-
 
 RawOutcome = RawAnswer | Parts | Exception
 
@@ -306,7 +282,7 @@ class Link:
         head = frame.head
         kind = head["type"]
         if self.hello is None:
-            self.hello = _hello(head)
+            self.hello = read_hello(head)
             if self._greeted is not None and not self._greeted.done():
                 self._greeted.set_result(None)
             return
@@ -327,7 +303,7 @@ class Link:
             self._take_part(self._work(head), frame)
         elif kind in ("result", "raw_result", "error"):
             work = self._work(head)
-            outcome = self._outcome(work, kind, frame)
+            outcome = read_outcome(frame, work.outputs, self.hello.signature, self._max)
             self._forget(work)
             if work.parts is not None:
                 broken = outcome if isinstance(outcome, Refused) else ModelFailed("the stream broke off")
@@ -348,32 +324,6 @@ class Link:
         del self._works[work.number]
         self.streams -= work.parts is not None
         self._leave()
-
-    def _outcome(self, work: Work, kind: str, frame: Frame) -> object:
-        head, tail = frame.head, frame.tail
-        if tail is None:
-            return Refused(500, f"the model's answer is over the limit of {self._max} bytes")
-        if kind == "error":
-            return _failure(head)
-        if kind == "raw_result" and work.outputs is None:
-            return _raw(head, tail)
-        if kind != "result" or work.outputs is None:
-            raise FrameError(f"{kind} is no answer to what was asked")
-        arrays = frames.tensors(head.get("outputs"), tail)
-        if list(arrays) != work.outputs:
-            raise FrameError(f"it answers {list(arrays)} where {work.outputs} were asked for")
-        self._check(head["outputs"])
-        return list(arrays.values())
-
-    def _check(self, described: list[dict[str, Any]]) -> None:
-        """The datatypes are those of the signature."""
-        signature = self.hello.signature if self.hello is not None else None
-        known = {spec.name: spec.datatype for spec in signature.outputs} if signature is not None else {}
-        for one in described:
-            if known.get(one["name"]) != one["datatype"]:
-                raise FrameError(
-                    f"output {one['name']!r} is {one['datatype']}, not {known.get(one['name'])}"
-                )
 
     def _take_part(self, work: Work, frame: Frame) -> None:
         if work.outputs is not None:
@@ -422,40 +372,3 @@ class _open(contextlib.AbstractContextManager[str]):  # noqa: N801 - used as a f
 
     def __exit__(self, *_: object) -> None:
         os.close(self._fd)
-
-
-def _hello(head: dict[str, Any]) -> Hello:
-    if head["type"] != "hello":
-        raise FrameError("it does not begin with hello")
-    most = head.get("max_batch")
-    try:
-        given = head.get("signature")
-        signature = None if given is None else Signature.model_validate(given)
-    except ValidationError as wrong:
-        raise FrameError("its signature is none") from wrong
-    return Hello(
-        signature=signature,
-        raw=head.get("raw") is True,
-        max_batch=most if type(most) is int and most > 0 else None,
-        ping=head.get("ping") is True,
-    )
-
-
-def _failure(head: dict[str, Any]) -> Exception:
-    kind, text = head.get("kind"), str(head.get("message"))[:_MESSAGE]
-    if kind == "bad_request":
-        return BadRequest(text)
-    if kind == "overloaded":
-        return Overloaded(text)
-    if kind == "too_large":
-        return Refused(413, text)
-    return ModelFailed(text)
-
-
-def _raw(head: dict[str, Any], tail: memoryview) -> RawAnswer:
-    status, kind = head.get("status"), head.get("content_type")
-    if type(status) is not int or not 200 <= status < 600 or status in (204, 304):
-        raise FrameError("its answer has no status")
-    if not isinstance(kind, str) or not kind.isascii() or not kind.isprintable() or len(kind) > 200:
-        raise FrameError("its answer has no content type")
-    return RawAnswer(status, kind, bytes(tail))

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 from nacre.modelserver import frames
 from nacre.modelserver.backend import DeadlineExceeded, Refused
 from nacre.modelserver.calls import Outcome
-from nacre.modelserver.link import STREAMS, UP, Hello, Link, RawOutcome, Work
+from nacre.modelserver.link import STREAMS, UP, Link, RawOutcome, Work
+from nacre.modelserver.replica_answers import Hello
 from nacre.modelserver.tensors import Array
 from nacre.schema.serving import ServedReplica
 

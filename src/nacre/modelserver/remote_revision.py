@@ -9,9 +9,9 @@ from nacre.modelserver.backend import Overloaded, Refused
 from nacre.modelserver.batching import Batcher, Waiting
 from nacre.modelserver.calls import Call, Interface
 from nacre.modelserver.limits import Limits
-from nacre.modelserver.link import Hello
 from nacre.modelserver.models import check_signature
 from nacre.modelserver.pool import MAX_RESPONSE, Pool
+from nacre.modelserver.replica_answers import Hello
 from nacre.modelserver.revision import Done, Revision
 from nacre.schema.serving import ServedEndpoint, ServedRevision, Signature
 

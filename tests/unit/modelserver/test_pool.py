@@ -19,9 +19,9 @@ from tests import replica_kit as kit
 from nacre.modelserver.backend import DeadlineExceeded, ModelFailed, Refused, ReplicaLost
 from nacre.modelserver.calls import BadRequest
 from nacre.modelserver.frames import WINDOW, Frame, Reader, describe, pack, tensors
-from nacre.modelserver.link import RawAnswer
 from nacre.modelserver.parts import Parts
 from nacre.modelserver.pool import Pool, RawRequest
+from nacre.modelserver.replica_answers import RawAnswer
 from nacre.schema.serving import ServedReplica
 
 HELLO = {

@@ -13,10 +13,10 @@ from collections.abc import AsyncIterator, Callable
 import orjson
 
 from nacre.modelserver.backend import Refused
-from nacre.modelserver.link import RawAnswer
 from nacre.modelserver.messages import Request, Response, Stream
 from nacre.modelserver.parts import Parts
 from nacre.modelserver.pool import RawRequest
+from nacre.modelserver.replica_answers import RawAnswer
 
 _STREAM = "text/event-stream; charset=utf-8"
 # A proxy shall neither keep the events nor wait for more of them.
