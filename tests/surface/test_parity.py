@@ -111,5 +111,5 @@ def test_openapi_names_every_operation_its_summary_and_its_errors() -> None:
         problems = [code for code in operation["responses"] if code.startswith(("4", "5"))]
         assert problems, f"{name} documents no error"
         for code in problems:
-            schema = operation["responses"][code]["content"]["application/json"]["schema"]
+            schema = operation["responses"][code]["content"]["application/problem+json"]["schema"]
             assert schema == {"$ref": "#/components/schemas/Problem"}

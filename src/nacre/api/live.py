@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 from starlette.responses import JSONResponse
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
-from nacre.api.problems import Problem
+from nacre.api.problems import Problem, ProblemResponse
 from nacre.api.routes import Allowed, Routes
 from nacre.api.websockets import POLICY, find_secret, parse, until_first_ends, upgrade_required
 from nacre.domain.identity import Caller
@@ -47,7 +47,7 @@ _MOST_TOGETHER = 2**18
 _MESSAGES: TypeAdapter[Any] = TypeAdapter(LiveMessage)
 
 
-@routes.operation("live.connect", status=426, response_model=Problem)
+@routes.operation("live.connect", status=426, response_model=Problem, response_class=ProblemResponse)
 def connect(
     *,
     caller: Allowed,

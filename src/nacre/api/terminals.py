@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 from starlette.responses import JSONResponse
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
-from nacre.api.problems import Problem
+from nacre.api.problems import Problem, ProblemResponse
 from nacre.api.routes import Allowed, Routes
 from nacre.api.websockets import POLICY, find_secret, parse, until_first_ends, upgrade_required
 from nacre.domain.identity import check
@@ -41,7 +41,7 @@ _RESIZE: TypeAdapter[TerminalResize] = TypeAdapter(TerminalResize)
 _PIECE = 64 * 2**10
 
 
-@routes.operation("instances.terminal", status=426, response_model=Problem)
+@routes.operation("instances.terminal", status=426, response_model=Problem, response_class=ProblemResponse)
 def terminal(
     *,
     project: str,
