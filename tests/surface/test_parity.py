@@ -101,6 +101,7 @@ def test_every_command_covers_an_operation_or_is_known_to_be_local(commands: set
 
 def test_openapi_names_every_operation_its_summary_and_its_errors() -> None:
     document = make_app(cast(Services, None), __version__).openapi()
+    assert "Problem" in document["components"]["schemas"]  # errors refer to it by its name
     seen = {}
     for path in document["paths"].values():
         for operation in path.values():

@@ -13,9 +13,8 @@ from pydantic import TypeAdapter
 from starlette.responses import JSONResponse
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
-from nacre.api.problems import Problem, ProblemResponse
 from nacre.api.routes import Allowed, Routes
-from nacre.api.websockets import POLICY, find_secret, parse, until_first_ends, upgrade_required
+from nacre.api.websockets import POLICY, UPGRADE, find_secret, parse, until_first_ends, upgrade_required
 from nacre.domain.identity import Caller
 from nacre.errors import InvalidSpec, NacreError, RateLimited, TooLarge, Unavailable
 from nacre.schema.live import (
@@ -47,7 +46,7 @@ _MOST_TOGETHER = 2**18
 _MESSAGES: TypeAdapter[Any] = TypeAdapter(LiveMessage)
 
 
-@routes.operation("live.connect", status=426, response_model=Problem, response_class=ProblemResponse)
+@routes.operation("live.connect", **UPGRADE)
 def connect(
     *,
     caller: Allowed,

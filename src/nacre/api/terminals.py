@@ -16,9 +16,8 @@ from pydantic import TypeAdapter
 from starlette.responses import JSONResponse
 from starlette.websockets import WebSocketDisconnect, WebSocketState
 
-from nacre.api.problems import Problem, ProblemResponse
 from nacre.api.routes import Allowed, Routes
-from nacre.api.websockets import POLICY, find_secret, parse, until_first_ends, upgrade_required
+from nacre.api.websockets import POLICY, UPGRADE, find_secret, parse, until_first_ends, upgrade_required
 from nacre.domain.identity import check
 from nacre.errors import InternalError, InvalidSpec, NacreError, Unavailable
 from nacre.schema.instances import Instance
@@ -41,7 +40,7 @@ _RESIZE: TypeAdapter[TerminalResize] = TypeAdapter(TerminalResize)
 _PIECE = 64 * 2**10
 
 
-@routes.operation("instances.terminal", status=426, response_model=Problem, response_class=ProblemResponse)
+@routes.operation("instances.terminal", **UPGRADE)
 def terminal(
     *,
     project: str,

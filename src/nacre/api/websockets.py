@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 from starlette.responses import JSONResponse
 
 from nacre.api import session_cookie
-from nacre.api.problems import describe, problem_response
+from nacre.api.problems import Problem, ProblemResponse, describe, problem_response
 from nacre.api.routes import bearer
 from nacre.errors import InvalidSpec, RequestError
 from nacre.services.tokens import Tokens
@@ -21,6 +21,9 @@ T = TypeVar("T")
 
 POLICY = 1008
 """The close code for who may not."""
+
+UPGRADE: dict[str, Any] = {"status": 426, "response_model": Problem, "response_class": ProblemResponse}
+"""How an operation is registered whose only answer to plain HTTP is :func:`upgrade_required`."""
 
 
 def upgrade_required(method: str) -> JSONResponse:

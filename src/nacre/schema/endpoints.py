@@ -16,7 +16,8 @@ from nacre.schema.serving import Datatype, Signature
 
 class EndpointState(StrEnum):
     """``ready``: a revision answers, also where another one has failed, which the message names. ``updating``:
-    what answered before goes on, while the next revision loads or the model server is told of new shares. ``failed``: nothing answers."""
+    what answered before goes on, while the next revision loads or the model server is told of new shares.
+    ``failed``: nothing answers."""
 
     STARTING = "starting"
     READY = "ready"
