@@ -179,6 +179,8 @@ class Connection(Reader, asyncio.Protocol):
         """The answer to the request that is waited for."""
         request, self._busy = self._busy, None
         assert request is not None
+        # These lead back to the request: without them it is freed now, and not by the garbage collector.
+        request.cancel = request.respond = None
         if self._transport is None:
             self._listener.held -= request.size
             if isinstance(response, Stream):
