@@ -9,44 +9,12 @@ import typer
 
 from nacre import __version__
 from nacre.cli.app import err, options
-from nacre.cli.commands import (
-    console,
-    data,
-    drift,
-    endpoint_changes,
-    endpoints,
-    environments,
-    evaluations,
-    events,
-    experiments,
-    imports,
-    instances,
-    jobs,
-    lineage,
-    login,
-    model_exports,
-    model_files,
-    models,
-    predict,
-    previews,
-    projects,
-    queue,
-    resources,
-    run,
-    runs,
-    secrets,
-    server,
-    settings,
-    tensorboard,
-    tokens,
-    usage,
-    users,
-    views,
-)
+from nacre.cli.lazy import LazyGroup
 from nacre.errors import NacreError
 
 app = typer.Typer(
     name="nacre",
+    cls=LazyGroup,
     help="A deep-learning cloud that you own.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -70,40 +38,6 @@ def _options(
     if output not in ("text", "json"):
         raise typer.BadParameter("use text or json", param_hint="--output")
     options.output, options.project, options.url = output, project, url
-
-
-console.register(app)
-data.register(app)
-app.add_typer(environments.app)
-endpoints.register(app)
-endpoint_changes.register(app)
-predict.register(app)
-drift.register(app)
-evaluations.register(app)
-events.register(app)
-app.add_typer(experiments.app)
-app.add_typer(imports.app)
-app.add_typer(instances.app)
-jobs.register(app)
-lineage.register(app)
-login.register(app)
-models.register(app)
-model_files.register(app)
-model_exports.register(app)
-projects.register(app)
-run.register(app)
-resources.register(app)
-previews.register(runs.app)
-queue.register(app)
-app.add_typer(runs.app)
-secrets.register(app)
-server.register(app)
-settings.register(app)
-tensorboard.register(app)
-tokens.register(app)
-usage.register(app)
-users.register(app)
-app.add_typer(views.app)
 
 
 def main() -> None:

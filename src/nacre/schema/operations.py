@@ -2,56 +2,12 @@
 
 from __future__ import annotations
 
-from nacre.schema import (
-    charts,
-    data,
-    endpoints,
-    environments,
-    experiments,
-    instances,
-    jobs,
-    lineage,
-    live,
-    models,
-    predictions,
-    previews,
-    projects,
-    queue,
-    resources,
-    runs,
-    server,
-    summaries,
-    usage,
-    users,
-    views,
-)
 from nacre.schema.access import Operation
+from nacre.schema.nouns import MODULES, operations
 
-_NOUNS = (
-    server,
-    users,
-    projects,
-    resources,
-    data,
-    summaries,
-    environments,
-    jobs,
-    queue,
-    experiments,
-    runs,
-    previews,
-    charts,
-    lineage,
-    live,
-    instances,
-    models,
-    endpoints,
-    predictions,
-    usage,
-    views,
-)
+_MODULES = dict.fromkeys(module for modules in MODULES.values() for module in modules)
 
-OPERATIONS: dict[str, Operation] = {op.name: op for noun in _NOUNS for op in noun.OPERATIONS}
+OPERATIONS: dict[str, Operation] = {op.name: op for module in _MODULES for op in operations(module)}
 """Every operation by name."""
 
 INVOKE_SCOPE = "endpoints:invoke"

@@ -22,7 +22,7 @@ from websockets.sync.client import ClientConnection
 from nacre.errors import NacreError, Unavailable, from_problem
 from nacre.schema.charts import View
 from nacre.schema.live import Cursor, LiveSubscribe, LiveUpdate
-from nacre.schema.operations import OPERATIONS
+from nacre.schema.nouns import find_operation
 from nacre.sdk.resources.base import Noun
 from nacre.sdk.sockets import dial
 from nacre.sdk.transport import Transport
@@ -233,7 +233,7 @@ class LiveConnection:
         return None
 
     def _connect(self) -> ClientConnection:
-        path = OPERATIONS["live.connect"].path + "?bundle=true"
+        path = find_operation("live.connect").path + "?bundle=true"
         try:
             socket = self._held.enter_context(dial(self._transport, path, max_size=_MAX_BYTES))
         except InvalidStatus as error:

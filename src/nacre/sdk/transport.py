@@ -12,7 +12,7 @@ import httpx
 from pydantic import TypeAdapter
 
 from nacre.errors import InvalidSpec, NacreError, Unavailable, from_problem
-from nacre.schema.operations import OPERATIONS
+from nacre.schema.nouns import find_operation
 
 _PATIENCE_S = 8.0
 _RETRIED = (httpx.ConnectError, httpx.ReadError, httpx.RemoteProtocolError, httpx.WriteError)
@@ -28,12 +28,16 @@ class Transport:
     def __init__(self, url: str, token: str | None, timeout_s: float = 60.0) -> None:
         self.url = url.rstrip("/")
         self.token = token
-        transport = httpx.HTTPTransport(uds=url.removeprefix("unix:")) if url.startswith("unix:") else None
+        # Reading the certificates takes longer than a call, and only https has a use for them.
+        verify = self.url.startswith("https:")
+        path = url.removeprefix("unix:")
+        transport = httpx.HTTPTransport(uds=path, verify=verify) if url.startswith("unix:") else None
         base = "http://nacre" if transport else self.url
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         self.http = httpx.Client(
             base_url=base,
             transport=transport,
+            verify=verify,
             headers=headers,
             timeout=httpx.Timeout(timeout_s, connect=5.0),
         )
@@ -44,7 +48,7 @@ class Transport:
         Raises:
             InvalidSpec: a value would make it the path of something else, such as ``..``.
         """
-        text = OPERATIONS[operation].path
+        text = find_operation(operation).path
         for key, value in params.items():
             word = str(value)
             if f"{{{key}:path}}" in text:
@@ -77,7 +81,7 @@ class Transport:
         Raises:
             NacreError: the server's own error, as its class; ``Unavailable`` when it cannot be reached.
         """
-        op = OPERATIONS[operation]
+        op = find_operation(operation)
         if repeatable is None:
             repeatable = op.method in ("GET", "PUT", "DELETE") and not isinstance(content, Iterator)
         request = self.http.build_request(
@@ -126,7 +130,7 @@ class Transport:
         clean = {k: v for k, v in (query or {}).items() if v is not None}
         try:
             with self.http.stream(
-                OPERATIONS[operation].method,
+                find_operation(operation).method,
                 self.path(operation, params),
                 params=clean,
                 headers=headers,

@@ -111,6 +111,7 @@ async def _serve(settings: Settings, wiring: Wiring, sockets: dict[str, list[soc
         if not quiet and sys.stderr.isatty():  # for the person there, and for no log
             await asyncio.to_thread(_print_link, settings, wiring)
         gc.freeze()
+        gc.enable()
     await asyncio.gather(*serving)
     await wiring.package_proxy.stop()
 

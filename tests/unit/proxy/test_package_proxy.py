@@ -12,7 +12,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from package_stage import Host, Names, Pages, certificate, connect, head_of, say, serving
+from package_stage import Host, Names, Pages, connect, head_of, say, serving
+from tests.tls_kit import certificate
 
 from nacre.proxy.package_hosts import PackageHosts
 from nacre.proxy.packages import Limits, PackageProxy

@@ -28,13 +28,13 @@ from nacre.sdk.push import PushProgress
 from nacre.sdk.resources.data import split_ref
 
 data = group("data", "Datasets: push, list, pull.")
+data_views.register(data)
 
 _SHOWN = 50
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands."""
-    data_views.register(data)
+    """Add the group."""
     app.add_typer(data)
 
 

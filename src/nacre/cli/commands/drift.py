@@ -19,11 +19,7 @@ _MEANING = {
 }
 
 
-def register(_: typer.Typer) -> None:
-    """Add the command to its group."""
-    endpoints.command("drift")(drift)
-
-
+@endpoints.command("drift")
 def drift(
     endpoint: Annotated[str, typer.Argument()],
     captured: Annotated[

@@ -15,6 +15,12 @@ from nacre.sdk.client import Client
 
 app = group("env", "Environments: locked dependencies, built once and shared.")
 
+
+def register(parent: typer.Typer) -> None:
+    """Add the group."""
+    parent.add_typer(app)
+
+
 Name = Annotated[str, typer.Argument(help="name or id of the environment")]
 
 

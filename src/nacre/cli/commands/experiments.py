@@ -12,6 +12,12 @@ from nacre.cli.render import when
 
 app = group("experiment", "Experiments: what runs are grouped in.")
 
+
+def register(parent: typer.Typer) -> None:
+    """Add the group."""
+    parent.add_typer(app)
+
+
 Reference = Annotated[str, typer.Argument(help="name or id", metavar="EXPERIMENT")]
 
 

@@ -19,6 +19,12 @@ from nacre.sdk.imports.progress import Progress, Report
 
 app = group("import", "Bring runs from MLflow or TensorBoard into the project.")
 
+
+def register(parent: typer.Typer) -> None:
+    """Add the group."""
+    parent.add_typer(app)
+
+
 _SHOWN = 20
 
 

@@ -20,6 +20,12 @@ from nacre.sdk.notebook import run_cell
 
 app = group("instance", "Instances: machines with JupyterLab, a terminal and a home that stays.")
 
+
+def register(parent: typer.Typer) -> None:
+    """Add the group."""
+    parent.add_typer(app)
+
+
 Name = Annotated[str, typer.Argument(help="name or id of the instance")]
 Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="until it runs")]
 _START_SECONDS = 3600.0

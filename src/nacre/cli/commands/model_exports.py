@@ -21,11 +21,7 @@ _LOADED_BY = {
 }
 
 
-def register(_: typer.Typer) -> None:
-    """Add the command to its group."""
-    models.command("export")(export)
-
-
+@models.command("export")
 def export(
     model: Annotated[str, typer.Argument(help="name, name/3 or name@alias")],
     layout: Annotated[str, typer.Option("--layout", help="triton, tfserving or mlflow")],

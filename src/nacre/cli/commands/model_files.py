@@ -14,11 +14,7 @@ from nacre.schema.launch import FileEntry
 from nacre.sdk.pull import pull_files
 
 
-def register(_: typer.Typer) -> None:
-    """Add the command to its group."""
-    models.command("pull")(pull)
-
-
+@models.command("pull")
 def pull(
     model: Annotated[str, typer.Argument(help="name, name/3 or name@alias")],
     folder: Annotated[

@@ -18,9 +18,8 @@ from nacre.sdk.inference import build_request
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands."""
+    """Add the command."""
     app.command("predict")(predict)
-    endpoints.command("batches")(list_batches)
 
 
 def predict(
@@ -123,6 +122,7 @@ def _show(found: Batch) -> None:
     out.print(f"see its log: [bold]nacre logs {found.job}[/bold]", style="dim")
 
 
+@endpoints.command("batches")
 def list_batches() -> None:
     """List predictions for datasets, newest first."""
     with client() as nacre:

@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 
 from nacre.cli.app import as_json, client, emit, err, group, out, table
-from nacre.cli.commands import run_table
+from nacre.cli.commands import previews, run_table
 from nacre.cli.render import size
 from nacre.errors import Conflict, InvalidSpec, NotFound
 from nacre.schema.launch import FileEntry
@@ -19,8 +19,14 @@ from nacre.schema.manifests import check_paths
 from nacre.sdk.client import Client
 
 app = group("runs", "Runs: what was logged, and the files that were left.")
-
 run_table.register(app)
+previews.register(app)
+
+
+def register(parent: typer.Typer) -> None:
+    """Add the group."""
+    parent.add_typer(app)
+
 
 RunName = Annotated[str, typer.Argument(help="id, start of it, name, or the job's name", metavar="RUN")]
 

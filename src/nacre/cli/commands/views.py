@@ -13,6 +13,11 @@ from nacre.cli.render import plain, when
 app = group("views", "Saved views of the console's pages.")
 
 
+def register(parent: typer.Typer) -> None:
+    """Add the group."""
+    parent.add_typer(app)
+
+
 @app.command("ls")
 def ls(
     page: Annotated[str | None, typer.Option(help="only those of a page, such as runs")] = None,
