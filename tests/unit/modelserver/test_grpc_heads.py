@@ -124,6 +124,7 @@ def test_malformed_headers_reset_their_stream_alone() -> None:
         b"\x00\x81\xff\x00",  # Huffman that ends in a code's middle
         b"\x82\x20",  # a size after a field
         b"\x3f\xe2\x1f",  # a table of 4097 bytes
+        b"\x20\x3f\x00" * 9 + b"\x82",  # eighteen sizes
         b"\x7f\xff\xff\xff\xff\x0f",
     ],
 )
@@ -329,6 +330,11 @@ def test_a_client_without_a_table_reads_the_answers() -> None:
             client.ask(grpc_client.call(stream, path))
         client.ask(grpc_client.headers(9, method=b"GET", end=True))
         assert [client.calls[stream].ended for stream in (3, 5, 7, 9)] == [True] * 4
+
+
+def test_the_tables_size_may_change_twice_at_once() -> None:
+    """To the least that it was, and to what it is now."""
+    assert read(b"\x20\x3f\xe1\x1f" + literals(fields(b"/a/B"))).path == b"/a/B"
 
 
 @pytest.mark.parametrize("first", [b"/t/Tell", b"/t/TellMany", b"/t/None", b"/t/Ask", b"GET"])

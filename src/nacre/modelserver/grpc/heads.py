@@ -24,6 +24,8 @@ _OF_HTTP_1 = frozenset(
 _UPPER = re.compile(rb"[A-Z]")
 _TIMEOUT = re.compile(rb"([0-9]{1,8})([HMSmun])")
 _UNITS = {b"H": 3600.0, b"M": 60.0, b"S": 1.0, b"m": 1e-3, b"u": 1e-6, b"n": 1e-9}
+_MANY_SIZES = re.compile(rb"(?:[\x20-\x3e]|\x3f[\x80-\xff]*[\x00-\x7f]){17}")
+"""Changes of the table's size. Two at once are enough (RFC 7541, section 4.2); some clients tell each."""
 _PLAIN = "".join(map(chr, range(0x20, 0x7F))).replace("%", "")
 _LONGEST_TEXT = 4000
 """Bytes of a message: clients take 8 KiB of headers."""
@@ -90,6 +92,8 @@ class HeadReader:
     def _fields(self, block: bytes) -> list[tuple[bytes, bytes]]:
         """The fields of a block. What is known holds no more where it changes the table."""
         added = self._table.added
+        if _MANY_SIZES.match(block):
+            raise Fault(COMPRESSION_ERROR, "the headers change the size of their table again and again")
         try:
             fields = [(name, value) for name, value in self._decoder.decode(block, raw=True)]
         except OversizedHeaderListError as error:
