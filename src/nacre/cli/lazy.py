@@ -63,12 +63,15 @@ def _load(name: str) -> Any:
     modules = [import_module(f"nacre.cli.commands.{one}") for one in MODULES[name]]
     app = typer.Typer()
     modules[0].register(app)
-    app.callback()(lambda: None)  # a group, even of one command
     return typer.main.get_group(app).commands[name]
 
 
 class _Commands(Mapping[str, Any]):
     """What a group finds its commands in."""
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """Not by way of ``KeyError``, which would hide those of a module that cannot be loaded."""
+        return _load(name) if name in MODULES else default
 
     def __getitem__(self, name: str) -> Any:
         return _load(name)
