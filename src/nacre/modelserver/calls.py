@@ -26,6 +26,8 @@ class Interface:
         self.output_names: list[str] = list(self.outputs)
         self.plans: dict[Any, Any] = {}
         """What ``protocols.v2_binary`` and ``grpc.repeated`` remember of requests."""
+        self.lists: dict[bytes, Any] = {}
+        """What ``protocols.v2_floats`` remembers of them."""
         self.templates: dict[Any, Any] = {}
         """What ``protocols.v2_answer`` and ``grpc.repeated`` remember of answers."""
 

@@ -25,6 +25,7 @@ from nacre.modelserver.calls import (
 )
 from nacre.modelserver.messages import Request, Response, error
 from nacre.modelserver.numbers import List, Object, has_lists, numbers, read
+from nacre.modelserver.protocols import v2_floats
 from nacre.modelserver.protocols.v2_answer import encode
 from nacre.modelserver.protocols.v2_binary import Plan, remember
 from nacre.modelserver.tensors import (
@@ -68,7 +69,7 @@ def decode(body: bytes, header_length: int | None, interface: Interface) -> Infe
     if header_length == 0:
         return _raw(body, interface)
     if header_length is None:
-        call = _numbers(body, interface)
+        call = _floats(body, interface) or _numbers(body, interface)
         if call is not None:
             return call
         head, tail = body, memoryview(b"")
@@ -104,15 +105,29 @@ def _known(head: bytes, body: bytes, interface: Interface) -> InferCall | None:
     return call
 
 
+def _floats(body: bytes, interface: Interface) -> InferCall | None:
+    """A body like one before, but for its numbers."""
+    found = v2_floats.known(body, interface)
+    if found is None:
+        return None
+    plan, array = found
+    call = InferCall({plan.name: array}, plan.outputs)
+    call.binary = plan.binary
+    return call
+
+
 def _numbers(body: bytes, interface: Interface) -> InferCall | None:
     """A body with nothing but numbers in it, as most are; null for all others, right or wrong."""
     request = read(body)
     if request is None:
         return None
     try:
-        return _numeric(request, body, interface)
+        call = _numeric(request, body, interface)
     except (BadRequest, KeyError, ValueError, TypeError, AttributeError):
         return None
+    if call is not None and call.id is None:
+        v2_floats.remember(body, call.feed, call.outputs, call.binary, interface)
+    return call
 
 
 def _numeric(request: Any, body: bytes, interface: Interface) -> InferCall | None:
