@@ -143,6 +143,7 @@ def main() -> None:
     """For people who work on Nacre: Node here where the machine has none, the packages that the console is
     built with, and a build that fits the sources."""
     root = Path(__file__).resolve().parent
+    compiled(root)
     scripts = str(Path(sys.executable).parent)
     os.environ["PATH"] = f"{scripts}{os.pathsep}{os.environ['PATH']}"
     if not node_is_there():

@@ -6,26 +6,27 @@ Nothing is kept of a document but the numbers. What it does not take goes the wa
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from importlib import import_module
+from typing import Any
 
 import numpy as np
 
 from nacre.modelserver.tensors import Array
 
-_fill: Callable[[bytes, int, Array, Array], int] | None
+_floats: Any
 try:
-    from nacre.modelserver._floats import fill as _fill  # type: ignore[import-not-found,unused-ignore]
+    _floats = import_module("nacre.modelserver._floats")
 except ImportError:
-    _fill = None
+    _floats = None
 
-BUILT = _fill is not None
+BUILT = _floats is not None
 _LEAST, _MOST = -64, 64
 _WORD = 1 << 64
 
 
 def _power(exponent: int) -> int:
-    """``5**exponent`` in 128 bits, the highest of them set, as the method of ``_floats.c`` wants it: cut off,
-    but from ``5**-27`` to ``5**-1`` rounded up."""
+    """``5**exponent`` in 128 bits, the highest of them set, as ``_floats.c`` wants it: cut off, but from
+    ``5**-27`` to ``5**-1`` rounded up."""
     power = 5 ** abs(exponent)
     bits = power.bit_length()
     if exponent >= 0:
@@ -41,4 +42,5 @@ def fill(body: bytes, at: int, out: Array) -> int:
 
     The position behind the list; -1 where it is no flat list of so many numbers that fit, or unusual.
     """
-    return _fill(body, at, out, _POWERS) if _fill is not None else -1
+    end: int = _floats.fill(body, at, out, _POWERS) if BUILT else -1
+    return end
