@@ -27,7 +27,7 @@ _WORD = 1 << 64
 def _power(exponent: int) -> int:
     """``5**exponent`` in 128 bits, the highest of them set, as ``_floats.c`` wants it: cut off, but from
     ``5**-27`` to ``5**-1`` rounded up."""
-    power = 5 ** abs(exponent)
+    power: int = 5 ** abs(exponent)
     bits = power.bit_length()
     if exponent >= 0:
         return power << (128 - bits) if bits <= 128 else power >> (bits - 128)
